@@ -1,0 +1,63 @@
+/* What a query asks of a table, and how it gets at one: the seam between exec/ (which computes) and engine/ (which stores).
+ *
+ * Everything in a scan_request except `columns` is a hint that may only make the scan return fewer rows that the query would drop anyway;
+ * the executor applies its filters again above the scan.
+ */
+#ifndef ARROW_SCAN_H
+#define ARROW_SCAN_H
+
+#include "arrow/column.h"
+#include "base/context.h"
+
+enum scan_op { SCAN_EQ, SCAN_NE, SCAN_LT, SCAN_LE, SCAN_GT, SCAN_GE, SCAN_IN, SCAN_IS_NULL, SCAN_IS_NOT_NULL };
+
+/* `column <op> any of values`; predicates of a request are a conjunction. Rows for which it is not true (NULL included) may be left out. */
+struct scan_predicate {
+    uint32_t column;        /* index into the table's schema */
+    enum scan_op op;
+    struct column *values;  /* of the column's own type: 1 value, for SCAN_IN any number, for the null tests NULL. Borrowed */
+};
+
+struct scan_request {
+    const uint32_t *columns;                 /* wanted columns, indexes into the table's schema, in output order; may be empty (row counts only) */
+    uint32_t n_columns;
+    const struct scan_predicate *predicates;
+    uint32_t n_predicates;
+    int64_t limit;                           /* at least this many rows are enough (after the predicates hold exactly); -1 = all */
+    bool want_key_order;                     /* rows sorted by (primary key nulls first, time); the stream says in `ordered` whether they are */
+    bool last_row_only;                      /* only the newest row of each series is needed */
+    bool has_memtable_max_sequence;          /* memtable rows with sequence <= this */
+    uint64_t memtable_max_sequence;
+    uint64_t sst_min_sequence;               /* SSTs with sequence > this or without one; 0 = all */
+};
+
+struct table;
+
+struct scan_stats {                          /* for EXPLAIN ANALYZE; filled when the stream ends */
+    int64_t rows, memtable_ranges, files, file_ranges, row_groups_pruned, pages_pruned, bytes_read;
+};
+
+struct table_ops {
+    /* The stream's schema holds the wanted columns; var-length tags may come as Dictionary(UInt32, T) of the declared type, also differing from
+     * batch to batch in their dictionaries. The stream keeps what it reads alive by itself. */
+    int (*scan)(struct table *t, const struct scan_request *request, struct work_context *work, struct batch_stream **ret_stream, struct error *err);
+    void (*free)(struct table *t);
+};
+
+struct table {
+    const struct table_ops *ops;
+    struct schema *schema;     /* all columns, declared types and metadata */
+    const uint32_t *key;       /* primary key: indexes into schema */
+    uint32_t n_key;
+    int32_t time_index;        /* -1 = none (the inspection tables) */
+    uint64_t region_id;
+    bool append_mode;
+};
+
+static inline void table_free(struct table *t)
+{
+    if (t)
+        t->ops->free(t);
+}
+
+#endif

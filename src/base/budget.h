@@ -1,0 +1,37 @@
+/* Memory accounts.
+ *
+ * A budget is a named ceiling with a parent; the root is `memory_limit`. Charging walks up to the root and
+ * either succeeds at every level or changes nothing and fails with ST_EXHAUSTED, naming the level that was full
+ * and the configuration key that raises it. Counters are atomic: any thread may charge any budget.
+ */
+#ifndef BASE_BUDGET_H
+#define BASE_BUDGET_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+struct budget {
+    const char *name;      /* "query", "memtable", ... for messages, borrowed, static */
+    const char *knob;      /* the configuration key that sets `limit`, borrowed, static */
+    struct budget *parent; /* NULL for the root; must outlive this */
+    size_t limit;          /* bytes; SIZE_MAX = only the parents limit */
+    _Atomic size_t used;   /* bytes charged now */
+    _Atomic size_t peak;   /* highest `used` ever */
+};
+
+void budget_init(struct budget *b, const char *name, const char *knob, size_t limit_bytes, struct budget *parent);
+
+/* Charges `bytes` to b and all its parents, or fails without effect. A NULL budget is unlimited and not counted. */
+int budget_charge(struct budget *b, size_t bytes, struct error *err);
+
+/* Gives `bytes` back at every level. */
+void budget_release(struct budget *b, size_t bytes);
+
+static inline size_t budget_used(const struct budget *b)
+{
+    return b ? atomic_load_explicit(&b->used, memory_order_relaxed) : 0;
+}
+
+#endif

@@ -1,0 +1,72 @@
+#include "base/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int greptime_code;
+    int grpc_code;
+    bool retryable;
+} table[] = {
+#define X(name, code, grpc, retry, text) {text, code, grpc, retry},
+    STATUS_TABLE(X)
+#undef X
+};
+
+static size_t row(enum status st)
+{
+    return (size_t)st < sizeof table / sizeof *table ? (size_t)st : (size_t)ST_UNKNOWN;
+}
+
+const char *status_name(enum status st)
+{
+    return table[row(st)].name;
+}
+
+int status_greptime_code(enum status st)
+{
+    return table[row(st)].greptime_code;
+}
+
+int status_grpc_code(enum status st)
+{
+    return table[row(st)].grpc_code;
+}
+
+bool status_retryable(enum status st)
+{
+    return table[row(st)].retryable;
+}
+
+int error_set(struct error *err, enum status st, const char *fmt, ...)
+{
+    if (err) {
+        va_list ap;
+        err->status = st;
+        va_start(ap, fmt);
+        vsnprintf(err->msg, sizeof err->msg, fmt, ap);
+        va_end(ap);
+    }
+    return st;
+}
+
+int error_prefix(struct error *err, const char *fmt, ...)
+{
+    if (!err)
+        return ST_UNKNOWN;
+    char old[sizeof err->msg];
+    va_list ap;
+    memcpy(old, err->msg, sizeof old);
+    va_start(ap, fmt);
+    int n = vsnprintf(err->msg, sizeof err->msg, fmt, ap);
+    va_end(ap);
+    if (n >= 0 && (size_t)n < sizeof err->msg)
+        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %s", old);
+    return err->status;
+}
+
+int error_no_memory(struct error *err, size_t wanted_bytes)
+{
+    return error_set(err, ST_NO_MEMORY, "out of memory while asking the system for %zu bytes", wanted_bytes);
+}

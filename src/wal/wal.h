@@ -1,0 +1,85 @@
+/* The write-ahead log of the node: one segmented log shared by all regions.
+ *
+ * A record carries (region id, entry id, payload); the payload is the peer's WalEntry protobuf (wal.md 2.1), so that it is the same whatever log
+ * stores it. Entry ids count up by one per region. An append returns when the record is as durable as the mode promises:
+ *   fsync     on disk; concurrent appends share one fdatasync (group commit)
+ *   interval  handed to the kernel; a background thread syncs every sync_interval_ms
+ *   os        handed to the kernel; synced at segment rotation and close only
+ */
+#ifndef WAL_WAL_H
+#define WAL_WAL_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/error.h"
+#include "os/fs.h"
+
+enum wal_durability { WAL_FSYNC, WAL_INTERVAL, WAL_OS };
+
+struct wal_options {
+    struct fs *fs;
+    const char *dir;
+    enum wal_durability durability;
+    int64_t sync_interval_ms;     /* interval mode; default 1000 */
+    uint64_t segment_bytes;       /* rotation; default 64 MiB */
+    size_t record_bytes_max;      /* larger appends fail with ST_INVALID_ARGUMENTS; default 512 MiB */
+};
+
+struct wal_record {
+    uint64_t region_id, entry_id;
+    const uint8_t *payload; /* valid for the call only */
+    size_t size;
+};
+
+/* What open or replay met and survived; each is also a metric and a line in /status. */
+struct wal_report {
+    uint64_t records, bytes, segments;
+    uint64_t torn_bytes;      /* cut off behind the last whole record of the newest segment */
+    uint64_t skipped_records; /* damaged in the middle of a segment: their regions must not serve until repaired */
+    char detail[256];
+};
+
+struct wal;
+
+/* Opens the folder (made if absent), takes its lock, finds the end of the log and cuts a torn tail. */
+int wal_open(const struct wal_options *options, struct wal **ret_wal, struct wal_report *ret_report, struct error *err);
+
+/* Syncs and closes. NULL is allowed. */
+void wal_close(struct wal *w);
+
+/* Appends the concatenation of iov as one record. Calls for one region must be made in entry order (they are logged in call order); from any thread.
+ * A failed write or sync makes the log read-only: every later append fails with the same message until the process restarts. */
+int wal_append(struct wal *w, uint64_t region_id, uint64_t entry_id, const struct iovec *iov, int n, struct error *err);
+
+/* The two halves of wal_append(), for callers that hold a lock while they order the records: enqueue puts the record in the log's buffer and
+ * returns a ticket; wait returns once it is as durable as the mode says. The iov memory must stay valid until wait returns. */
+int wal_enqueue(struct wal *w, uint64_t region_id, uint64_t entry_id, const struct iovec *iov, int n, uint64_t *ret_ticket, struct error *err);
+int wal_wait(struct wal *w, uint64_t ticket, struct error *err);
+
+/* Replays the records of one region with entry_id > after, in entry order. Reads only the segments that hold any. ST_CORRUPT when a record of this
+ * region in that range is damaged or missing. `each` may be called from this thread only. */
+int wal_replay(struct wal *w, uint64_t region_id, uint64_t after_entry_id, int (*each)(void *ctx, const struct wal_record *record, struct error *err),
+               void *ctx, struct error *err);
+
+/* Highest entry id ever logged for the region that is still in the log, 0 if none. */
+uint64_t wal_last_entry_id(struct wal *w, uint64_t region_id);
+
+/* Entries <= entry_id of the region are no longer needed; segments that nobody needs are deleted. UINT64_MAX forgets the region. */
+int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct error *err);
+
+struct wal_stats {
+    enum wal_durability durability;
+    int64_t sync_interval_ms;
+    uint64_t segments, bytes, appended_records, appended_bytes, syncs, unsynced_bytes;
+    uint64_t oldest_pinning_region; /* the region that keeps the oldest segment alive, 0 if none */
+    bool failed;
+    char failure[256];
+};
+void wal_stats(struct wal *w, struct wal_stats *ret_stats);
+
+/* Walks every record of a segment file, for `regionctl inspect wal`: damaged ones are reported with payload NULL and size = bytes skipped. */
+int wal_inspect(struct fs *fs, const char *path, int (*each)(void *ctx, uint64_t offset, const struct wal_record *record, struct error *err), void *ctx,
+                struct error *err);
+
+#endif
