@@ -55,14 +55,15 @@ int error_prefix(struct error *err, const char *fmt, ...)
 {
     if (!err)
         return ST_UNKNOWN;
-    char old[sizeof err->msg];
+    char whole[2 * sizeof err->msg];
     va_list ap;
-    memcpy(old, err->msg, sizeof old);
     va_start(ap, fmt);
-    int n = vsnprintf(err->msg, sizeof err->msg, fmt, ap);
+    int n = vsnprintf(whole, sizeof err->msg, fmt, ap);
     va_end(ap);
-    if (n >= 0 && (size_t)n < sizeof err->msg)
-        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %s", old);
+    size_t used = n < 0 ? 0 : (size_t)n < sizeof err->msg ? (size_t)n : sizeof err->msg - 1;
+    snprintf(whole + used, sizeof whole - used, ": %s", err->msg);
+    whole[sizeof err->msg - 1] = 0;
+    memcpy(err->msg, whole, sizeof err->msg);
     return err->status;
 }
 

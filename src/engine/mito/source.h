@@ -1,0 +1,73 @@
+/* Sorted row sources: the currency inside the engine.
+ *
+ * Memtables and SSTs are read as sources; merging and deduplication turn many into one; a flush, a compaction and a scan consume them.
+ * Rows come in (encoded primary key, time, sequence descending) order, over the whole source.
+ */
+#ifndef ENGINE_MITO_SOURCE_H
+#define ENGINE_MITO_SOURCE_H
+
+#include "arrow/column.h"
+#include "arrow/scan.h"
+#include "base/context.h"
+#include "format/region/metadata.h"
+
+enum { OP_DELETE = 0, OP_PUT = 1 }; /* frozen: on disk and on the wire */
+
+struct row_batch {
+    int64_t n_rows;
+    struct column *key;       /* Dictionary(UInt32, Binary): encoded primary keys; zero-length key when the region has none. Keys ascend */
+    struct column *time;      /* the time index, its own type */
+    struct column *sequence;  /* UInt64; NULL = every row has `constant_sequence` */
+    uint64_t constant_sequence;
+    struct column *op;        /* UInt8; NULL = all OP_PUT */
+    uint32_t n_columns;
+    struct column **columns;  /* the wanted columns of the region (read_request.columns), tags maybe as Dictionary(UInt32, T); the time index may be among them */
+};
+
+/* Takes all the references, also on failure. */
+int row_batch_new(int64_t n_rows, struct column *key, struct column *time, struct column *sequence, uint64_t constant_sequence, struct column *op,
+                  struct column *const *columns, uint32_t n_columns, struct row_batch **ret_batch, struct error *err);
+void row_batch_free(struct row_batch *b);
+int row_batch_slice(const struct row_batch *b, int64_t start, int64_t n, struct row_batch **ret_batch, struct error *err);
+
+struct row_source;
+struct row_source_ops {
+    int (*next)(struct row_source *s, struct row_batch **ret_batch, struct error *err); /* NULL at the end; the caller frees the batch */
+    void (*free)(struct row_source *s);
+};
+struct row_source {
+    const struct row_source_ops *ops;
+    int64_t time_min, time_max; /* inclusive bounds of what may come */
+    bool unique;                /* no two rows share (key, time) and there are no deletes */
+};
+
+static inline int row_source_next(struct row_source *s, struct row_batch **ret_batch, struct error *err) { return s->ops->next(s, ret_batch, err); }
+static inline void row_source_free(struct row_source *s)
+{
+    if (s)
+        s->ops->free(s);
+}
+
+/* What is wanted of a memtable or an SST; columns are indexes into `metadata` (the region's current one). */
+struct read_request {
+    struct region_metadata *metadata;
+    const uint32_t *columns; uint32_t n_columns;
+    const struct scan_predicate *predicates; uint32_t n_predicates; /* hints for pruning; columns index `metadata` */
+    bool prune_fields;          /* predicates on fields may be used too (append mode, or a source that nothing overlaps) */
+    int64_t time_min, time_max; /* inclusive, in the time index's unit */
+    bool has_max_sequence; uint64_t max_sequence; /* memtables only */
+    struct budget *budget;      /* where batches are charged */
+    struct work_context *work;  /* may be NULL */
+    struct scan_stats *stats;   /* may be NULL */
+    bool need_key;              /* false: row_batch.key may be NULL (a lone unique source in a scan without merging) */
+};
+
+enum merge_mode { MERGE_LAST_ROW, MERGE_LAST_NON_NULL, MERGE_APPEND };
+
+/* One source out of many, deduplicated by `mode` (append: all rows kept). Takes the sources, also on failure. `drop_deletes`: delete rows are removed after
+ * they have done their work. A single unique source passes through untouched. Output batches hold up to 8192 rows. `fields`: for each wanted column whether
+ * last_non_null may fill it (fields yes; tags and time no). */
+int merge_source_new(struct row_source **sources, uint32_t n, enum merge_mode mode, bool drop_deletes, const bool *fields, uint32_t n_columns,
+                     struct budget *budget, struct work_context *work, struct row_source **ret_source, struct error *err);
+
+#endif

@@ -1,0 +1,55 @@
+/* SST files: Parquet in the peer's layouts (mito-on-disk.md section 3), written from and read as row sources. */
+#ifndef ENGINE_MITO_SST_H
+#define ENGINE_MITO_SST_H
+
+#include <stdatomic.h>
+
+#include "engine/mito/manifest.h"
+#include "engine/mito/source.h"
+#include "os/thread.h"
+#include "store/object_store.h"
+
+/* A live file: shared by the versions that list it and the scans that read it. When `deleted` is set and the last reference goes, the object (and its
+ * index files) are removed from the store: readers keep what they hold. */
+struct sst_file {
+    _Atomic int refs;
+    _Atomic bool deleted;
+    struct file_meta meta;
+    struct object_store *store;    /* borrowed; outlives all files */
+    char *dir;                     /* region dir with a trailing slash */
+    pthread_mutex_t lock;          /* guards `footer` */
+    struct sst_footer *footer;     /* decoded Parquet footer, loaded on first use, charged to `budget` */
+    struct budget *budget;         /* the cache account */
+    _Atomic int64_t last_used_ns;  /* for footer eviction */
+};
+
+/* Takes over `meta`'s contents. One reference to the caller. */
+int sst_file_new(struct object_store *store, const char *region_dir, struct file_meta *meta, struct budget *budget, struct sst_file **ret_file, struct error *err);
+struct sst_file *sst_file_ref(struct sst_file *f);
+void sst_file_unref(struct sst_file *f);
+
+struct sst_write_options {
+    struct object_store *store;
+    const char *region_dir;              /* with a trailing slash */
+    struct region_metadata *metadata;    /* written into greptime:metadata; the source's columns are ALL its columns in order */
+    enum sst_format format;
+    uint8_t level;
+    uint64_t sequence;                   /* every row's __sequence, and FileMeta.sequence */
+    uint64_t file_bytes_max;             /* start another file past this many; 0 = never */
+    struct budget *budget;
+    struct work_context *work;
+};
+
+/* Writes the rows of `source` (not freed) into one or more files. *ret_files is malloc'ed, each member to be released; none when the source is empty.
+ * On failure nothing is left in the store. */
+int sst_write(const struct sst_write_options *options, struct row_source *source, struct file_meta **ret_files, uint32_t *ret_n, struct error *err);
+
+/* Reads a file through the region's current metadata: both layouts, both key encodings, added columns filled with their defaults, changed types cast, old dense keys
+ * extended by newer tags (3.4), the all-zero sequence rule (3.2). Prunes row groups by statistics and pages by the page index; the request's bounds need not
+ * be applied exactly. */
+int sst_source_new(struct sst_file *file, const struct read_request *request, struct row_source **ret_source, struct error *err);
+
+/* Row groups left after pruning, for scans that split a lone unique file among threads. */
+int sst_prune(struct sst_file *file, const struct read_request *request, uint32_t **ret_row_groups, uint32_t *ret_n, struct error *err);
+
+#endif
