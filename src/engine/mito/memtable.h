@@ -1,0 +1,41 @@
+/* The in-memory part of a region: rows that the WAL has and no SST yet.
+ *
+ * Columns end to end: a write's decoded columns become an immutable part as they are; many small parts are merged into one, so that neither a
+ * million single-row writes nor one bulk write costs more than it should. Readers take a snapshot of the part list and never wait for writers.
+ */
+#ifndef ENGINE_MITO_MEMTABLE_H
+#define ENGINE_MITO_MEMTABLE_H
+
+#include "engine/mito/source.h"
+#include "format/rows/rows.h"
+
+struct memtable;
+
+int memtable_new(struct region_metadata *metadata, struct budget *budget, struct memtable **ret_memtable, struct error *err);
+struct memtable *memtable_ref(struct memtable *m);
+void memtable_unref(struct memtable *m);
+
+/* What a write needs before it is logged: series ids for its rows (charged and owned by the handle). */
+struct prepared_write {
+    struct buffer *series; /* uint32 per row */
+};
+int memtable_prepare(struct memtable *m, const struct row_write *w, struct prepared_write *ret_prepared, struct error *err);
+void prepared_write_release(struct prepared_write *p);
+
+/* Adds the rows of a prepared write; takes the columns out of `w`. Row i gets sequence `sequence + i`, or all get `sequence` (bulk inserts).
+ * Thread-safe. Fails only when memory is out. */
+int memtable_append(struct memtable *m, struct row_write *w, struct prepared_write *p, uint64_t sequence, bool one_sequence, struct error *err);
+
+struct memtable_stats {
+    int64_t rows, time_min, time_max; /* the bounds are undefined when rows == 0 */
+    uint64_t max_sequence;
+    size_t bytes;
+    uint32_t series;
+};
+void memtable_stats(struct memtable *m, struct memtable_stats *ret_stats);
+
+/* The rows of the memtable as a sorted source. Columns are indexes into request->metadata, which must be the memtable's own. Tag and time
+ * predicates and the sequence bound are applied exactly. Holds the memtable. */
+int memtable_source_new(struct memtable *m, const struct read_request *request, struct row_source **ret_source, struct error *err);
+
+#endif

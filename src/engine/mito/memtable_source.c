@@ -1,0 +1,483 @@
+/* Reading a memtable in (key, time, sequence descending) order.
+ *
+ * The parts are unsorted, but series ids are ranked by key, so one counting sort by rank brings the rows of each series together in the order they were
+ * written; series are usually written in time order, so most groups need no more. Rows that the time range, a tag predicate or the sequence bound
+ * leave out never enter the sort. Tags and keys then cost nothing: every row's rank is its dictionary code.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/mito/memtable_part.h"
+#include "engine/mito/predicate.h"
+
+enum { BATCH_ROWS = 8192 };
+
+struct ref { /* a row, and what it is ordered by */
+    uint32_t part, row;
+};
+
+struct memtable_source {
+    struct row_source base;
+    struct memtable *memtable;
+    struct region_metadata *metadata;
+    struct mem_part **parts;
+    uint32_t n_parts;
+    struct series_snapshot *series;
+    struct buffer *refs;    /* struct ref per row, sorted */
+    struct buffer *ranks;   /* uint32 per row, in the same order */
+    int64_t n_rows, next_row;
+    uint32_t *columns, n_columns;
+    bool any_deletes;
+    struct budget *budget;
+    struct work_context *work;
+    struct scan_stats *stats;
+};
+
+static int64_t time_of(const struct memtable_source *s, struct ref r)
+{
+    return ((const int64_t *)(const void *)s->parts[r.part]->times->data)[r.row];
+}
+
+static uint64_t sequence_of(const struct memtable_source *s, struct ref r)
+{
+    return mem_part_sequence(s->parts[r.part], r.row);
+}
+
+/* ---- which rows ---- */
+
+/* For each series rank whether the tag predicates let it through; NULL = all. */
+static int wanted_series(struct memtable_source *s, const struct read_request *q, bool **ret_wanted, struct error *err)
+{
+    uint32_t n = series_snapshot_count(s->series);
+    *ret_wanted = NULL;
+    for (uint32_t p = 0; p < q->n_predicates; p++) {
+        const struct scan_predicate *predicate = &q->predicates[p];
+        for (uint32_t k = 0; k < s->metadata->n_key; k++) {
+            struct column *tag;
+            if (s->metadata->key[k] != predicate->column)
+                continue;
+            int st = series_snapshot_tag(s->series, k, &tag, err);
+            if (st == ST_OK && !*ret_wanted) {
+                *ret_wanted = malloc(n + 1);
+                if (*ret_wanted)
+                    memset(*ret_wanted, 1, n);
+                else
+                    st = error_no_memory(err, n);
+            }
+            if (st != ST_OK) {
+                free(*ret_wanted);
+                *ret_wanted = NULL;
+                return st;
+            }
+            for (uint32_t r = 0; r < n; r++)
+                (*ret_wanted)[r] = (*ret_wanted)[r] && predicate_keeps(predicate, tag, r);
+        }
+    }
+    return ST_OK;
+}
+
+struct filter {
+    const uint32_t *ranks;
+    const bool *wanted;
+    uint32_t n_series;
+    int64_t time_min, time_max;
+    bool has_max_sequence;
+    uint64_t max_sequence;
+};
+
+/* The rank of a row, or UINT32_MAX when it is left out. Rows of series newer than the snapshot belong to writes newer than the read. */
+static inline uint32_t rank_if_wanted(const struct mem_part *p, int64_t i, const struct filter *f)
+{
+    uint32_t series = ((const uint32_t *)(const void *)p->series->data)[i];
+    int64_t t = ((const int64_t *)(const void *)p->times->data)[i];
+    if (series >= f->n_series || t < f->time_min || t > f->time_max)
+        return UINT32_MAX;
+    uint32_t rank = f->ranks[series];
+    if (f->wanted && !f->wanted[rank])
+        return UINT32_MAX;
+    if (f->has_max_sequence && mem_part_sequence(p, i) > f->max_sequence)
+        return UINT32_MAX;
+    return rank;
+}
+
+/* ---- sorting ---- */
+
+struct sort_row { int64_t time; uint64_t sequence; struct ref ref; };
+
+static int by_time_then_newest(const void *a, const void *b)
+{
+    const struct sort_row *x = a, *y = b;
+    if (x->time != y->time)
+        return x->time < y->time ? -1 : 1;
+    if (x->sequence != y->sequence)
+        return x->sequence > y->sequence ? -1 : 1;
+    /* Equal in all three (one bulk insert): the later row counts as newer. */
+    if (x->ref.part != y->ref.part)
+        return x->ref.part > y->ref.part ? -1 : 1;
+    return x->ref.row > y->ref.row ? -1 : 1;
+}
+
+/* Orders the rows of one series; *unique turns false at a repeated time. */
+static int sort_group(struct memtable_source *s, struct ref *refs, int64_t n, bool *unique, struct error *err)
+{
+    bool ascending = true;
+    for (int64_t i = 1; i < n && ascending; i++)
+        ascending = time_of(s, refs[i - 1]) < time_of(s, refs[i]);
+    if (ascending)
+        return ST_OK;
+    struct sort_row *rows = malloc((size_t)n * sizeof *rows);
+    if (!rows)
+        return error_no_memory(err, (size_t)n * sizeof *rows);
+    for (int64_t i = 0; i < n; i++)
+        rows[i] = (struct sort_row){time_of(s, refs[i]), sequence_of(s, refs[i]), refs[i]};
+    qsort(rows, (size_t)n, sizeof *rows, by_time_then_newest);
+    for (int64_t i = 0; i < n; i++) {
+        refs[i] = rows[i].ref;
+        if (i && rows[i].time == rows[i - 1].time)
+            *unique = false;
+    }
+    free(rows);
+    return ST_OK;
+}
+
+static bool part_may_match(const struct mem_part *p, const struct read_request *q)
+{
+    return p->time_max >= q->time_min && p->time_min <= q->time_max;
+}
+
+static int sort_rows(struct memtable_source *s, const struct read_request *q, const struct filter *f, struct error *err)
+{
+    int64_t *starts = calloc((size_t)f->n_series + 1, sizeof *starts); /* rows before each rank */
+    if (!starts)
+        return error_no_memory(err, f->n_series * sizeof *starts);
+    for (uint32_t p = 0; p < s->n_parts; p++)
+        for (int64_t i = 0; part_may_match(s->parts[p], q) && i < s->parts[p]->n_rows; i++) {
+            uint32_t rank = rank_if_wanted(s->parts[p], i, f);
+            if (rank != UINT32_MAX)
+                starts[rank + 1]++;
+        }
+    for (uint32_t r = 0; r < f->n_series; r++)
+        starts[r + 1] += starts[r];
+    s->n_rows = starts[f->n_series];
+    int st = buffer_new_uninit(s->budget, (size_t)s->n_rows * sizeof(struct ref), &s->refs, err);
+    if (st == ST_OK)
+        st = buffer_new_uninit(s->budget, (size_t)s->n_rows * 4, &s->ranks, err);
+    if (st != ST_OK) {
+        free(starts);
+        return st;
+    }
+    struct ref *refs = (struct ref *)(void *)s->refs->data;
+    uint32_t *ranks = (uint32_t *)(void *)s->ranks->data;
+    bool unique = true;
+    for (uint32_t p = 0; p < s->n_parts; p++) {
+        for (int64_t i = 0; part_may_match(s->parts[p], q) && i < s->parts[p]->n_rows; i++) {
+            uint32_t rank = rank_if_wanted(s->parts[p], i, f);
+            if (rank == UINT32_MAX)
+                continue;
+            ranks[starts[rank]] = rank;
+            refs[starts[rank]++] = (struct ref){p, (uint32_t)i};
+        }
+        s->any_deletes = s->any_deletes || s->parts[p]->ops || s->parts[p]->op != OP_PUT;
+    }
+    /* starts[r] is now where rank r ends. */
+    for (uint32_t r = 0; r < f->n_series && st == ST_OK; r++) {
+        int64_t from = r ? starts[r - 1] : 0;
+        if (starts[r] - from > 1)
+            st = sort_group(s, refs + from, starts[r] - from, &unique, err);
+    }
+    free(starts);
+    s->base.unique = unique && !s->any_deletes;
+    return st;
+}
+
+/* ---- gathering a batch ---- */
+
+#define GATHER(ctype)                                                                     \
+    do {                                                                                  \
+        ctype *to = (ctype *)(void *)out;                                                 \
+        for (int64_t i = 0; i < n; i++)                                                   \
+            to[i] = bases[refs[i].part] ? ((const ctype *)bases[refs[i].part])[refs[i].row] : (ctype){0}; \
+    } while (0)
+
+struct wide { uint64_t w[2]; };
+
+static void gather_fixed(void *out, const void *const *bases, const struct ref *refs, int64_t n, int32_t width)
+{
+    switch (width) {
+    case 1: GATHER(uint8_t); break;
+    case 2: GATHER(uint16_t); break;
+    case 4: GATHER(uint32_t); break;
+    case 8: GATHER(uint64_t); break;
+    default: assert(width == 16); GATHER(struct wide);
+    }
+}
+
+/* Columns of types that have no fixed width: one part at a time, then put in order. */
+static int gather_general(struct memtable_source *s, uint32_t column, const struct ref *refs, int64_t n, struct column **ret_column, struct error *err)
+{
+    struct column **pieces = calloc(s->n_parts + 1, sizeof *pieces), *joined = NULL;
+    int64_t *base = calloc(s->n_parts + 1, sizeof *base);
+    struct buffer *take = NULL;
+    uint32_t n_pieces = 0;
+    int st = pieces && base ? buffer_new_uninit(s->budget, (size_t)n * 4, &take, err) : error_no_memory(err, s->n_parts * 16);
+    int64_t total = 0;
+    if (st == ST_OK) {
+        /* Only the span of rows that this batch uses of each part. */
+        int64_t *low = calloc(s->n_parts + 1, sizeof *low), *high = calloc(s->n_parts + 1, sizeof *high);
+        st = low && high ? ST_OK : error_no_memory(err, s->n_parts * 16);
+        for (int64_t i = 0; st == ST_OK && i < n; i++) {
+            uint32_t p = refs[i].part;
+            if (high[p] == 0 || refs[i].row < low[p])
+                low[p] = refs[i].row;
+            if ((int64_t)refs[i].row + 1 > high[p])
+                high[p] = (int64_t)refs[i].row + 1;
+        }
+        for (uint32_t p = 0; st == ST_OK && p < s->n_parts; p++) {
+            base[p] = total - low[p];
+            if (!high[p] || !s->parts[p]->columns[column])
+                continue;
+            st = column_slice(s->parts[p]->columns[column], low[p], high[p] - low[p], &pieces[n_pieces], err);
+            n_pieces += st == ST_OK;
+            total += high[p] - low[p];
+        }
+        free(low);
+        free(high);
+    }
+    if (st == ST_OK && n_pieces == 0) {
+        st = column_new_nulls(s->budget, s->metadata->columns[column].type, n, ret_column, err);
+    } else if (st == ST_OK) {
+        uint32_t *rows = (uint32_t *)(void *)take->data;
+        for (int64_t i = 0; i < n; i++)
+            rows[i] = s->parts[refs[i].part]->columns[column] ? (uint32_t)(base[refs[i].part] + refs[i].row) : UINT32_MAX;
+        st = column_concat(s->budget, pieces, n_pieces, &joined, err);
+        if (st == ST_OK)
+            st = column_take(s->budget, joined, rows, n, ret_column, err);
+    }
+    for (uint32_t p = 0; p < n_pieces; p++)
+        column_unref(pieces[p]);
+    column_unref(joined);
+    buffer_unref(take);
+    free(pieces);
+    free(base);
+    return st;
+}
+
+static int gather_validity(struct memtable_source *s, uint32_t column, const struct ref *refs, int64_t n, struct buffer **ret_validity, int64_t *ret_nulls,
+                           struct error *err)
+{
+    bool any = false;
+    for (uint32_t p = 0; p < s->n_parts && !any; p++)
+        any = !s->parts[p]->columns[column] || column_null_count(s->parts[p]->columns[column]) > 0;
+    *ret_validity = NULL;
+    *ret_nulls = 0;
+    if (!any)
+        return ST_OK;
+    TRY(buffer_new(s->budget, bits_bytes(n), ret_validity, err));
+    for (int64_t i = 0; i < n; i++) {
+        const struct column *c = s->parts[refs[i].part]->columns[column];
+        if (c && !column_is_null(c, refs[i].row))
+            bit_set((*ret_validity)->data, i);
+        else
+            ++*ret_nulls;
+    }
+    return ST_OK;
+}
+
+static int gather_field(struct memtable_source *s, uint32_t column, const struct ref *refs, int64_t n, struct column **ret_column, struct error *err)
+{
+    struct dtype *type = s->metadata->columns[column].type;
+    int32_t width = type_width(type);
+    if (width == 0 || width > 16 || type->id == TYPE_FIXED_BINARY)
+        return gather_general(s, column, refs, n, ret_column, err);
+    struct buffer *values, *validity;
+    int64_t nulls;
+    TRY(gather_validity(s, column, refs, n, &validity, &nulls, err));
+    const void **bases = calloc(s->n_parts + 1, sizeof *bases);
+    int st = bases ? buffer_new_uninit(s->budget, (size_t)n * (size_t)width, &values, err) : error_no_memory(err, s->n_parts * sizeof *bases);
+    if (st != ST_OK) {
+        buffer_unref(validity);
+        free(bases);
+        return st;
+    }
+    for (uint32_t p = 0; p < s->n_parts; p++)
+        if (s->parts[p]->columns[column])
+            bases[p] = s->parts[p]->columns[column]->buffers[0]->data + s->parts[p]->columns[column]->offset * width;
+    gather_fixed(values->data, bases, refs, n, width);
+    free(bases);
+    return column_new(type, n, nulls, validity, values, NULL, ret_column, err);
+}
+
+/* A dictionary column whose codes are the rows' ranks. */
+static int rank_column(struct memtable_source *s, struct column *dictionary, struct buffer *codes, int64_t n, struct column **ret_column, struct error *err)
+{
+    struct dtype *type = type_dictionary(TYPE_UINT32, dictionary->type);
+    if (!type)
+        return error_no_memory(err, sizeof *type);
+    struct column *child = column_ref(dictionary);
+    int st = column_new_nested(type, n, 0, NULL, buffer_ref(codes), &child, 1, ret_column, err);
+    type_unref(type);
+    (void)s;
+    return st;
+}
+
+static int gather_column(struct memtable_source *s, uint32_t column, const struct ref *refs, struct buffer *codes, struct column *time, int64_t n,
+                         struct column **ret_column, struct error *err)
+{
+    if (column == s->metadata->time_index) {
+        *ret_column = column_ref(time);
+        return ST_OK;
+    }
+    for (uint32_t k = 0; k < s->metadata->n_key; k++) {
+        struct column *tag;
+        if (s->metadata->key[k] != column)
+            continue;
+        TRY(series_snapshot_tag(s->series, k, &tag, err));
+        if (type_is_varlen(tag->type))
+            return rank_column(s, tag, codes, n, ret_column, err);
+        return column_take(s->budget, tag, (const uint32_t *)(const void *)codes->data, n, ret_column, err);
+    }
+    return gather_field(s, column, refs, n, ret_column, err);
+}
+
+static int gather_internal(struct memtable_source *s, const struct ref *refs, int64_t n, struct column **ret_time, struct column **ret_sequence,
+                           struct column **ret_op, struct error *err)
+{
+    struct buffer *times = NULL, *sequences = NULL, *ops = NULL;
+    int st = buffer_new_uninit(s->budget, (size_t)n * 8, &times, err);
+    if (st == ST_OK)
+        st = buffer_new_uninit(s->budget, (size_t)n * 8, &sequences, err);
+    if (st == ST_OK && s->any_deletes)
+        st = buffer_new_uninit(s->budget, (size_t)n, &ops, err);
+    if (st != ST_OK) {
+        buffer_unref(times);
+        buffer_unref(sequences);
+        return st;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        ((int64_t *)(void *)times->data)[i] = time_of(s, refs[i]);
+        ((uint64_t *)(void *)sequences->data)[i] = sequence_of(s, refs[i]);
+        if (ops)
+            ops->data[i] = mem_part_op(s->parts[refs[i].part], refs[i].row);
+    }
+    st = column_new(s->metadata->columns[s->metadata->time_index].type, n, 0, NULL, times, NULL, ret_time, err);
+    if (st != ST_OK) {
+        buffer_unref(sequences);
+        buffer_unref(ops);
+        return st;
+    }
+    st = column_new(type_of(TYPE_UINT64), n, 0, NULL, sequences, NULL, ret_sequence, err);
+    if (st != ST_OK) {
+        buffer_unref(ops);
+        return st;
+    }
+    return ops ? column_new(type_of(TYPE_UINT8), n, 0, NULL, ops, NULL, ret_op, err) : ST_OK;
+}
+
+static int source_next(struct row_source *base, struct row_batch **ret_batch, struct error *err)
+{
+    struct memtable_source *s = (struct memtable_source *)base;
+    int64_t n = s->n_rows - s->next_row;
+    struct column *time = NULL, *sequence = NULL, *op = NULL, *key = NULL;
+    *ret_batch = NULL;
+    if (n <= 0)
+        return ST_OK;
+    TRY(work_check(s->work, err));
+    n = n > BATCH_ROWS ? BATCH_ROWS : n;
+    const struct ref *refs = (const struct ref *)(const void *)s->refs->data + s->next_row;
+    struct column **columns = calloc(s->n_columns + 1, sizeof *columns);
+    struct buffer *codes = NULL;
+    uint32_t made = 0;
+    int st = columns ? buffer_new_uninit(s->budget, (size_t)n * 4, &codes, err) : error_no_memory(err, 8);
+    if (st == ST_OK) {
+        memcpy(codes->data, s->ranks->data + s->next_row * 4, (size_t)n * 4);
+        st = gather_internal(s, refs, n, &time, &sequence, &op, err);
+    }
+    if (st == ST_OK)
+        st = rank_column(s, series_snapshot_keys(s->series), codes, n, &key, err);
+    for (; st == ST_OK && made < s->n_columns; made += st == ST_OK)
+        st = gather_column(s, s->columns[made], refs, codes, time, n, &columns[made], err);
+    buffer_unref(codes);
+    if (st == ST_OK) {
+        st = row_batch_new(n, key, time, sequence, 0, op, columns, s->n_columns, ret_batch, err);
+        s->next_row += n;
+    } else {
+        column_unref(key);
+        column_unref(time);
+        column_unref(sequence);
+        column_unref(op);
+        for (uint32_t i = 0; i < made; i++)
+            column_unref(columns[i]);
+    }
+    free(columns);
+    return st;
+}
+
+static void source_free(struct row_source *base)
+{
+    struct memtable_source *s = (struct memtable_source *)base;
+    buffer_unref(s->refs);
+    buffer_unref(s->ranks);
+    for (uint32_t i = 0; i < s->n_parts; i++)
+        mem_part_unref(s->parts[i]);
+    free(s->parts);
+    free(s->columns);
+    series_snapshot_unref(s->series);
+    memtable_unref(s->memtable);
+    free(s);
+}
+
+static const struct row_source_ops memtable_source_ops = {source_next, source_free};
+
+/* The part list as it is now, and a series snapshot that knows at least their series. */
+static int take_snapshot(struct memtable_source *s, struct error *err)
+{
+    struct memtable *m = s->memtable;
+    pthread_mutex_lock(&m->lock);
+    s->parts = malloc((m->n_parts + 1) * sizeof *s->parts);
+    if (s->parts) {
+        s->n_parts = m->n_parts;
+        for (uint32_t i = 0; i < m->n_parts; i++) {
+            s->parts[i] = m->parts[i];
+            atomic_fetch_add(&s->parts[i]->refs, 1);
+        }
+    }
+    pthread_mutex_unlock(&m->lock);
+    if (!s->parts)
+        return error_no_memory(err, m->n_parts * sizeof *s->parts);
+    return series_table_snapshot(m->series, &s->series, err);
+}
+
+int memtable_source_new(struct memtable *m, const struct read_request *q, struct row_source **ret_source, struct error *err)
+{
+    struct memtable_source *s = calloc(1, sizeof *s);
+    bool *wanted = NULL;
+    if (!s)
+        return error_no_memory(err, sizeof *s);
+    s->base = (struct row_source){.ops = &memtable_source_ops, .time_min = q->time_min, .time_max = q->time_max};
+    s->memtable = memtable_ref(m);
+    s->metadata = m->metadata;
+    s->budget = q->budget;
+    s->work = q->work;
+    s->n_columns = q->n_columns;
+    s->columns = malloc((q->n_columns + 1) * sizeof *s->columns);
+    int st = s->columns ? take_snapshot(s, err) : error_no_memory(err, q->n_columns * sizeof *s->columns);
+    if (st == ST_OK) {
+        memcpy(s->columns, q->columns, q->n_columns * sizeof *s->columns);
+        st = wanted_series(s, q, &wanted, err);
+    }
+    if (st == ST_OK) {
+        struct filter f = {series_snapshot_ranks(s->series), wanted, series_snapshot_count(s->series), q->time_min, q->time_max, q->has_max_sequence,
+                           q->max_sequence};
+        st = sort_rows(s, q, &f, err);
+    }
+    free(wanted);
+    if (st != ST_OK) {
+        source_free(&s->base);
+        return st;
+    }
+    if (q->stats)
+        q->stats->memtable_ranges++;
+    *ret_source = &s->base;
+    return ST_OK;
+}

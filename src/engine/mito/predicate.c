@@ -1,0 +1,124 @@
+#include "engine/mito/predicate.h"
+
+#include <string.h>
+
+#define ORDER(x, y) (((x) > (y)) - ((x) < (y)))
+
+#define ORDER_VALUES(ctype)                                             \
+    do {                                                                \
+        ctype x = COLUMN_VALUES(a, ctype)[i], y = COLUMN_VALUES(b, ctype)[j]; \
+        return ORDER(x, y);                                             \
+    } while (0)
+
+/* IEEE total order: -NaN < -Inf < ... < -0 < +0 < ... < +Inf < NaN. */
+static int64_t total_order64(double d)
+{
+    int64_t v;
+    memcpy(&v, &d, 8);
+    return v ^ (int64_t)((uint64_t)(v >> 63) >> 1);
+}
+
+static int32_t total_order32(float d)
+{
+    int32_t v;
+    memcpy(&v, &d, 4);
+    return v ^ (int32_t)((uint32_t)(v >> 31) >> 1);
+}
+
+static int compare_bytes(const struct column *a, int64_t i, const struct column *b, int64_t j)
+{
+    int32_t n, m;
+    const uint8_t *x = column_bytes(a, i, &n), *y = column_bytes(b, j, &m);
+    int32_t least = n < m ? n : m;
+    int c = least ? memcmp(x, y, (size_t)least) : 0;
+    return c ? c : ORDER(n, m);
+}
+
+int predicate_compare(const struct column *a, int64_t i, const struct column *b, int64_t j, bool *ret_known)
+{
+    if (a->type->id == TYPE_DICTIONARY) {
+        i = COLUMN_VALUES(a, uint32_t)[i];
+        a = a->dictionary;
+    }
+    if (b->type->id == TYPE_DICTIONARY) {
+        j = COLUMN_VALUES(b, uint32_t)[j];
+        b = b->dictionary;
+    }
+    *ret_known = true;
+    if (type_is_varlen(a->type) && type_is_varlen(b->type))
+        return compare_bytes(a, i, b, j);
+    *ret_known = a->type->id == b->type->id && a->type->unit == b->type->unit && a->type->scale == b->type->scale;
+    if (!*ret_known)
+        return 0;
+    switch ((enum type_id)a->type->id) {
+    case TYPE_BOOL: return (int)column_bool(a, i) - (int)column_bool(b, j);
+    case TYPE_INT8: ORDER_VALUES(int8_t);
+    case TYPE_INT16: ORDER_VALUES(int16_t);
+    case TYPE_INT32: case TYPE_DATE32: case TYPE_TIME32: ORDER_VALUES(int32_t);
+    case TYPE_INT64: case TYPE_DATE64: case TYPE_TIMESTAMP: case TYPE_TIME64: case TYPE_DURATION: ORDER_VALUES(int64_t);
+    case TYPE_UINT8: ORDER_VALUES(uint8_t);
+    case TYPE_UINT16: ORDER_VALUES(uint16_t);
+    case TYPE_UINT32: ORDER_VALUES(uint32_t);
+    case TYPE_UINT64: ORDER_VALUES(uint64_t);
+    case TYPE_DECIMAL128: ORDER_VALUES(__int128);
+    case TYPE_FLOAT32: {
+        int32_t x = total_order32(COLUMN_VALUES(a, float)[i]), y = total_order32(COLUMN_VALUES(b, float)[j]);
+        return ORDER(x, y);
+    }
+    case TYPE_FLOAT64: {
+        int64_t x = total_order64(COLUMN_VALUES(a, double)[i]), y = total_order64(COLUMN_VALUES(b, double)[j]);
+        return ORDER(x, y);
+    }
+    default:
+        *ret_known = false;
+        return 0;
+    }
+}
+
+static bool is_null(const struct column *c, int64_t i)
+{
+    return column_is_null(c, i) || (c->type->id == TYPE_DICTIONARY && column_is_null(c->dictionary, COLUMN_VALUES(c, uint32_t)[i]));
+}
+
+bool predicate_keeps(const struct scan_predicate *p, const struct column *c, int64_t i)
+{
+    bool known, null = is_null(c, i);
+    if (p->op == SCAN_IS_NULL || p->op == SCAN_IS_NOT_NULL)
+        return null == (p->op == SCAN_IS_NULL);
+    if (null)
+        return false;
+    if (p->op == SCAN_IN) {
+        for (int64_t k = 0; k < p->values->length; k++)
+            if (!is_null(p->values, k) && (predicate_compare(c, i, p->values, k, &known) == 0 || !known))
+                return true;
+        return false;
+    }
+    if (is_null(p->values, 0))
+        return false;
+    int order = predicate_compare(c, i, p->values, 0, &known);
+    if (!known)
+        return true;
+    switch (p->op) {
+    case SCAN_EQ: return order == 0;
+    case SCAN_NE: return order != 0;
+    case SCAN_LT: return order < 0;
+    case SCAN_LE: return order <= 0;
+    case SCAN_GT: return order > 0;
+    case SCAN_GE: return order >= 0;
+    default: return true;
+    }
+}
+
+void predicate_time_range(const struct scan_predicate *predicates, uint32_t n, uint32_t time_index, int64_t *min, int64_t *max)
+{
+    for (uint32_t k = 0; k < n; k++) {
+        const struct scan_predicate *p = &predicates[k];
+        if (p->column != time_index || !p->values || p->values->type->id != TYPE_TIMESTAMP || p->values->length != 1 || column_is_null(p->values, 0))
+            continue;
+        int64_t v = COLUMN_VALUES(p->values, int64_t)[0];
+        int64_t low = p->op == SCAN_EQ || p->op == SCAN_GE ? v : p->op == SCAN_GT && v < INT64_MAX ? v + 1 : INT64_MIN;
+        int64_t high = p->op == SCAN_EQ || p->op == SCAN_LE ? v : p->op == SCAN_LT && v > INT64_MIN ? v - 1 : INT64_MAX;
+        *min = low > *min ? low : *min;
+        *max = high < *max ? high : *max;
+    }
+}

@@ -1,0 +1,274 @@
+/* Row writes apart from their decoding: life cycle, missing columns, keys, and the conversion of Arrow batches. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "format/key/key.h"
+#include "format/rows/internal.h"
+#include "format/rows/values.h"
+
+int row_write_alloc(struct row_write *w, struct region_metadata *metadata, int64_t n_rows, bool is_delete, struct budget *budget, struct error *err)
+{
+    *w = (struct row_write){.metadata = region_metadata_ref(metadata), .is_delete = is_delete, .n_rows = n_rows, .budget = budget};
+    w->columns = calloc(metadata->n_columns, sizeof *w->columns);
+    int st = w->columns ? ST_OK : error_no_memory(err, metadata->n_columns * sizeof *w->columns);
+    if (st == ST_OK && metadata->n_key) {
+        size_t bytes = (size_t)n_rows * (sizeof *w->spans + sizeof *w->hashes);
+        st = budget_charge(budget, bytes, err);
+        if (st == ST_OK) {
+            w->charged_bytes = bytes;
+            w->spans = malloc((size_t)n_rows * sizeof *w->spans + 1);
+            w->hashes = malloc((size_t)n_rows * sizeof *w->hashes + 1);
+            if (!w->spans || !w->hashes)
+                st = error_no_memory(err, bytes);
+        }
+    }
+    if (st != ST_OK)
+        row_write_release(w);
+    return st;
+}
+
+void row_write_release(struct row_write *w)
+{
+    if (!w || !w->metadata)
+        return;
+    for (uint32_t i = 0; w->columns && i < w->metadata->n_columns; i++)
+        column_unref(w->columns[i]);
+    free(w->columns);
+    free(w->spans);
+    free(w->hashes);
+    budget_release(w->budget, w->charged_bytes);
+    buffer_unref(w->times);
+    buffer_unref(w->scratch);
+    region_metadata_unref(w->metadata);
+    *w = (struct row_write){0};
+}
+
+void row_write_time_bounds(struct row_write *w)
+{
+    const int64_t *t = (const int64_t *)(const void *)w->times->data;
+    w->time_min = INT64_MAX;
+    w->time_max = INT64_MIN;
+    for (int64_t i = 0; i < w->n_rows; i++) {
+        w->time_min = t[i] < w->time_min ? t[i] : w->time_min;
+        w->time_max = t[i] > w->time_max ? t[i] : w->time_max;
+    }
+}
+
+int column_repeat(struct budget *budget, struct column *value, int64_t n, struct column **ret_column, struct error *err)
+{
+    struct buffer *rows;
+    TRY(buffer_new(budget, (size_t)n * 4, &rows, err)); /* n times row 0 */
+    int st = column_take(budget, value, (const uint32_t *)(const void *)rows->data, n, ret_column, err);
+    buffer_unref(rows);
+    return st;
+}
+
+int column_zeros(struct budget *budget, struct dtype *type, int64_t n, struct column **ret_column, struct error *err)
+{
+    struct column *nulls;
+    TRY(column_new_nulls(budget, type, n, &nulls, err));
+    /* Nulls are zeros underneath: only the bitmap has to go. */
+    buffer_unref(nulls->validity);
+    nulls->validity = NULL;
+    nulls->null_count = type->id == TYPE_NULL ? n : 0;
+    *ret_column = nulls;
+    return ST_OK;
+}
+
+int row_write_fill_missing(struct row_write *w, uint32_t index, struct error *err)
+{
+    const struct region_column *c = &w->metadata->columns[index];
+    if (w->is_delete) {
+        if (c->semantic != SEMANTIC_FIELD)
+            return error_set(err, ST_INVALID_ARGUMENTS, "delete requests need column %s", c->name);
+        return c->nullable ? ST_OK : column_zeros(w->budget, c->type, w->n_rows, &w->columns[index], err);
+    }
+    if (c->default_kind == DEFAULT_FUNCTION)
+        return error_set(err, ST_UNEXPECTED, "unexpected impure default value of column %s: %s", c->name, c->default_json ? c->default_json : "");
+    bool null_default = c->default_kind == DEFAULT_VALUE && column_is_null(c->default_value, 0);
+    if (c->default_kind == DEFAULT_NONE || null_default) {
+        if (!c->nullable)
+            return error_set(err, ST_INVALID_ARGUMENTS, "missing column %s", c->name);
+        return ST_OK;
+    }
+    if (c->semantic == SEMANTIC_TAG)
+        return ST_OK; /* row_write_encode_key() knows the default */
+    struct column *filled;
+    TRY(column_repeat(w->budget, c->default_value, w->n_rows, &filled, err));
+    if (index != w->metadata->time_index) {
+        w->columns[index] = filled;
+        return ST_OK;
+    }
+    w->times = buffer_ref(filled->buffers[0]);
+    column_unref(filled);
+    return ST_OK;
+}
+
+/* ---- keys ---- */
+
+static int encode_tag(const struct region_column *c, const uint8_t *value, size_t size, struct dynbuf *out, struct error *err)
+{
+    struct value_form form;
+    struct pb_field m;
+    bool present;
+    uint8_t fixed[16];
+    TRY(value_form_of(c, &form, err));
+    if (!value_member(value, size, &m, &present))
+        return error_set(err, ST_INVALID_ARGUMENTS, "a value of column %s is malformed protobuf", c->name);
+    if (!present) {
+        if (!c->nullable)
+            return error_set(err, ST_INVALID_ARGUMENTS, "column %s is not null but input has null", c->name);
+        return key_append_null(out, err);
+    }
+    if (m.number != form.field && !(m.number == 15 && form.field == 18))
+        return error_set(err, ST_INVALID_ARGUMENTS, "column %s has a value of another type (member %u)", c->name, m.number);
+    switch (form.kind) {
+    case VALUE_BYTES: {
+        if (m.wire != PB_BYTES)
+            return error_set(err, ST_INVALID_ARGUMENTS, "a value of column %s is malformed", c->name);
+        if (type_is_string(c->type))
+            return key_append_string(out, m.data, m.size, err);
+        struct column_builder b;
+        struct column *one = NULL;
+        TRY(column_builder_init(&b, NULL, c->type, err));
+        int st = column_builder_append_bytes(&b, m.data, m.size, err);
+        if (st == ST_OK && (st = column_builder_finish(&b, &one, err)) == ST_OK)
+            st = key_append_value(out, one, 0, err);
+        column_unref(one);
+        column_builder_release(&b);
+        return st;
+    }
+    case VALUE_BOOL:
+        fixed[0] = m.value != 0;
+        return key_append_fixed(out, c->type, fixed, err);
+    case VALUE_NESTED:
+        return error_set(err, ST_INVALID_ARGUMENTS, "column %s has a type that a primary key cannot hold", c->name);
+    default:
+        TRY(value_to_fixed(&form, &m, fixed, err));
+        return key_append_fixed(out, c->type, fixed, err);
+    }
+}
+
+int row_write_encode_key(const struct row_write *w, struct key_span span, struct dynbuf *out, struct error *err)
+{
+    if (w->spans_are_keys)
+        return dynbuf_append(out, span.data, span.size, err);
+    struct pb_reader r = pb_reader_of(span.data, span.size);
+    for (uint32_t k = 0; k < w->metadata->n_key; k++) {
+        const struct region_column *c = &w->metadata->columns[w->metadata->key[k]];
+        uint64_t n;
+        if (r.p < r.end && *r.p == 0x0b) {
+            r.p++;
+            if (c->default_kind == DEFAULT_VALUE)
+                TRY(key_append_value(out, c->default_value, 0, err));
+            else
+                TRY(key_append_null(out, err));
+            continue;
+        }
+        if (r.p >= r.end || *r.p++ != 0x0a || !pb_varint(&r, &n) || n > (uint64_t)(r.end - r.p))
+            return error_set(err, ST_INVALID_ARGUMENTS, "the tags of a row are malformed");
+        TRY(encode_tag(c, r.p, (size_t)n, out, err));
+        r.p += n;
+    }
+    return ST_OK;
+}
+
+/* ---- Arrow batches ---- */
+
+/* Encoded keys of all rows, side by side in w->scratch. */
+static int keys_of_batch(struct row_write *w, struct column *const *tags, struct error *err)
+{
+    struct dynbuf keys;
+    const struct region_metadata *m = w->metadata;
+    dynbuf_init(&keys, SIZE_MAX / 2);
+    int st = ST_OK;
+    for (int64_t i = 0; i < w->n_rows && st == ST_OK; i++) {
+        size_t start = keys.size;
+        for (uint32_t k = 0; k < m->n_key && st == ST_OK; k++) {
+            const struct region_column *c = &m->columns[m->key[k]];
+            if (tags[k] && !column_is_null(tags[k], i))
+                st = key_append_value(&keys, tags[k], i, err);
+            else if (!tags[k] && c->default_kind == DEFAULT_VALUE)
+                st = key_append_value(&keys, c->default_value, 0, err);
+            else if (tags[k] && !c->nullable)
+                st = error_set(err, ST_INVALID_ARGUMENTS, "column %s is not null but input has null", c->name);
+            else
+                st = key_append_null(&keys, err);
+        }
+        w->spans[i] = (struct key_span){(const uint8_t *)start, (uint32_t)(keys.size - start)};
+    }
+    if (st == ST_OK)
+        st = buffer_wrap(keys.data, keys.size, free, keys.data, &w->scratch, err);
+    if (st != ST_OK) {
+        dynbuf_release(&keys);
+        return st;
+    }
+    for (int64_t i = 0; i < w->n_rows; i++) {
+        w->spans[i].data = keys.data + (size_t)w->spans[i].data;
+        w->hashes[i] = hash_bytes(w->spans[i].data, w->spans[i].size);
+    }
+    w->spans_are_keys = true;
+    return ST_OK;
+}
+
+static int take_times(struct row_write *w, struct column *time, struct error *err)
+{
+    if (column_null_count(time))
+        return error_set(err, ST_INVALID_ARGUMENTS, "the time index of a bulk insert has nulls");
+    TRY(buffer_new_uninit(w->budget, (size_t)w->n_rows * 8, &w->times, err));
+    memcpy(w->times->data, COLUMN_VALUES(time, int64_t), (size_t)w->n_rows * 8);
+    return ST_OK;
+}
+
+/* One column of the batch to its place; tags[] collects those of the key. */
+static int adopt_column(struct row_write *w, struct field *field, struct column *column, bool *present, struct column **tags, struct error *err)
+{
+    const struct region_metadata *m = w->metadata;
+    int index = region_metadata_find(m, field->name, strlen(field->name));
+    if (index < 0)
+        return error_set(err, ST_INVALID_ARGUMENTS, "unknown column %.200s", field->name);
+    const struct region_column *c = &m->columns[index];
+    char have[128], want[128];
+    if (present[index])
+        return error_set(err, ST_INVALID_ARGUMENTS, "duplicate column %s", c->name);
+    if (!type_equal(type_values(column->type), c->type, false))
+        return error_set(err, ST_INVALID_ARGUMENTS, "column %s has type %s, given %s", c->name, type_print(c->type, want, sizeof want),
+                         type_print(column->type, have, sizeof have));
+    if (!c->nullable && column_null_count(column))
+        return error_set(err, ST_INVALID_ARGUMENTS, "column %s is not null but input has null", c->name);
+    present[index] = true;
+    for (uint32_t k = 0; k < m->n_key; k++)
+        if (m->key[k] == (uint32_t)index) {
+            tags[k] = column;
+            return ST_OK;
+        }
+    if ((uint32_t)index == m->time_index)
+        return take_times(w, column, err);
+    return column_decode_dictionary(w->budget, column, &w->columns[index], err);
+}
+
+int row_write_from_batch(const struct batch *batch, struct region_metadata *metadata, struct budget *budget, struct row_write *ret_write, struct error *err)
+{
+    struct row_write w;
+    TRY(row_write_alloc(&w, metadata, batch->n_rows, false, budget, err));
+    bool *present = calloc(metadata->n_columns, sizeof *present);
+    struct column **tags = calloc(metadata->n_key + 1, sizeof *tags);
+    int st = present && tags ? ST_OK : error_no_memory(err, metadata->n_columns);
+    for (uint32_t i = 0; st == ST_OK && i < batch->schema->n_fields; i++)
+        st = adopt_column(&w, batch->schema->fields[i], batch->columns[i], present, tags, err);
+    for (uint32_t i = 0; st == ST_OK && i < metadata->n_columns; i++)
+        if (!present[i])
+            st = row_write_fill_missing(&w, i, err);
+    if (st == ST_OK && metadata->n_key)
+        st = keys_of_batch(&w, tags, err);
+    free(present);
+    free(tags);
+    if (st != ST_OK) {
+        row_write_release(&w);
+        return st;
+    }
+    row_write_time_bounds(&w);
+    *ret_write = w;
+    return ST_OK;
+}
