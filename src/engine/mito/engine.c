@@ -1,0 +1,303 @@
+/* The engine object: its vtable, its registry of regions and its house-keeping thread. */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "engine/mito/mito.h"
+
+static struct mito_engine *mito(struct engine *e)
+{
+    return (struct mito_engine *)e;
+}
+
+/* ---- vtable ---- */
+
+static int engine_create(struct engine *e, struct message create, struct region_response *ret, struct error *err)
+{
+    return mito_region_create(mito(e), create, ret, err);
+}
+
+static int engine_open(struct engine *e, const struct region_open_request *open, struct error *err)
+{
+    return mito_region_open(mito(e), open, err);
+}
+
+static int engine_close(struct engine *e, uint64_t region_id, struct error *err)
+{
+    return mito_region_close(mito(e), region_id, err);
+}
+
+static int engine_drop(struct engine *e, uint64_t region_id, struct error *err)
+{
+    return mito_region_drop(mito(e), region_id, err);
+}
+
+static int engine_alter(struct engine *e, uint64_t region_id, struct message alter, struct region_response *ret, struct error *err)
+{
+    return mito_region_alter(mito(e), region_id, alter, ret, err);
+}
+
+static int engine_write(struct engine *e, uint64_t region_id, bool is_delete, struct message write, uint64_t *ret_rows, struct error *err)
+{
+    return mito_region_write(mito(e), region_id, is_delete, write, ret_rows, err);
+}
+
+static int engine_bulk_insert(struct engine *e, uint64_t region_id, struct message bulk, uint64_t *ret_rows, struct error *err)
+{
+    return mito_region_bulk_insert(mito(e), region_id, bulk, ret_rows, err);
+}
+
+static void compact_later(void *arg)
+{
+    struct mito_region *r = arg;
+    struct error err;
+    if (mito_region_auto_compact(r, &err) != ST_OK && err.status != ST_REGION_NOT_READY)
+        log_warn("mito", "compaction of region %llu failed: %s; the next flush tries again", (unsigned long long)r->id, err.msg);
+    mito_region_unref(r);
+}
+
+static int engine_flush(struct engine *e, uint64_t region_id, struct error *err)
+{
+    struct mito_region *r;
+    TRY(mito_region_get(mito(e), region_id, &r, err));
+    int st = mito_region_flush(r, err);
+    if (st == ST_OK && thread_pool_submit(mito(e)->jobs, compact_later, r, NULL) == ST_OK)
+        return ST_OK; /* the job has the reference now */
+    mito_region_unref(r);
+    return st;
+}
+
+static int engine_compact(struct engine *e, uint64_t region_id, struct message compact, struct error *err)
+{
+    return mito_region_compact(mito(e), region_id, compact, err);
+}
+
+static int engine_truncate(struct engine *e, uint64_t region_id, struct message truncate, struct error *err)
+{
+    return mito_region_truncate(mito(e), region_id, truncate, err);
+}
+
+static int engine_metadata(struct engine *e, uint64_t region_id, struct region_metadata **ret_meta, struct error *err)
+{
+    struct mito_region *r;
+    TRY(mito_region_get(mito(e), region_id, &r, err));
+    pthread_mutex_lock(&r->lock);
+    *ret_meta = region_metadata_ref(r->metadata);
+    pthread_mutex_unlock(&r->lock);
+    mito_region_unref(r);
+    return ST_OK;
+}
+
+static int engine_table(struct engine *e, uint64_t region_id, struct table **ret_table, struct error *err)
+{
+    return mito_region_table(mito(e), region_id, ret_table, err);
+}
+
+static int engine_inspect(struct engine *e, const char *name, struct table **ret_table, struct error *err)
+{
+    return mito_inspect(mito(e), name, ret_table, err);
+}
+
+static int engine_set_role(struct engine *e, uint64_t region_id, enum region_role role, struct error *err)
+{
+    static const enum region_state states[] = {REGION_WRITABLE, REGION_FOLLOWER, REGION_DOWNGRADING};
+    struct mito_region *r;
+    if (role == ROLE_STAGING_LEADER)
+        return error_set(err, ST_UNSUPPORTED, "staging is not supported");
+    TRY(mito_region_get(mito(e), region_id, &r, err));
+    pthread_mutex_lock(&r->lock);
+    /* A transient state ends by itself in writable; waiting for it keeps the role change from being lost. */
+    while (r->state == REGION_ALTERING || r->state == REGION_TRUNCATING)
+        pthread_cond_wait(&r->changed, &r->lock);
+    if (r->state <= REGION_DOWNGRADING && r->state != REGION_DROPPING) {
+        r->state = states[role];
+        while (role != ROLE_LEADER && r->inflight)
+            pthread_cond_wait(&r->changed, &r->lock);
+        pthread_cond_broadcast(&r->changed);
+    }
+    pthread_mutex_unlock(&r->lock);
+    mito_region_unref(r);
+    return ST_OK;
+}
+
+static void add_memtable(struct region_stat *s, struct memtable *m)
+{
+    struct memtable_stats stats;
+    memtable_stats(m, &stats);
+    s->num_rows += (uint64_t)stats.rows;
+    s->memtable_bytes += stats.bytes;
+}
+
+static int engine_stat(struct engine *e, uint64_t region_id, struct region_stat *ret_stat, struct error *err)
+{
+    struct mito_region *r;
+    TRY(mito_region_get(mito(e), region_id, &r, err));
+    pthread_mutex_lock(&r->lock);
+    struct region_stat s = {.region_id = r->id, .manifest_bytes = r->manifest_bytes, .sst_num = r->n_files, .written_bytes = r->written_bytes,
+                            .manifest_version = r->manifest_version, .flushed_entry_id = r->flushed_entry_id, .last_entry_id = r->last_entry_id,
+                            .committed_sequence = r->committed_sequence};
+    s.role = r->state == REGION_FOLLOWER || r->state == REGION_CLOSED ? ROLE_FOLLOWER : r->state == REGION_DOWNGRADING ? ROLE_DOWNGRADING_LEADER : ROLE_LEADER;
+    add_memtable(&s, r->active);
+    for (uint32_t i = 0; i < r->n_frozen; i++)
+        add_memtable(&s, r->frozen[i]);
+    for (uint32_t i = 0; i < r->n_files; i++) {
+        s.num_rows += r->files[i]->meta.num_rows;
+        s.sst_bytes += r->files[i]->meta.file_size;
+        s.index_bytes += r->files[i]->meta.index_file_size;
+    }
+    pthread_mutex_unlock(&r->lock);
+    s.wal_bytes = (uint64_t)((float)s.memtable_bytes * 0.42825f); /* the peer's estimate (mito-engine.md 9.1) */
+    *ret_stat = s;
+    mito_region_unref(r);
+    return ST_OK;
+}
+
+static int engine_options(struct engine *e, uint64_t region_id, struct kv **ret_options, uint32_t *ret_n, struct error *err)
+{
+    struct mito_region *r;
+    TRY(mito_region_get(mito(e), region_id, &r, err));
+    pthread_mutex_lock(&r->lock);
+    int st = region_options_to_kv(&r->options, ret_options, ret_n, err);
+    pthread_mutex_unlock(&r->lock);
+    mito_region_unref(r);
+    return st;
+}
+
+/* ---- house-keeping ---- */
+
+enum { KEEPER_PERIOD_MS = 1000 };
+
+/* All regions, each with a reference. */
+static struct mito_region **all_regions(struct mito_engine *e, size_t *ret_n)
+{
+    size_t pos = 0, n = 0;
+    uint64_t id;
+    void *value;
+    pthread_rwlock_rdlock(&e->lock);
+    struct mito_region **all = calloc(e->regions.count + 1, sizeof *all);
+    while (all && u64_map_next(&e->regions, &pos, &id, &value)) {
+        all[n] = value;
+        atomic_fetch_add(&all[n++]->refs, 1);
+    }
+    pthread_rwlock_unlock(&e->lock);
+    *ret_n = n;
+    return all;
+}
+
+static bool due_for_flush(struct mito_engine *e, struct mito_region *r)
+{
+    struct memtable_stats stats;
+    pthread_mutex_lock(&r->lock);
+    memtable_stats(r->active, &stats);
+    bool due = r->state == REGION_WRITABLE && (stats.rows || r->n_frozen) && clock_wall_ms() - r->last_flush_ms > e->options.auto_flush_interval_ms;
+    pthread_mutex_unlock(&r->lock);
+    return due;
+}
+
+static void flush_quietly(struct mito_region *r, const char *why)
+{
+    struct error err;
+    if (mito_region_flush(r, &err) != ST_OK)
+        log_warn("mito", "flush of region %llu (%s) failed: %s; it is tried again", (unsigned long long)r->id, why, err.msg);
+}
+
+/* Regions not flushed for long, and the region that keeps an overlong log alive. */
+static void keep_flushed(struct mito_engine *e)
+{
+    size_t n;
+    struct wal_stats wal;
+    struct mito_region **all = all_regions(e, &n), *pinning;
+    for (size_t i = 0; i < n; i++) {
+        if (due_for_flush(e, all[i]))
+            flush_quietly(all[i], "idle");
+        mito_region_unref(all[i]);
+    }
+    free(all);
+    wal_stats(e->options.wal, &wal);
+    if (wal.bytes > e->options.wal_purge_bytes && wal.oldest_pinning_region &&
+        mito_region_get(e, wal.oldest_pinning_region, &pinning, NULL) == ST_OK) {
+        flush_quietly(pinning, "the WAL is longer than wal.purge_threshold");
+        mito_region_unref(pinning);
+    }
+}
+
+static void *keeper(void *arg)
+{
+    struct mito_engine *e = arg;
+    pthread_mutex_lock(&e->keeper_lock);
+    while (!e->stopping) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += KEEPER_PERIOD_MS / 1000;
+        pthread_cond_timedwait(&e->keeper_wake, &e->keeper_lock, &until);
+        pthread_mutex_unlock(&e->keeper_lock);
+        mito_reap_dropped(e, false);
+        keep_flushed(e);
+        pthread_mutex_lock(&e->keeper_lock);
+    }
+    pthread_mutex_unlock(&e->keeper_lock);
+    return NULL;
+}
+
+/* ---- life cycle ---- */
+
+static void engine_free(struct engine *base)
+{
+    struct mito_engine *e = mito(base);
+    pthread_mutex_lock(&e->keeper_lock);
+    e->stopping = true;
+    pthread_cond_signal(&e->keeper_wake);
+    pthread_mutex_unlock(&e->keeper_lock);
+    pthread_join(e->keeper, NULL);
+    thread_pool_free(e->jobs);
+    mito_reap_dropped(e, true);
+    size_t n;
+    struct mito_region **all = all_regions(e, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct error err;
+        if (mito_region_close(e, all[i]->id, &err) != ST_OK)
+            log_warn("mito", "region %llu did not close cleanly: %s", (unsigned long long)all[i]->id, err.msg);
+        mito_region_unref(all[i]);
+    }
+    free(all);
+    u64_map_release(&e->regions);
+    pthread_rwlock_destroy(&e->lock);
+    pthread_mutex_destroy(&e->memory_lock);
+    pthread_cond_destroy(&e->memory_freed);
+    pthread_mutex_destroy(&e->keeper_lock);
+    pthread_cond_destroy(&e->keeper_wake);
+    free(e);
+}
+
+static const struct engine_ops ops = {
+    .name = "mito", .create = engine_create, .open = engine_open, .close = engine_close, .drop = engine_drop, .alter = engine_alter,
+    .write = engine_write, .bulk_insert = engine_bulk_insert, .flush = engine_flush, .compact = engine_compact, .truncate = engine_truncate,
+    .metadata = engine_metadata, .table = engine_table, .inspect = engine_inspect, .set_role = engine_set_role, .stat = engine_stat,
+    .options = engine_options, .free = engine_free,
+};
+
+int mito_engine_new(const struct mito_options *options, struct engine **ret_engine, struct error *err)
+{
+    struct mito_engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return error_no_memory(err, sizeof *e);
+    e->base.ops = &ops;
+    e->options = *options;
+    budget_init(&e->write_budget, "memtables", "memory_limit or region_engine.mito.global_write_buffer_size", SIZE_MAX, options->root_budget);
+    budget_init(&e->scan_budget, "scans", "memory_limit", SIZE_MAX, options->root_budget);
+    budget_init(&e->job_budget, "flush and compaction", "memory_limit", SIZE_MAX, options->root_budget);
+    budget_init(&e->cache_budget, "SST footers", "memory_limit or region_engine.mito.sst_meta_cache_size", SIZE_MAX, options->root_budget);
+    pthread_rwlock_init(&e->lock, NULL);
+    pthread_mutex_init(&e->memory_lock, NULL);
+    pthread_cond_init(&e->memory_freed, NULL);
+    pthread_mutex_init(&e->keeper_lock, NULL);
+    pthread_cond_init(&e->keeper_wake, NULL);
+    int st = thread_pool_new("mito-job", options->max_background_jobs ? options->max_background_jobs : 1, 4096, &e->jobs, err);
+    if (st == ST_OK && (st = thread_start(&e->keeper, "mito-keeper", keeper, e, err)) != ST_OK)
+        thread_pool_free(e->jobs);
+    if (st != ST_OK) {
+        free(e);
+        return st;
+    }
+    *ret_engine = &e->base;
+    return ST_OK;
+}

@@ -1,0 +1,345 @@
+/* Flushing memtables to SSTs, and holding writers back while memtables take too much memory. */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "engine/mito/mito.h"
+
+static struct metric_family flush_requests = {.name = "greptime_mito_flush_requests_total", .help = "mito flush requests", .kind = METRIC_COUNTER};
+static struct metric_family flush_failures = {.name = "greptime_mito_flush_failure_total", .help = "mito flush failures", .kind = METRIC_COUNTER};
+static struct metric_family flush_bytes = {.name = "greptime_mito_flush_bytes_total", .help = "bytes of SSTs written by flushes", .kind = METRIC_COUNTER};
+static struct metric_family flush_files = {.name = "greptime_mito_flush_file_total", .help = "SSTs written by flushes", .kind = METRIC_COUNTER};
+static struct metric_family stalls = {.name = "greptime_mito_write_stall_total", .help = "writes that waited for memory", .kind = METRIC_COUNTER};
+static struct metric_family rejects = {.name = "greptime_mito_write_reject_total", .help = "writes refused for want of memory", .kind = METRIC_COUNTER};
+
+/* A flush makes at most this many files: the rows of far more time windows share them. */
+enum { WINDOWS_MAX = 64 };
+
+int mito_freeze(struct mito_region *r, struct error *err)
+{
+    struct memtable *fresh;
+    struct memtable_stats stats;
+    r->freezing = true;
+    while (r->inflight)
+        pthread_cond_wait(&r->changed, &r->lock);
+    memtable_stats(r->active, &stats);
+    int st = ST_OK;
+    if (stats.rows) {
+        struct memtable **grown = realloc(r->frozen, (r->n_frozen + 1) * sizeof *grown);
+        st = grown ? memtable_new(r->metadata, &r->engine->write_budget, &fresh, err) : error_no_memory(err, sizeof *grown);
+        if (grown)
+            r->frozen = grown;
+        if (st == ST_OK) {
+            r->frozen[r->n_frozen++] = r->active;
+            r->active = fresh;
+        }
+    }
+    r->freezing = false;
+    pthread_cond_broadcast(&r->changed);
+    return st;
+}
+
+/* ---- windows ---- */
+
+static int64_t units_per_second(enum time_unit unit)
+{
+    static const int64_t per[] = {1, 1000, 1000000, 1000000000};
+    return per[unit];
+}
+
+static int64_t floor_to(int64_t value, int64_t width)
+{
+    int64_t q = value / width - (value % width < 0);
+    return q < INT64_MIN / width ? INT64_MIN : q * width;
+}
+
+/* Width of the time windows that files are cut at, in the time index's unit (mito-on-disk.md 2.4). */
+static int64_t window_width(const struct mito_region *r)
+{
+    const struct region_metadata *m = r->metadata;
+    int64_t per = units_per_second((enum time_unit)m->columns[m->time_index].type->unit);
+    int64_t seconds = r->options.compaction_time_window_ms >= 1000 ? r->options.compaction_time_window_ms / 1000 : 86400;
+    return seconds > INT64_MAX / per ? INT64_MAX : seconds * per;
+}
+
+struct flush_job {
+    struct mito_region *region;
+    struct region_metadata *metadata;
+    struct memtable **memtables;
+    uint32_t n_memtables;
+    uint64_t entry_id, sequence;
+    int64_t time_min, time_max;
+    uint32_t *columns;          /* all of them */
+    bool *fields;
+    struct file_meta *files;
+    uint32_t n_files;
+};
+
+static int read_memtables(struct flush_job *job, int64_t from, int64_t to, struct row_source **ret_source, struct error *err)
+{
+    struct mito_region *r = job->region;
+    struct row_source **sources = calloc(job->n_memtables, sizeof *sources);
+    uint32_t n = 0;
+    int st = sources ? ST_OK : error_no_memory(err, job->n_memtables * sizeof *sources);
+    struct read_request q = {.metadata = job->metadata, .columns = job->columns, .n_columns = job->metadata->n_columns, .time_min = from, .time_max = to,
+                             .budget = &r->engine->job_budget, .need_key = true};
+    for (; st == ST_OK && n < job->n_memtables; n += st == ST_OK)
+        st = memtable_source_new(job->memtables[n], &q, &sources[n], err);
+    if (st == ST_OK) {
+        enum merge_mode mode = r->options.append_mode ? MERGE_APPEND : r->options.merge_mode;
+        st = merge_source_new(sources, n, mode, false, job->fields, job->metadata->n_columns, &r->engine->job_budget, NULL, ret_source, err);
+    } else {
+        for (uint32_t i = 0; i < n; i++)
+            row_source_free(sources[i]);
+    }
+    free(sources);
+    return st;
+}
+
+static int write_window(struct flush_job *job, int64_t from, int64_t to, struct error *err)
+{
+    struct mito_region *r = job->region;
+    struct row_source *source;
+    struct file_meta *files = NULL;
+    uint32_t n = 0;
+    TRY(read_memtables(job, from, to, &source, err));
+    struct sst_write_options options = {.store = r->engine->options.store, .region_dir = r->dir, .metadata = job->metadata, .format = r->format, .level = 0,
+                                        .sequence = job->sequence, .budget = &r->engine->job_budget};
+    int st = sst_write(&options, source, &files, &n, err);
+    row_source_free(source);
+    if (st == ST_OK && n) {
+        struct file_meta *grown = realloc(job->files, (job->n_files + n) * sizeof *grown);
+        if (grown) {
+            memcpy(grown + job->n_files, files, n * sizeof *files);
+            job->files = grown;
+            job->n_files += n;
+        } else {
+            st = error_no_memory(err, n * sizeof *files);
+        }
+    }
+    free(files);
+    return st;
+}
+
+static int write_windows(struct flush_job *job, struct error *err)
+{
+    int64_t width = window_width(job->region);
+    int64_t first = floor_to(job->time_min, width), last = floor_to(job->time_max, width);
+    /* In 128 bits: a region may hold both ends of the time axis. */
+    __int128 windows = ((__int128)last - first) / width + 1;
+    __int128 per_file = (windows + WINDOWS_MAX - 1) / WINDOWS_MAX;
+    for (__int128 at = first; at <= last; at += per_file * width) {
+        __int128 end = at + per_file * width - 1;
+        int64_t from = at < INT64_MIN ? INT64_MIN : (int64_t)at, to = end > INT64_MAX ? INT64_MAX : (int64_t)end;
+        TRY(write_window(job, from, to, err));
+    }
+    return ST_OK;
+}
+
+/* ---- the job ---- */
+
+static int flush_begin(struct mito_region *r, struct flush_job *job, struct error *err)
+{
+    const struct region_metadata *m = r->metadata;
+    *job = (struct flush_job){.region = r, .metadata = region_metadata_ref(r->metadata), .entry_id = r->last_entry_id, .sequence = r->committed_sequence,
+                              .time_min = INT64_MAX, .time_max = INT64_MIN};
+    job->memtables = calloc(r->n_frozen, sizeof *job->memtables);
+    job->columns = calloc(m->n_columns, sizeof *job->columns);
+    job->fields = calloc(m->n_columns, sizeof *job->fields);
+    if (!job->memtables || !job->columns || !job->fields)
+        return error_no_memory(err, m->n_columns * sizeof *job->columns);
+    for (uint32_t i = 0; i < r->n_frozen; i++) {
+        struct memtable_stats stats;
+        memtable_stats(r->frozen[i], &stats);
+        job->time_min = stats.time_min < job->time_min ? stats.time_min : job->time_min;
+        job->time_max = stats.time_max > job->time_max ? stats.time_max : job->time_max;
+        job->memtables[job->n_memtables++] = memtable_ref(r->frozen[i]);
+    }
+    for (uint32_t i = 0; i < m->n_columns; i++) {
+        job->columns[i] = i;
+        job->fields[i] = m->columns[i].semantic == SEMANTIC_FIELD;
+    }
+    return ST_OK;
+}
+
+static void flush_end(struct flush_job *job)
+{
+    for (uint32_t i = 0; i < job->n_memtables; i++)
+        memtable_unref(job->memtables[i]);
+    for (uint32_t i = 0; i < job->n_files; i++)
+        file_meta_release(&job->files[i]);
+    free(job->memtables);
+    free(job->columns);
+    free(job->fields);
+    free(job->files);
+    region_metadata_unref(job->metadata);
+}
+
+/* Objects of files that no manifest lists. */
+static void remove_written(struct flush_job *job)
+{
+    char key[512];
+    for (uint32_t i = 0; i < job->n_files; i++) {
+        snprintf(key, sizeof key, "%s%s.parquet", job->region->dir, job->files[i].file_id);
+        struct object_store *store = job->region->engine->options.store;
+        store->ops->remove(store, key, NULL);
+    }
+}
+
+static int flush_commit(struct flush_job *job, struct error *err)
+{
+    struct mito_region *r = job->region;
+    struct manifest_edit edit = {.add = job->files, .n_add = job->n_files, .timestamp_ms = clock_wall_ms(), .has_flushed = true,
+                                 .flushed_entry_id = job->entry_id, .flushed_sequence = job->sequence};
+    TRY(manifest_update_edit(r->manifest, &edit, err));
+    pthread_mutex_lock(&r->lock);
+    int st = mito_files_add(r, job->files, job->n_files, err);
+    if (st == ST_OK) {
+        for (uint32_t i = 0; i < job->n_memtables; i++)
+            memtable_unref(r->frozen[i]);
+        memmove(r->frozen, r->frozen + job->n_memtables, (r->n_frozen - job->n_memtables) * sizeof *r->frozen);
+        r->n_frozen -= job->n_memtables;
+        r->flushed_entry_id = job->entry_id;
+        r->last_flush_ms = clock_wall_ms();
+        r->manifest_version = manifest_state(r->manifest)->version;
+        r->manifest_bytes = manifest_bytes(r->manifest);
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (st == ST_OK && r->wal_enabled)
+        st = wal_obsolete(r->engine->options.wal, r->id, job->entry_id, err);
+    return st;
+}
+
+int mito_flush_locked(struct mito_region *r, struct error *err)
+{
+    struct flush_job job = {.region = r};
+    pthread_mutex_lock(&r->lock);
+    int st = mito_freeze(r, err);
+    bool work = st == ST_OK && r->n_frozen > 0;
+    if (work)
+        st = flush_begin(r, &job, err);
+    pthread_mutex_unlock(&r->lock);
+    if (!work)
+        return st;
+    metric_add(metric_plain(&flush_requests), 1);
+    if (st == ST_OK)
+        st = write_windows(&job, err);
+    if (st == ST_OK) {
+        for (uint32_t i = 0; i < job.n_files; i++)
+            metric_add(metric_plain(&flush_bytes), (int64_t)job.files[i].file_size);
+        metric_add(metric_plain(&flush_files), job.n_files);
+        st = flush_commit(&job, err);
+    } else {
+        metric_add(metric_plain(&flush_failures), 1);
+        remove_written(&job);
+    }
+    flush_end(&job);
+    pthread_mutex_lock(&r->engine->memory_lock);
+    pthread_cond_broadcast(&r->engine->memory_freed);
+    pthread_mutex_unlock(&r->engine->memory_lock);
+    return st;
+}
+
+int mito_region_flush(struct mito_region *r, struct error *err)
+{
+    pthread_mutex_lock(&r->job_lock);
+    pthread_mutex_lock(&r->lock);
+    bool may = r->state == REGION_WRITABLE || r->state == REGION_DOWNGRADING;
+    int st = may ? ST_OK : mito_region_wrong_state(r, "flushable", err);
+    pthread_mutex_unlock(&r->lock);
+    if (st == ST_OK)
+        st = mito_flush_locked(r, err);
+    pthread_mutex_unlock(&r->job_lock);
+    return st;
+}
+
+/* ---- memory pressure ---- */
+
+/* The writable region with most memtable bytes; NULL when no region holds any. One reference. */
+static struct mito_region *largest_region(struct mito_engine *e)
+{
+    struct mito_region *best = NULL;
+    size_t best_bytes = 0, pos = 0;
+    uint64_t id;
+    void *value;
+    pthread_rwlock_rdlock(&e->lock);
+    while (u64_map_next(&e->regions, &pos, &id, &value)) {
+        struct mito_region *r = value;
+        struct memtable_stats stats;
+        size_t bytes = 0;
+        pthread_mutex_lock(&r->lock);
+        if (r->state == REGION_WRITABLE) {
+            memtable_stats(r->active, &stats);
+            bytes = stats.rows ? stats.bytes : 0;
+            for (uint32_t i = 0; i < r->n_frozen; i++) {
+                memtable_stats(r->frozen[i], &stats);
+                bytes += stats.bytes;
+            }
+        }
+        pthread_mutex_unlock(&r->lock);
+        if (bytes > best_bytes) {
+            best = r;
+            best_bytes = bytes;
+        }
+    }
+    if (best)
+        atomic_fetch_add(&best->refs, 1);
+    pthread_rwlock_unlock(&e->lock);
+    return best;
+}
+
+static void flush_for_memory(void *arg)
+{
+    struct mito_engine *e = arg;
+    struct error err;
+    for (int i = 0; i < 64 && budget_used(&e->write_budget) > e->options.write_buffer_bytes / 4; i++) {
+        struct mito_region *r = largest_region(e);
+        if (!r)
+            break;
+        int st = mito_region_flush(r, &err);
+        if (st != ST_OK)
+            log_warn("mito", "cannot flush region %llu to free memory: %s; writes wait until a flush succeeds", (unsigned long long)r->id, err.msg);
+        mito_region_unref(r);
+        if (st != ST_OK)
+            break;
+    }
+    atomic_store(&e->flush_scheduled, false);
+}
+
+void mito_schedule_flush(struct mito_engine *e)
+{
+    if (atomic_exchange(&e->flush_scheduled, true))
+        return;
+    if (thread_pool_submit(e->jobs, flush_for_memory, e, NULL) != ST_OK)
+        atomic_store(&e->flush_scheduled, false);
+}
+
+int mito_wait_for_memory(struct mito_engine *e, struct error *err)
+{
+    size_t used = budget_used(&e->write_budget);
+    if (used < e->options.write_buffer_bytes / 2)
+        return ST_OK;
+    mito_schedule_flush(e);
+    if (used >= e->options.write_reject_bytes) {
+        metric_add(metric_plain(&rejects), 1);
+        return error_set(err, ST_STORAGE, "write buffer is full, rejecting writes: %zu bytes in memtables, global_write_buffer_reject_size is %zu", used,
+                         e->options.write_reject_bytes);
+    }
+    if (used < e->options.write_buffer_bytes)
+        return ST_OK;
+    metric_add(metric_plain(&stalls), 1);
+    int64_t deadline = clock_monotonic_ns() + e->options.write_stall_max_ms * 1000000;
+    pthread_mutex_lock(&e->memory_lock);
+    while (budget_used(&e->write_budget) >= e->options.write_buffer_bytes && clock_monotonic_ns() < deadline) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        mito_schedule_flush(e);
+        pthread_cond_timedwait(&e->memory_freed, &e->memory_lock, &until);
+    }
+    pthread_mutex_unlock(&e->memory_lock);
+    if (budget_used(&e->write_budget) >= e->options.write_buffer_bytes)
+        return error_set(err, ST_STORAGE, "a write waited %lld ms for memory: memtables are over global_write_buffer_size and no flush succeeds",
+                         (long long)e->options.write_stall_max_ms);
+    return ST_OK;
+}

@@ -1,0 +1,142 @@
+/* The mito engine: regions of time series in a WAL, memtables and Parquet SSTs.
+ *
+ *   write ──► decode to columns ──► [region lock: number it, queue it in the WAL] ──► wait for the log ──► memtable ──► ack
+ *   flush ──► freeze the memtable ──► sorted source per time window ──► SSTs ──► manifest edit ──► forget memtable and WAL
+ *   scan  ──► snapshot of memtables and files ──► sources grouped by overlapping time ──► merge ──► batches
+ *
+ * Lock order (outer to inner): mito_engine.lock, mito_region.job_lock, mito_region.lock, the locks inside a memtable. No I/O under mito_region.lock.
+ */
+#ifndef ENGINE_MITO_MITO_H
+#define ENGINE_MITO_MITO_H
+
+#include <pthread.h>
+
+#include "base/hash.h"
+#include "engine/engine.h"
+#include "engine/mito/manifest.h"
+#include "engine/mito/memtable.h"
+#include "engine/mito/options.h"
+#include "engine/mito/sst.h"
+#include "os/thread.h"
+#include "store/object_store.h"
+#include "wal/wal.h"
+
+struct mito_options {
+    struct object_store *store;  /* borrowed, like wal and the budgets: they outlive the engine */
+    struct wal *wal;
+    struct budget *root_budget;  /* memory_limit */
+    uint64_t node_id;
+    size_t write_buffer_bytes;   /* global_write_buffer_size: flush at half, stall at all of it */
+    size_t write_reject_bytes;   /* global_write_buffer_reject_size */
+    size_t footer_cache_bytes;   /* sst_meta_cache_size */
+    uint32_t checkpoint_distance;
+    bool default_flat_format;
+    unsigned max_background_jobs;
+    int64_t auto_flush_interval_ms;
+    uint64_t wal_purge_bytes;    /* past this the regions that hold the oldest segment are flushed */
+    int64_t write_stall_max_ms;  /* a stalled write fails after this */
+};
+
+enum region_state { REGION_FOLLOWER, REGION_WRITABLE, REGION_ALTERING, REGION_TRUNCATING, REGION_DROPPING, REGION_DOWNGRADING, REGION_CLOSED };
+
+struct mito_region {
+    _Atomic int refs;
+    struct mito_engine *engine;
+    uint64_t id;
+    char *dir;                          /* "data/.../1024_0000000001/" */
+
+    pthread_mutex_t job_lock;           /* one flush, alter, truncate or compaction commit at a time; guards `manifest` and its updates */
+    struct manifest_manager *manifest;
+    bool compacting;                    /* guarded by job_lock */
+
+    pthread_mutex_t lock;               /* guards everything below */
+    pthread_cond_t changed;             /* state, freezing or inflight changed */
+    enum region_state state;
+    bool freezing;                      /* a flush waits for writes in flight; new ones wait for it */
+    uint32_t inflight;                  /* writes between numbering and memtable */
+    struct region_metadata *metadata;
+    struct region_options options;
+    uint64_t partition_version;         /* of metadata->partition_expr */
+    enum sst_format format;
+    bool wal_enabled;                   /* false: wal.provider = noop */
+    struct memtable *active;
+    struct memtable **frozen;           /* old to new; waiting for a flush */
+    uint32_t n_frozen;
+    struct sst_file **files;
+    uint32_t n_files;
+    uint64_t committed_sequence, last_entry_id, flushed_entry_id, manifest_version, manifest_bytes;
+    uint64_t written_bytes;
+    int64_t last_flush_ms, last_compaction_ms;
+};
+
+struct mito_engine {
+    struct engine base;
+    struct mito_options options;
+    struct budget write_budget, scan_budget, job_budget, cache_budget;
+    pthread_rwlock_t lock;              /* guards `regions` */
+    struct u64_map regions;
+    struct thread_pool *jobs;           /* flushes and compactions in the background */
+    _Atomic bool flush_scheduled;
+    pthread_mutex_t memory_lock;
+    pthread_cond_t memory_freed;        /* after each flush */
+    pthread_t keeper;                   /* house-keeping thread */
+    pthread_mutex_t keeper_lock;
+    pthread_cond_t keeper_wake;
+    bool stopping;                      /* guarded by keeper_lock */
+    struct dropped_region *dropped;     /* folders to remove once their readers are done; guarded by keeper_lock */
+};
+
+int mito_engine_new(const struct mito_options *options, struct engine **ret_engine, struct error *err);
+
+/* ---- shared between the files of this folder ---- */
+
+/* One reference, or ST_REGION_NOT_FOUND. */
+int mito_region_get(struct mito_engine *e, uint64_t region_id, struct mito_region **ret_region, struct error *err);
+void mito_region_unref(struct mito_region *r);
+/* ST_REGION_NOT_READY naming the state. */
+int mito_region_wrong_state(const struct mito_region *r, const char *wanted, struct error *err);
+
+/* region_open.c */
+int mito_region_create(struct mito_engine *e, struct message create, struct region_response *ret, struct error *err);
+int mito_region_open(struct mito_engine *e, const struct region_open_request *open, struct error *err);
+int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *err);
+int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *err);
+void mito_reap_dropped(struct mito_engine *e, bool force);
+
+/* region_write.c */
+int mito_region_write(struct mito_engine *e, uint64_t region_id, bool is_delete, struct message write, uint64_t *ret_rows, struct error *err);
+int mito_region_bulk_insert(struct mito_engine *e, uint64_t region_id, struct message bulk, uint64_t *ret_rows, struct error *err);
+/* Applies the payload of a WAL record to the active memtable; the region is not shared yet. */
+int mito_region_replay(struct mito_region *r, const struct wal_record *record, struct error *err);
+
+/* flush.c */
+int mito_region_flush(struct mito_region *r, struct error *err);
+int mito_flush_locked(struct mito_region *r, struct error *err);   /* job_lock held */
+/* Waits for the writes in flight and moves the active memtable to the frozen ones. region->lock held; new writes wait while it runs. */
+int mito_freeze(struct mito_region *r, struct error *err);
+void mito_schedule_flush(struct mito_engine *e);
+/* Stalls or refuses a write while memtables use too much memory. */
+int mito_wait_for_memory(struct mito_engine *e, struct error *err);
+
+/* ddl.c */
+int mito_region_alter(struct mito_engine *e, uint64_t region_id, struct message alter, struct region_response *ret, struct error *err);
+int mito_region_truncate(struct mito_engine *e, uint64_t region_id, struct message truncate, struct error *err);
+int mito_manifest_info(struct mito_region *r, struct dynbuf *out, struct error *err);
+
+/* compact.c */
+int mito_region_compact(struct mito_engine *e, uint64_t region_id, struct message compact, struct error *err);
+/* What runs after a flush: compacts the windows that have collected too many files. */
+int mito_region_auto_compact(struct mito_region *r, struct error *err);
+
+/* region_files.c: the file list; r->lock held. */
+int mito_files_add(struct mito_region *r, const struct file_meta *metas, uint32_t n, struct error *err);
+/* Drops the listed files from the region and marks them for deletion. */
+void mito_files_remove(struct mito_region *r, struct sst_file *const *files, uint32_t n);
+
+/* scan.c */
+int mito_region_table(struct mito_engine *e, uint64_t region_id, struct table **ret_table, struct error *err);
+
+/* inspect.c */
+int mito_inspect(struct mito_engine *e, const char *name, struct table **ret_table, struct error *err);
+
+#endif

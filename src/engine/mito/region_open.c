@@ -1,0 +1,482 @@
+/* Regions coming and going: create, open (manifest, files, WAL replay), close, drop. */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "engine/mito/mito.h"
+#include "format/proto/wire.h"
+
+/* A dropped region's folder and the files of it that scans may still read. */
+struct dropped_region {
+    struct dropped_region *next;
+    char *dir;
+    struct sst_file **files;
+    uint32_t n_files;
+    int64_t since_ms;
+};
+
+enum { DROP_WAIT_MS = 300000 };
+
+/* "data/{path}/{table id}/{table id}_{sequence}/" (region-rpc.md 9.2). */
+static int region_dir_of(const char *path, size_t path_size, uint64_t region_id, char **ret_dir, struct error *err)
+{
+    uint32_t table = (uint32_t)(region_id >> 32), sequence = (uint32_t)region_id & 0xffffff;
+    size_t room = path_size + 64;
+    char *dir = malloc(room);
+    if (!dir)
+        return error_no_memory(err, room);
+    if (path_size > 1024 || memchr(path, 0, path_size) || (path_size >= 2 && memmem(path, path_size, "..", 2))) {
+        free(dir);
+        return error_set(err, ST_INVALID_ARGUMENTS, "the path of region %llu is not a plain relative path", (unsigned long long)region_id);
+    }
+    snprintf(dir, room, "data/%.*s/%u/%u_%010u/", (int)path_size, path, table, table, sequence);
+    *ret_dir = dir;
+    return ST_OK;
+}
+
+static void region_free(struct mito_region *r)
+{
+    for (uint32_t i = 0; i < r->n_files; i++)
+        sst_file_unref(r->files[i]);
+    for (uint32_t i = 0; i < r->n_frozen; i++)
+        memtable_unref(r->frozen[i]);
+    free(r->files);
+    free(r->frozen);
+    memtable_unref(r->active);
+    manifest_free(r->manifest);
+    region_metadata_unref(r->metadata);
+    region_options_release(&r->options);
+    pthread_mutex_destroy(&r->job_lock);
+    pthread_mutex_destroy(&r->lock);
+    pthread_cond_destroy(&r->changed);
+    free(r->dir);
+    free(r);
+}
+
+void mito_region_unref(struct mito_region *r)
+{
+    if (r && atomic_fetch_sub(&r->refs, 1) == 1)
+        region_free(r);
+}
+
+int mito_region_get(struct mito_engine *e, uint64_t region_id, struct mito_region **ret_region, struct error *err)
+{
+    pthread_rwlock_rdlock(&e->lock);
+    struct mito_region *r = u64_map_get(&e->regions, region_id);
+    if (r)
+        atomic_fetch_add(&r->refs, 1);
+    pthread_rwlock_unlock(&e->lock);
+    if (!r)
+        return error_set(err, ST_REGION_NOT_FOUND, "Region not found, region id: %llu(%u, %u)", (unsigned long long)region_id,
+                         (uint32_t)(region_id >> 32), (uint32_t)region_id);
+    *ret_region = r;
+    return ST_OK;
+}
+
+int mito_region_wrong_state(const struct mito_region *r, const char *wanted, struct error *err)
+{
+    static const char *const names[] = {"Follower", "Leader(Writable)", "Leader(Altering)", "Leader(Truncating)", "Leader(Dropping)",
+                                        "Leader(Downgrading)", "Closed"};
+    return error_set(err, ST_REGION_NOT_READY, "Region %llu(%u, %u) is in %s state, expect: %s", (unsigned long long)r->id, (uint32_t)(r->id >> 32),
+                     (uint32_t)r->id, names[r->state], wanted);
+}
+
+static struct mito_region *region_alloc(struct mito_engine *e, uint64_t id)
+{
+    struct mito_region *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    atomic_init(&r->refs, 1);
+    r->engine = e;
+    r->id = id;
+    r->state = REGION_FOLLOWER;
+    r->last_flush_ms = r->last_compaction_ms = clock_wall_ms();
+    pthread_mutex_init(&r->job_lock, NULL);
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->changed, NULL);
+    return r;
+}
+
+/* Takes over what the manifest says. */
+static int adopt_manifest(struct mito_region *r, struct error *err)
+{
+    const struct manifest *m = manifest_state(r->manifest);
+    r->metadata = region_metadata_ref(m->metadata);
+    r->partition_version = partition_expr_version(m->metadata->partition_expr);
+    r->format = m->sst_format;
+    if (m->append_mode >= 0)
+        r->options.append_mode = m->append_mode;
+    r->flushed_entry_id = r->last_entry_id = m->flushed_entry_id;
+    r->committed_sequence = m->flushed_sequence;
+    if (m->has_committed_sequence && m->committed_sequence > r->committed_sequence)
+        r->committed_sequence = m->committed_sequence;
+    r->manifest_version = m->version;
+    r->manifest_bytes = manifest_bytes(r->manifest);
+    r->wal_enabled = r->options.wal_provider != WAL_PROVIDER_NOOP;
+    TRY(memtable_new(r->metadata, &r->engine->write_budget, &r->active, err));
+    return mito_files_add(r, m->files, m->n_files, err);
+}
+
+/* ---- replay ---- */
+
+struct replay { struct mito_region *region; bool may_flush; };
+
+/* One record. A memtable that outgrows the write buffer is flushed on the way, so that replay needs no more memory than writing did. */
+static int replay_record(void *ctx, const struct wal_record *record, struct error *err)
+{
+    struct replay *replay = ctx;
+    struct mito_region *r = replay->region;
+    TRY(mito_region_replay(r, record, err));
+    if (replay->may_flush && budget_used(&r->engine->write_budget) > r->engine->options.write_buffer_bytes)
+        return mito_flush_locked(r, err);
+    return ST_OK;
+}
+
+static int replay_wal(struct mito_region *r, bool may_flush, struct error *err)
+{
+    struct replay replay = {r, may_flush};
+    if (!r->wal_enabled)
+        return ST_OK;
+    TRY(wal_replay(r->engine->options.wal, r->id, r->flushed_entry_id, replay_record, &replay, err));
+    uint64_t logged = wal_last_entry_id(r->engine->options.wal, r->id);
+    if (logged > r->last_entry_id)
+        r->last_entry_id = logged;
+    return ST_OK;
+}
+
+/* ---- open ---- */
+
+static int check_dropping(struct mito_engine *e, const char *dir, uint64_t region_id, struct error *err)
+{
+    char key[1280];
+    uint64_t size;
+    snprintf(key, sizeof key, "%s.dropping", dir);
+    if (e->options.store->ops->stat(e->options.store, key, &size, NULL) != ST_OK)
+        return ST_OK;
+    TRY(e->options.store->ops->remove_prefix(e->options.store, dir, err));
+    return error_set(err, ST_REGION_NOT_FOUND, "Region not found, region id: %llu (its drop was completed)", (unsigned long long)region_id);
+}
+
+static int load_region(struct mito_region *r, const struct kv *options, uint32_t n_options, bool skip_replay, bool writable, struct error *err)
+{
+    struct mito_engine *e = r->engine;
+    TRY(check_dropping(e, r->dir, r->id, err));
+    TRY(region_options_parse(options, n_options, true, &r->options, err));
+    TRY(manifest_open(e->options.store, r->dir, e->options.checkpoint_distance, &r->manifest, err));
+    TRY(adopt_manifest(r, err));
+    if (!skip_replay)
+        TRY(replay_wal(r, writable, err));
+    r->state = writable ? REGION_WRITABLE : REGION_FOLLOWER;
+    return ST_OK;
+}
+
+static int register_region(struct mito_engine *e, struct mito_region *r, struct error *err)
+{
+    pthread_rwlock_wrlock(&e->lock);
+    int st = u64_map_get(&e->regions, r->id) ? error_set(err, ST_REGION_BUSY, "region %llu is being opened by somebody else", (unsigned long long)r->id)
+                                            : u64_map_put(&e->regions, r->id, r, err);
+    pthread_rwlock_unlock(&e->lock);
+    return st;
+}
+
+int mito_region_open(struct mito_engine *e, const struct region_open_request *open, struct error *err)
+{
+    struct mito_region *r;
+    if (mito_region_get(e, open->region_id, &r, NULL) == ST_OK) {
+        mito_region_unref(r);
+        return ST_OK;
+    }
+    r = region_alloc(e, open->region_id);
+    if (!r)
+        return error_no_memory(err, sizeof *r);
+    int st = region_dir_of(open->path, strlen(open->path), open->region_id, &r->dir, err);
+    if (st == ST_OK)
+        st = load_region(r, open->options, open->n_options, open->skip_wal_replay, open->writable, err);
+    if (st == ST_NOT_FOUND)
+        st = error_set(err, ST_REGION_NOT_FOUND, "region %llu has no manifest in %s", (unsigned long long)open->region_id, r->dir);
+    if (st == ST_OK)
+        st = register_region(e, r, err);
+    if (st != ST_OK)
+        mito_region_unref(r);
+    return st;
+}
+
+/* ---- create ---- */
+
+struct create_body {
+    uint64_t region_id;
+    const char *path;
+    size_t path_size;
+    struct kv *options;
+    uint32_t n_options;
+};
+
+static char *copy_text(const struct pb_field *f)
+{
+    return strndup(f->size ? (const char *)f->data : "", f->size);
+}
+
+static void create_body_release(struct create_body *b)
+{
+    for (uint32_t i = 0; i < b->n_options; i++) {
+        free(b->options[i].key);
+        free(b->options[i].value);
+    }
+    free(b->options);
+}
+
+static int read_option(struct create_body *b, const struct pb_field *entry, struct error *err)
+{
+    struct pb_reader r = pb_inside(entry);
+    struct pb_field f, key = {0}, value = {0};
+    while (pb_next(&r, &f)) {
+        if (f.number == 1 && f.wire == PB_BYTES)
+            key = f;
+        else if (f.number == 2 && f.wire == PB_BYTES)
+            value = f;
+    }
+    struct kv *grown = realloc(b->options, (b->n_options + 1) * sizeof *grown);
+    if (!grown)
+        return error_no_memory(err, sizeof *grown);
+    b->options = grown;
+    b->options[b->n_options] = (struct kv){copy_text(&key), copy_text(&value)};
+    b->n_options++;
+    return ST_OK;
+}
+
+static int read_create(struct message m, struct create_body *ret_body, struct error *err)
+{
+    struct pb_reader r = pb_reader_of(m.data, m.size);
+    struct pb_field f;
+    struct create_body b = {.path = ""};
+    int st = ST_OK;
+    while (st == ST_OK && pb_next(&r, &f)) {
+        if (f.number == 1) {
+            b.region_id = f.value;
+        } else if (f.number == 5 && f.wire == PB_BYTES) {
+            b.path = (const char *)f.data;
+            b.path_size = f.size;
+        } else if (f.number == 6 && f.wire == PB_BYTES) {
+            st = read_option(&b, &f, err);
+        }
+    }
+    if (st == ST_OK && !pb_done(&r))
+        st = error_set(err, ST_INVALID_ARGUMENTS, "a create request is malformed protobuf");
+    if (st == ST_OK)
+        *ret_body = b;
+    else
+        create_body_release(&b);
+    return st;
+}
+
+/* A region that is there already must be the same one. */
+static int check_same(const struct mito_region *r, const struct region_metadata *wanted, struct error *err)
+{
+    if (region_metadata_same_schema(r->metadata, wanted))
+        return ST_OK;
+    return error_set(err, ST_UNEXPECTED, "Region %llu is corrupted, reason: a create request asks for other columns or another primary key than it has",
+                     (unsigned long long)r->id);
+}
+
+static int create_fresh(struct mito_region *r, struct region_metadata *metadata, const struct create_body *b, struct error *err)
+{
+    struct mito_engine *e = r->engine;
+    TRY(region_options_parse(b->options, b->n_options, false, &r->options, err));
+    enum sst_format format = r->options.sst_format >= 0 ? (enum sst_format)r->options.sst_format
+                             : e->options.default_flat_format ? SST_FORMAT_FLAT : SST_FORMAT_PRIMARY_KEY;
+    TRY(manifest_create(e->options.store, r->dir, e->options.checkpoint_distance, metadata, format, &r->manifest, err));
+    TRY(adopt_manifest(r, err));
+    /* A dropped region of the same id may have left entries behind. */
+    if (r->wal_enabled)
+        r->last_entry_id = r->flushed_entry_id = wal_last_entry_id(e->options.wal, r->id);
+    r->state = REGION_WRITABLE;
+    return ST_OK;
+}
+
+/* Opens what is on disk, or makes the region. Existing data that cannot be opened is never overwritten (unlike the peer's hazard, mito-on-disk.md 2.8). */
+static int create_or_open(struct mito_engine *e, const struct create_body *b, struct region_metadata *metadata, struct mito_region **ret_region,
+                          struct error *err)
+{
+    struct mito_region *r = region_alloc(e, b->region_id);
+    if (!r)
+        return error_no_memory(err, sizeof *r);
+    int st = region_dir_of(b->path, b->path_size, b->region_id, &r->dir, err);
+    if (st == ST_OK)
+        st = load_region(r, b->options, b->n_options, false, true, err);
+    if (st == ST_OK)
+        st = check_same(r, metadata, err);
+    else if (st == ST_NOT_FOUND || st == ST_REGION_NOT_FOUND) {
+        region_options_release(&r->options);
+        st = create_fresh(r, metadata, b, err);
+    }
+    if (st == ST_OK)
+        st = register_region(e, r, err);
+    if (st != ST_OK) {
+        mito_region_unref(r);
+        return st;
+    }
+    atomic_fetch_add(&r->refs, 1);
+    *ret_region = r;
+    return ST_OK;
+}
+
+int mito_region_create(struct mito_engine *e, struct message create, struct region_response *ret, struct error *err)
+{
+    struct create_body body;
+    struct region_metadata *metadata = NULL;
+    struct mito_region *r = NULL;
+    struct region_options options = {0};
+    TRY(read_create(create, &body, err));
+    int st = region_options_parse(body.options, body.n_options, false, &options, err);
+    if (st == ST_OK)
+        st = region_metadata_from_create(create.data, create.size, options.sparse_key, &metadata, err);
+    if (st == ST_OK && mito_region_get(e, body.region_id, &r, NULL) == ST_OK) {
+        pthread_mutex_lock(&r->lock);
+        st = check_same(r, metadata, err);
+        pthread_mutex_unlock(&r->lock);
+    } else if (st == ST_OK) {
+        st = create_or_open(e, &body, metadata, &r, err);
+    }
+    if (st == ST_OK) {
+        pthread_mutex_lock(&r->lock);
+        r->state = r->state == REGION_FOLLOWER ? REGION_WRITABLE : r->state;
+        st = region_columns_to_json(r->metadata, &ret->column_metadata, err);
+        pthread_mutex_unlock(&r->lock);
+    }
+    mito_region_unref(r);
+    region_metadata_unref(metadata);
+    region_options_release(&options);
+    create_body_release(&body);
+    return st;
+}
+
+/* ---- close and drop ---- */
+
+/* Takes the region out of the registry; its reference goes to the caller. */
+static struct mito_region *unregister(struct mito_engine *e, uint64_t region_id)
+{
+    pthread_rwlock_wrlock(&e->lock);
+    struct mito_region *r = u64_map_remove(&e->regions, region_id);
+    pthread_rwlock_unlock(&e->lock);
+    return r;
+}
+
+/* No write is in flight afterwards, none starts. */
+static void stop_writes(struct mito_region *r, enum region_state state)
+{
+    pthread_mutex_lock(&r->lock);
+    r->state = state;
+    pthread_cond_broadcast(&r->changed);
+    while (r->inflight)
+        pthread_cond_wait(&r->changed, &r->lock);
+    pthread_mutex_unlock(&r->lock);
+}
+
+int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *err)
+{
+    struct mito_region *r;
+    if (mito_region_get(e, region_id, &r, NULL) != ST_OK)
+        return ST_OK;
+    pthread_mutex_lock(&r->job_lock);
+    /* Without a WAL the memtable is all there is. */
+    int st = r->wal_enabled || r->state != REGION_WRITABLE ? ST_OK : mito_flush_locked(r, err);
+    if (st == ST_OK) {
+        stop_writes(r, REGION_CLOSED);
+        mito_region_unref(unregister(e, region_id));
+    }
+    pthread_mutex_unlock(&r->job_lock);
+    mito_region_unref(r);
+    return st;
+}
+
+static int put_marker(struct mito_region *r, struct error *err)
+{
+    char key[1280];
+    snprintf(key, sizeof key, "%s.dropping", r->dir);
+    return object_store_put(r->engine->options.store, key, "", 0, err);
+}
+
+/* Hands folder and files over to the keeper, which removes them once nobody reads them. */
+static void leave_to_keeper(struct mito_region *r)
+{
+    struct mito_engine *e = r->engine;
+    struct dropped_region *d = calloc(1, sizeof *d);
+    pthread_mutex_lock(&r->lock);
+    for (uint32_t i = 0; i < r->n_files; i++)
+        atomic_store(&r->files[i]->deleted, true);
+    if (d) {
+        d->dir = strdup(r->dir);
+        d->files = r->files;
+        d->n_files = r->n_files;
+        d->since_ms = clock_wall_ms();
+        r->files = NULL;
+        r->n_files = 0;
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (!d)
+        return; /* the marker stays: the next open of the folder finishes the drop */
+    pthread_mutex_lock(&e->keeper_lock);
+    d->next = e->dropped;
+    e->dropped = d;
+    pthread_cond_signal(&e->keeper_wake);
+    pthread_mutex_unlock(&e->keeper_lock);
+}
+
+static bool still_read(const struct dropped_region *d)
+{
+    for (uint32_t i = 0; i < d->n_files; i++)
+        if (atomic_load(&d->files[i]->refs) > 1)
+            return true;
+    return false;
+}
+
+void mito_reap_dropped(struct mito_engine *e, bool force)
+{
+    struct dropped_region *ready = NULL;
+    pthread_mutex_lock(&e->keeper_lock);
+    for (struct dropped_region **at = &e->dropped; *at;) {
+        struct dropped_region *d = *at;
+        if (force || !still_read(d) || clock_wall_ms() - d->since_ms > DROP_WAIT_MS) {
+            *at = d->next;
+            d->next = ready;
+            ready = d;
+        } else {
+            at = &d->next;
+        }
+    }
+    pthread_mutex_unlock(&e->keeper_lock);
+    while (ready) {
+        struct dropped_region *d = ready;
+        struct error err;
+        ready = d->next;
+        for (uint32_t i = 0; i < d->n_files; i++)
+            sst_file_unref(d->files[i]);
+        if (d->dir && e->options.store->ops->remove_prefix(e->options.store, d->dir, &err) != ST_OK)
+            log_warn("mito", "cannot remove the folder %s of a dropped region: %s; the next start tries again", d->dir, err.msg);
+        free(d->files);
+        free(d->dir);
+        free(d);
+    }
+}
+
+int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *err)
+{
+    struct mito_region *r;
+    TRY(mito_region_get(e, region_id, &r, err));
+    pthread_mutex_lock(&r->job_lock);
+    pthread_mutex_lock(&r->lock);
+    int st = r->state == REGION_WRITABLE ? ST_OK : mito_region_wrong_state(r, "writable", err);
+    pthread_mutex_unlock(&r->lock);
+    if (st == ST_OK)
+        st = put_marker(r, err);
+    if (st == ST_OK) {
+        stop_writes(r, REGION_DROPPING);
+        mito_region_unref(unregister(e, region_id));
+        if (r->wal_enabled)
+            st = wal_obsolete(e->options.wal, region_id, UINT64_MAX, err);
+        leave_to_keeper(r);
+        mito_reap_dropped(e, false);
+    }
+    pthread_mutex_unlock(&r->job_lock);
+    mito_region_unref(r);
+    return st;
+}

@@ -1,0 +1,309 @@
+/* The way of a write through a region, and of a WAL record back into it.
+ *
+ * What makes it safe: rows are decoded and checked before anything is numbered, so a bad request changes nothing; a region's records are queued in the
+ * log in the order of their entry ids because both happen under the region's lock; a row is visible only after the log has it as durably as the
+ * mode promises; and `inflight` lets a flush wait until every numbered record is in the memtable, so that flushed_entry_id covers just what the SSTs hold.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "arrow/ipc.h"
+#include "engine/mito/mito.h"
+#include "format/proto/wire.h"
+
+/* Fields shared by InsertRequest, DeleteRequest and BulkInsertRequest. */
+struct write_body {
+    struct pb_field rows;              /* Rows or ArrowIpc */
+    bool has_rows, has_version;
+    uint64_t version;
+};
+
+static int read_body(struct message m, struct write_body *ret_body, struct error *err)
+{
+    struct pb_reader r = pb_reader_of(m.data, m.size);
+    struct pb_field f, v;
+    *ret_body = (struct write_body){0};
+    while (pb_next(&r, &f)) {
+        if (f.number == 2 && f.wire == PB_BYTES) {
+            ret_body->rows = f;
+            ret_body->has_rows = true;
+        } else if (f.number == 3 && f.wire == PB_BYTES) {
+            ret_body->has_version = true;
+            for (struct pb_reader inside = pb_inside(&f); pb_next(&inside, &v);)
+                if (v.number == 1)
+                    ret_body->version = v.value;
+        }
+    }
+    return pb_done(&r) ? ST_OK : error_set(err, ST_INVALID_ARGUMENTS, "a write request is malformed protobuf");
+}
+
+/* Waits while the region is altering or frozen for a flush; then it is writable or the write fails. r->lock held. */
+static int wait_writable(struct mito_region *r, struct error *err)
+{
+    while (r->state == REGION_ALTERING || (r->state == REGION_WRITABLE && r->freezing))
+        pthread_cond_wait(&r->changed, &r->lock);
+    return r->state == REGION_WRITABLE ? ST_OK : mito_region_wrong_state(r, "writable", err);
+}
+
+static int check_write(const struct mito_region *r, const struct write_body *body, bool is_delete, struct error *err)
+{
+    if (is_delete && r->options.append_mode)
+        return error_set(err, ST_INVALID_ARGUMENTS, "DELETE is not allowed under append mode, region %llu", (unsigned long long)r->id);
+    if (body->has_version && body->version != r->partition_version)
+        return error_set(err, ST_INVALID_ARGUMENTS, "partition expression version of region %llu is %llu, the request was routed by %llu",
+                         (unsigned long long)r->id, (unsigned long long)r->partition_version, (unsigned long long)body->version);
+    return ST_OK;
+}
+
+struct numbered { uint64_t sequence, entry_id, ticket; struct memtable *memtable; };
+
+/* The WalEntry head in front of a Rows message: {mutations = 1 {op_type = 1, sequence = 2, rows = 3}}. */
+static size_t mutation_head(uint8_t *out, bool is_delete, uint64_t sequence, size_t rows_size)
+{
+    size_t inside = (is_delete ? 0 : 2) + 1 + pb_varint_size(sequence) + 1 + pb_varint_size(rows_size) + rows_size;
+    uint8_t *p = out;
+    *p++ = 0x0a;
+    p = pb_write_varint(p, inside);
+    if (!is_delete) {
+        *p++ = 0x08;
+        *p++ = OP_PUT;
+    }
+    *p++ = 0x10;
+    p = pb_write_varint(p, sequence);
+    *p++ = 0x1a;
+    p = pb_write_varint(p, rows_size);
+    return (size_t)(p - out);
+}
+
+/* {bulk_entries = 2 {sequence 1, max_ts 2, min_ts 3, timestamp_index 4, arrow_ipc 5}} */
+static size_t bulk_head(uint8_t *out, const struct row_write *w, uint64_t sequence, uint32_t time_position, size_t ipc_size)
+{
+    uint8_t inside[64], *p = inside;
+    *p++ = 0x08;
+    p = pb_write_varint(p, sequence);
+    *p++ = 0x10;
+    p = pb_write_varint(p, (uint64_t)w->time_max);
+    *p++ = 0x18;
+    p = pb_write_varint(p, (uint64_t)w->time_min);
+    *p++ = 0x20;
+    p = pb_write_varint(p, time_position);
+    *p++ = 0x2a;
+    p = pb_write_varint(p, ipc_size);
+    size_t n = (size_t)(p - inside);
+    p = out;
+    *p++ = 0x12;
+    p = pb_write_varint(p, n + ipc_size);
+    memcpy(p, inside, n);
+    return (size_t)(p - out) + n;
+}
+
+/* Numbers the write and queues its record. r->lock held. */
+static int number_and_queue(struct mito_region *r, const struct row_write *w, bool is_bulk, uint32_t time_position, const struct write_body *body,
+                            uint8_t *head, struct iovec *iov, struct numbered *ret, struct error *err)
+{
+    struct numbered n = {.sequence = r->committed_sequence + 1, .entry_id = r->last_entry_id + 1};
+    size_t head_size = is_bulk ? bulk_head(head, w, n.sequence, time_position, body->rows.size) : mutation_head(head, w->is_delete, n.sequence, body->rows.size);
+    iov[0] = (struct iovec){head, head_size};
+    iov[1] = (struct iovec){(void *)body->rows.data, body->rows.size};
+    if (r->wal_enabled) {
+        TRY(wal_enqueue(r->engine->options.wal, r->id, n.entry_id, iov, 2, &n.ticket, err));
+        r->last_entry_id = n.entry_id;
+    }
+    r->committed_sequence += (uint64_t)w->n_rows;
+    r->inflight++;
+    n.memtable = memtable_ref(r->active);
+    *ret = n;
+    return ST_OK;
+}
+
+static void leave(struct mito_region *r)
+{
+    pthread_mutex_lock(&r->lock);
+    if (--r->inflight == 0)
+        pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* Logs a decoded write and puts it into the memtable. */
+static int commit(struct mito_region *r, struct row_write *w, struct prepared_write *p, struct memtable *prepared_for, bool is_bulk, uint32_t time_position,
+                  const struct write_body *body, bool *ret_stale, struct error *err)
+{
+    uint8_t head[96];
+    struct iovec iov[2];
+    struct numbered n;
+    pthread_mutex_lock(&r->lock);
+    int st = wait_writable(r, err);
+    /* An ALTER or a flush may have come between decoding and here: then the schema or the series ids are not those of the active memtable. */
+    *ret_stale = st == ST_OK && r->active != prepared_for;
+    if (st == ST_OK && !*ret_stale)
+        st = number_and_queue(r, w, is_bulk, time_position, body, head, iov, &n, err);
+    pthread_mutex_unlock(&r->lock);
+    if (st != ST_OK || *ret_stale)
+        return st;
+    if (r->wal_enabled)
+        st = wal_wait(r->engine->options.wal, n.ticket, err);
+    if (st == ST_OK)
+        st = memtable_append(n.memtable, w, p, n.sequence, is_bulk, err);
+    leave(r);
+    memtable_unref(n.memtable);
+    return st;
+}
+
+/* The Arrow batch of a bulk insert as a row write; *ret_time_position = the time index among its columns. */
+static int decode_bulk(const struct pb_field *ipc, struct region_metadata *m, struct budget *budget, struct row_write *ret_write, uint32_t *ret_time_position,
+                       struct error *err)
+{
+    struct pb_reader r = pb_inside(ipc);
+    struct pb_field f, parts[4] = {{0}};
+    struct schema *schema = NULL;
+    struct buffer *body = NULL;
+    struct batch *batch = NULL;
+    while (pb_next(&r, &f))
+        if (f.number <= 3 && f.wire == PB_BYTES)
+            parts[f.number] = f;
+    if (!pb_done(&r) || !parts[1].data || !parts[2].data)
+        return error_set(err, ST_INVALID_ARGUMENTS, "a bulk insert is malformed protobuf");
+    int st = ipc_decode_schema(parts[1].data, parts[1].size, &schema, err);
+    if (st == ST_OK)
+        st = buffer_new_uninit(budget, parts[3].size, &body, err);
+    if (st == ST_OK) {
+        if (parts[3].size)
+            memcpy(body->data, parts[3].data, parts[3].size);
+        st = ipc_decode_batch(schema, NULL, parts[2].data, parts[2].size, body, budget, &batch, err);
+    }
+    if (st == ST_OK) {
+        int time = schema_find(schema, m->columns[m->time_index].name);
+        *ret_time_position = time < 0 ? 0 : (uint32_t)time;
+        st = row_write_from_batch(batch, m, budget, ret_write, err);
+    }
+    if (st == ST_CORRUPT)
+        st = error_set(err, ST_INVALID_ARGUMENTS, "a bulk insert cannot be decoded: %s", err ? err->msg : "");
+    batch_unref(batch);
+    buffer_unref(body);
+    schema_unref(schema);
+    return st;
+}
+
+static void note_written(struct mito_region *r, uint64_t bytes)
+{
+    pthread_mutex_lock(&r->lock);
+    r->written_bytes += bytes;
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* Decodes against the metadata of the active memtable and commits; repeats when that memtable was replaced meanwhile. */
+static int write_region(struct mito_region *r, const struct write_body *body, bool is_delete, bool is_bulk, uint64_t *ret_rows, struct error *err)
+{
+    struct mito_engine *e = r->engine;
+    for (;;) {
+        struct row_write w = {0};
+        struct prepared_write p = {0};
+        uint32_t time_position = 0;
+        bool stale = false;
+        TRY(mito_wait_for_memory(e, err));
+        pthread_mutex_lock(&r->lock);
+        int st = wait_writable(r, err);
+        if (st == ST_OK)
+            st = check_write(r, body, is_delete, err);
+        struct memtable *memtable = st == ST_OK ? memtable_ref(r->active) : NULL;
+        struct region_metadata *metadata = st == ST_OK ? region_metadata_ref(r->metadata) : NULL;
+        pthread_mutex_unlock(&r->lock);
+        if (st == ST_OK)
+            st = is_bulk ? decode_bulk(&body->rows, metadata, &e->write_budget, &w, &time_position, err)
+                         : row_write_decode(body->rows.data, body->rows.size, metadata, is_delete, &e->write_budget, &w, err);
+        uint64_t rows = st == ST_OK ? (uint64_t)w.n_rows : 0;
+        if (st == ST_OK && rows)
+            st = memtable_prepare(memtable, &w, &p, err);
+        if (st == ST_OK && rows)
+            st = commit(r, &w, &p, memtable, is_bulk, time_position, body, &stale, err);
+        prepared_write_release(&p);
+        row_write_release(&w);
+        region_metadata_unref(metadata);
+        memtable_unref(memtable);
+        if (st != ST_OK || !stale) {
+            if (st == ST_OK) {
+                note_written(r, body->rows.size);
+                *ret_rows = rows;
+            }
+            return st;
+        }
+    }
+}
+
+static int write_by_id(struct mito_engine *e, uint64_t region_id, struct message m, bool is_delete, bool is_bulk, uint64_t *ret_rows, struct error *err)
+{
+    struct write_body body;
+    struct mito_region *r;
+    TRY(read_body(m, &body, err));
+    *ret_rows = 0;
+    TRY(mito_region_get(e, region_id, &r, err));
+    int st = body.has_rows ? write_region(r, &body, is_delete, is_bulk, ret_rows, err) : ST_OK;
+    mito_region_unref(r);
+    return st;
+}
+
+int mito_region_write(struct mito_engine *e, uint64_t region_id, bool is_delete, struct message write, uint64_t *ret_rows, struct error *err)
+{
+    return write_by_id(e, region_id, write, is_delete, false, ret_rows, err);
+}
+
+int mito_region_bulk_insert(struct mito_engine *e, uint64_t region_id, struct message bulk, uint64_t *ret_rows, struct error *err)
+{
+    return write_by_id(e, region_id, bulk, false, true, ret_rows, err);
+}
+
+/* ---- replay ---- */
+
+static int replay_write(struct mito_region *r, struct row_write *w, uint64_t sequence, bool one_sequence, struct error *err)
+{
+    struct prepared_write p = {0};
+    uint64_t rows = (uint64_t)w->n_rows;
+    int st = rows ? memtable_prepare(r->active, w, &p, err) : ST_OK;
+    if (st == ST_OK && rows)
+        st = memtable_append(r->active, w, &p, sequence, one_sequence, err);
+    if (st == ST_OK && rows && sequence + rows - 1 > r->committed_sequence)
+        r->committed_sequence = sequence + rows - 1;
+    prepared_write_release(&p);
+    row_write_release(w);
+    return st;
+}
+
+static int replay_part(struct mito_region *r, const struct pb_field *part, bool is_bulk, struct error *err)
+{
+    struct pb_reader reader = pb_inside(part);
+    struct pb_field f, rows = {0};
+    struct row_write w;
+    uint64_t op = OP_DELETE, sequence = 0;
+    uint32_t time_position;
+    while (pb_next(&reader, &f)) {
+        if (!is_bulk && f.number == 1)
+            op = f.value;
+        else if (f.number == (is_bulk ? 1u : 2u))
+            sequence = f.value;
+        else if (f.number == (is_bulk ? 5u : 3u) && f.wire == PB_BYTES)
+            rows = f;
+    }
+    if (!pb_done(&reader))
+        return error_set(err, ST_CORRUPT, "a WAL entry is malformed protobuf");
+    if (!rows.data)
+        return ST_OK;
+    if (is_bulk)
+        TRY(decode_bulk(&rows, r->metadata, &r->engine->write_budget, &w, &time_position, err));
+    else
+        TRY(row_write_decode(rows.data, rows.size, r->metadata, op == OP_DELETE, &r->engine->write_budget, &w, err));
+    return replay_write(r, &w, sequence, is_bulk, err);
+}
+
+int mito_region_replay(struct mito_region *r, const struct wal_record *record, struct error *err)
+{
+    struct pb_reader reader = pb_reader_of(record->payload, record->size);
+    struct pb_field f;
+    while (pb_next(&reader, &f))
+        if ((f.number == 1 || f.number == 2) && f.wire == PB_BYTES)
+            TRY(replay_part(r, &f, f.number == 2, err));
+    if (!pb_done(&reader))
+        return error_set(err, ST_CORRUPT, "WAL entry %llu is malformed protobuf", (unsigned long long)record->entry_id);
+    if (record->entry_id > r->last_entry_id)
+        r->last_entry_id = record->entry_id;
+    return ST_OK;
+}
