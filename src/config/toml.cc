@@ -1,0 +1,90 @@
+#define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1
+#include "config/toml.h"
+
+#include <toml++/toml.h>
+
+#include <cstdio>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+struct walker {
+    int (*each)(void *, const struct toml_leaf *);
+    void *ctx;
+
+    int leaf(const std::string &path, const toml::node &node)
+    {
+        std::ostringstream printed;
+        std::vector<std::string> texts;
+        std::vector<const char *> items;
+        struct toml_leaf l = {};
+        l.path = path.c_str();
+        l.line = static_cast<uint32_t>(node.source().begin.line);
+        l.kind = TOML_OTHER;
+        if (auto s = node.as_string()) {
+            l.kind = TOML_TEXT;
+            printed << s->get();
+        } else if (auto i = node.as_integer()) {
+            l.kind = TOML_INTEGER;
+            l.integer = i->get();
+            printed << i->get();
+        } else if (auto b = node.as_boolean()) {
+            l.kind = TOML_BOOLEAN;
+            l.boolean = b->get();
+            printed << (b->get() ? "true" : "false");
+        } else if (auto f = node.as_floating_point()) {
+            l.kind = TOML_FLOAT;
+            printed << f->get();
+        } else if (auto a = node.as_array()) {
+            l.kind = TOML_LIST;
+            for (auto &&item : *a)
+                if (auto s = item.as_string())
+                    texts.push_back(s->get());
+            l.n_items = texts.size() == a->size() ? texts.size() : SIZE_MAX;
+            for (auto &t : texts)
+                items.push_back(t.c_str());
+            l.items = items.data();
+        }
+        std::string text = printed.str();
+        l.text = text.c_str();
+        return each(ctx, &l);
+    }
+
+    int node(const std::string &path, const toml::node &n)
+    {
+        if (auto t = n.as_table())
+            return table(path, *t);
+        if (auto a = n.as_array())
+            if (!a->empty() && a->is_homogeneous(toml::node_type::table)) {
+                for (auto &&item : *a)
+                    if (int st = node(path, item))
+                        return st;
+                return 0;
+            }
+        return leaf(path, n);
+    }
+
+    int table(const std::string &path, const toml::table &t)
+    {
+        for (auto &&[key, value] : t)
+            if (int st = node(path.empty() ? std::string(key.str()) : path + "." + std::string(key.str()), value))
+                return st;
+        return 0;
+    }
+};
+
+} // namespace
+
+extern "C" int toml_walk(const char *text, size_t size, int (*each)(void *, const struct toml_leaf *), void *ctx, char *message, size_t message_room)
+{
+    toml::parse_result parsed = toml::parse(std::string_view(text, size));
+    if (!parsed) {
+        std::snprintf(message, message_room, "line %u: %s", static_cast<unsigned>(parsed.error().source().begin.line),
+                      std::string(parsed.error().description()).c_str());
+        return -1;
+    }
+    return walker{each, ctx}.table("", parsed.table());
+}
