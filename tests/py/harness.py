@@ -1,0 +1,159 @@
+"""Starts, kills and restarts a regiond for tests, and builds the few protobuf messages that they send."""
+import atexit
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import grpc
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
+SHARED = os.environ.get('REGIOND_SHARED', os.path.join(ROOT, '..', 'shared'))
+BUILD = os.environ.get('REGIOND_BUILD', os.path.join(ROOT, 'build', 'release'))
+HANDLE = '/greptime.v1.region.Region/Handle'
+DO_GET = '/arrow.flight.protocol.FlightService/DoGet'
+OPTIONS = [('grpc.max_receive_message_length', -1), ('grpc.max_send_message_length', -1), ('grpc.use_local_subchannel_pool', 1)]
+
+
+def need_shared(*parts):
+    """The path below shared/, or exit 0 with a message where the recordings are not at hand."""
+    path = os.path.join(SHARED, *parts)
+    if not os.path.exists(path):
+        print(f'skipped: {path} is not here')
+        sys.exit(0)
+    return path
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """A regiond on a folder of its own. Killed and removed at exit."""
+
+    def __init__(self, *flags, home=None, binary=None):
+        self.home = home or tempfile.mkdtemp(prefix='regiond-test-')
+        self.keep = home is not None
+        self.grpc_port, self.http_port = free_port(), free_port()
+        self.addr, self.http = f'127.0.0.1:{self.grpc_port}', f'127.0.0.1:{self.http_port}'
+        self.flags, self.binary, self.process = list(flags), binary or os.path.join(BUILD, 'regiond'), None
+        self.log = open(os.path.join(self.home, 'stdout.log'), 'ab')
+        atexit.register(self.remove)
+        self.start()
+
+    def command(self):
+        return [self.binary, '--data-home', self.home, '--rpc-bind-addr', self.addr, '--http-addr', self.http, *self.flags]
+
+    def start(self, wait=30):
+        self.process = subprocess.Popen(self.command(), stdout=self.log, stderr=self.log)
+        end = time.time() + wait
+        while time.time() < end:
+            if self.process.poll() is not None:
+                raise RuntimeError(f'regiond ended with {self.process.returncode}: ' + self.tail())
+            try:
+                grpc.channel_ready_future(self.channel()).result(timeout=1)
+                return
+            except grpc.FutureTimeoutError:
+                pass
+        raise RuntimeError('regiond does not listen: ' + self.tail())
+
+    def tail(self):
+        return open(os.path.join(self.home, 'stdout.log'), errors='replace').read()[-3000:]
+
+    def channel(self):
+        return grpc.insecure_channel(self.addr, options=OPTIONS)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def restart(self):
+        self.kill()
+        self.start()
+
+    def stop(self):
+        """SIGTERM; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+    def remove(self):
+        if self.process and self.process.poll() is None:
+            self.kill()
+        if not self.keep:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+
+# ---- protobuf, by hand ----
+
+def varint(v):
+    v &= (1 << 64) - 1
+    out = bytearray()
+    while v > 0x7f:
+        out.append(v & 0x7f | 0x80)
+        v >>= 7
+    return bytes(out + bytes([v]))
+
+
+def num(field, value):
+    return varint(field << 3) + varint(value)
+
+
+def blob(field, value):
+    value = value.encode() if isinstance(value, str) else value
+    return varint(field << 3 | 2) + varint(len(value)) + value
+
+
+INT64, FLOAT64, STRING, TS_MS = 4, 10, 12, 16       # ColumnDataType
+TAG, FIELD, TIME = 0, 1, 2                            # SemanticType
+MEMBER = {INT64: 4, STRING: 13, TS_MS: 17}            # member of Value's oneof
+
+
+def create_region(region_id, columns, options=(), path='greptime/public'):
+    """columns: (name, datatype, semantic) in order; ids count from 0."""
+    body = num(1, region_id) + blob(2, 'mito')
+    for i, (name, datatype, semantic) in enumerate(columns):
+        definition = blob(1, name) + num(2, datatype) + (num(3, 1) if semantic != TIME else b'') + num(5, semantic)
+        body += blob(3, blob(1, definition) + num(2, i))
+    body += b''.join(num(4, i) for i, c in enumerate(columns) if c[2] == TAG)
+    body += blob(5, path) + b''.join(blob(6, blob(1, k) + blob(2, v)) for k, v in options) + blob(7, b'\x1a\x00')
+    return blob(1, b'') + blob(5, body)
+
+
+def rows(columns, values):
+    out = b''.join(blob(1, blob(1, name) + num(2, datatype) + num(3, semantic)) for name, datatype, semantic in columns)
+    for row in values:
+        cells = b''
+        for (_, datatype, _), v in zip(columns, row):
+            member = MEMBER[datatype]
+            cells += blob(1, b'' if v is None else blob(member, v) if datatype == STRING else num(member, v))
+        out += blob(2, cells)
+    return out
+
+
+def insert(region_id, columns, values):
+    return blob(1, blob(3, 'public')) + blob(3, blob(1, num(1, region_id) + blob(2, rows(columns, values))))
+
+
+def flush_request(region_id):
+    return blob(1, b'') + blob(10, num(1, region_id))
+
+
+def scan_all(channel, region_id, columns, timeout=60):
+    """All rows of a region as an Arrow table, through a Substrait plan that is a bare read."""
+    import pyarrow as pa
+    sys.path.insert(0, os.path.join(SHARED, 'tools'))
+    import replay
+    kinds = {INT64: 7, STRING: 12, TS_MS: 33, FLOAT64: 11}
+    types = b''.join(blob(1, blob(kinds[t], num(1, 3) + num(3, 1) if t == TS_MS else num(2, 1))) for _, t, _ in columns)
+    schema = b''.join(blob(1, n) for n, _, _ in columns) + blob(2, types)
+    read = blob(1, blob(2, schema) + blob(7, blob(1, 't')))
+    plan = blob(3, blob(2, blob(1, read) + b''.join(blob(2, n) for n, _, _ in columns)))
+    ticket = blob(1, num(2, region_id) + blob(3, plan))
+    table = replay.table(list(channel.unary_stream(DO_GET)(ticket, timeout=timeout)))
+    return table if table is not None else pa.table({})

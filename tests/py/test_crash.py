@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""kill -9 under concurrent writes: every acknowledged row is there afterwards, exactly once in append mode, and nothing that was never sent.
+
+    CRASH_CYCLES=300 test_crash.py      default 40; seeds are printed
+"""
+import os
+import random
+import sys
+import threading
+import time
+
+import grpc
+
+from harness import HANDLE, INT64, STRING, TAG, FIELD, TIME, TS_MS, Server, create_region, flush_request, insert, scan_all
+
+COLUMNS = [('host', STRING, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
+REGIONS = {1024 << 32: (), 1025 << 32: (('append_mode', 'true'),)}
+
+
+class Writer(threading.Thread):
+    """Sends batches with unique (host, ts); remembers which were acknowledged and which only sent."""
+
+    def __init__(self, server, region, number, cycle, seed):
+        super().__init__()
+        self.server, self.region, self.number, self.cycle = server, region, number, cycle
+        self.random = random.Random(seed)
+        self.acked, self.sent, self.stop = set(), set(), False
+
+    def run(self):
+        call = self.server.channel().unary_unary(HANDLE)
+        n = 0
+        while not self.stop:
+            batch = [(f'h{self.number}', (self.cycle * 1000000 + n + i), self.random.randrange(1 << 40)) for i in range(self.random.choice([1, 3, 50, 400]))]
+            n += len(batch)
+            self.sent.update(batch)
+            try:
+                call(insert(self.region, COLUMNS, batch), timeout=10)
+                self.acked.update(batch)
+            except grpc.RpcError:
+                return
+
+
+def contents(server, region):
+    table = scan_all(server.channel(), region, COLUMNS)
+    return list(zip(table['host'].to_pylist(), table['ts'].cast('int64').to_pylist(), table['v'].to_pylist()))
+
+
+def main():
+    cycles = int(os.environ.get('CRASH_CYCLES', '40'))
+    seed = int(os.environ.get('CRASH_SEED', str(int(time.time()))))
+    print(f'{cycles} cycles, seed {seed}')
+    rng = random.Random(seed)
+    server = Server()
+    call = server.channel().unary_unary(HANDLE)
+    for region, options in REGIONS.items():
+        call(create_region(region, COLUMNS, options), timeout=30)
+    acked, sent = {r: set() for r in REGIONS}, {r: set() for r in REGIONS}
+    for cycle in range(cycles):
+        writers = [Writer(server, r, n, cycle, rng.random()) for r in REGIONS for n in range(2)]
+        for w in writers:
+            w.start()
+        time.sleep(rng.random() * 0.3)
+        if rng.random() < 0.5: # a flush for the kill to interrupt
+            threading.Thread(target=lambda: flush_quietly(server, rng.choice(list(REGIONS)))).start()
+            time.sleep(rng.random() * 0.05)
+        server.kill()
+        for w in writers:
+            w.stop = True
+            w.join()
+            acked[w.region] |= w.acked
+            sent[w.region] |= w.sent
+        server.start()
+        for region in REGIONS:
+            rows = contents(server, region)
+            have = set(rows)
+            lost, foreign = acked[region] - have, have - sent[region]
+            if lost or foreign or len(rows) != len(have):
+                print(f'cycle {cycle} region {region}: {len(lost)} acknowledged rows lost, {len(foreign)} foreign rows, {len(rows) - len(have)} repeated; '
+                      f'lost: {sorted(lost)[:3]}')
+                sys.exit(1)
+    print(f'{cycles} kills, ' + ', '.join(f'region {r >> 32}: {len(acked[r])} acknowledged rows all there once' for r in REGIONS))
+
+
+def flush_quietly(server, region):
+    try:
+        server.channel().unary_unary(HANDLE)(flush_request(region), timeout=10)
+    except grpc.RpcError:
+        pass
+
+
+if __name__ == '__main__':
+    main()
