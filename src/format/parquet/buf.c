@@ -1,0 +1,26 @@
+/* Growth of the charged byte buffer; see buf.h. */
+#include "format/parquet/buf.h"
+
+int pq_buf_grow(struct pq_buf *b, size_t bytes, struct error *err)
+{
+    if (bytes > SIZE_MAX / 4 || b->size > SIZE_MAX / 4)
+        return error_no_memory(err, bytes);
+    size_t want = b->size + bytes, capacity = b->capacity + b->capacity / 2;
+    if (capacity < want)
+        capacity = want < 64 ? 64 : want;
+    if (capacity > b->capacity)
+        TRY(budget_charge(b->budget, capacity - b->capacity, err));
+    /* malloc and copy: what lies behind `size` need not move, and an empty buffer needs no copy at all. */
+    uint8_t *data = malloc(capacity + PQ_BUF_SLACK);
+    if (!data) {
+        budget_release(b->budget, capacity - b->capacity);
+        return error_no_memory(err, capacity);
+    }
+    if (b->size)
+        memcpy(data, b->data, b->size);
+    memset(data + capacity, 0, PQ_BUF_SLACK);
+    free(b->data);
+    b->data = data;
+    b->capacity = capacity;
+    return ST_OK;
+}
