@@ -29,6 +29,8 @@ struct region_column {
     enum logical_kind logical;
     uint32_t vector_dim;         /* LOGICAL_VECTOR */
     char *native_json;           /* LOGICAL_JSON_NATIVE: the JSON text of the "Native" member */
+    char *type_json;             /* the type in the peer's canonical JSON: two types are equal when these are */
+    int32_t wire_type;           /* ColumnDataType of row values (region-rpc.md 3.1); -1 = none. DATETIME (14) counts as 17 */
     bool nullable;
     bool is_time_index;          /* schema flag; the time index proper is semantic == SEMANTIC_TIMESTAMP */
     enum default_kind default_kind;
@@ -73,6 +75,14 @@ int region_metadata_from_create(const uint8_t *create_request, size_t size, bool
 /* The metadata after an AlterRequest's add_columns, drop_columns, modify_column_types, set/unset index(es), drop_defaults, set_defaults or sync_columns
  * (region-rpc.md 4.7), schema_version + 1; *ret_meta = NULL when nothing changes. set/unset_table_options are not handled here (ST_UNSUPPORTED). */
 int region_metadata_alter(const struct region_metadata *m, const uint8_t *alter_request, size_t size, struct region_metadata **ret_meta, struct error *err);
+
+/* The same metadata under another schema version; one reference, NULL = no memory. */
+struct region_metadata *region_metadata_with_version(const struct region_metadata *m, uint64_t schema_version);
+
+/* Type of a ColumnDataType and the bytes of its ColumnDataTypeExtension (NULL = none); fills type, logical, vector_dim, native_json, type_json and wire_type
+ * of *ret_column, which the caller has zeroed and releases with region_column_release(). ST_INVALID_ARGUMENTS. */
+int region_column_type_from_proto(int32_t datatype, const uint8_t *extension, size_t size, struct region_column *ret_column, struct error *err);
+void region_column_release(struct region_column *c);
 
 /* Same columns (ids, names, types, nullability, defaults, metadata maps, semantics, order) and same key: the test of a repeated create. */
 bool region_metadata_same_schema(const struct region_metadata *a, const struct region_metadata *b);
