@@ -1,0 +1,102 @@
+/* The registry of aggregate functions, and what all of them share: names, state structs, results. */
+#include "exec/agg.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct agg_function *const families[] = {agg_number_functions, agg_minmax_functions, agg_order_functions, agg_moment_functions,
+                                                      agg_bit_functions};
+
+static const struct agg_function *find_function(const char *name, size_t size)
+{
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        for (const struct agg_function *f = families[i]; f->name; f++)
+            if (strlen(f->name) == size && memcmp(f->name, name, size) == 0)
+                return f;
+    return NULL;
+}
+
+static int add_field(struct agg_call *call, struct field *f, struct error *err)
+{
+    if (!f)
+        return error_no_memory(err, sizeof *f);
+    if (call->n_state == AGG_STATE_MAX) {
+        field_unref(f);
+        return error_set(err, ST_UNSUPPORTED, "%s has too many ORDER BY keys", call->name);
+    }
+    call->state_fields[call->n_state++] = f;
+    return ST_OK;
+}
+
+int agg_add_state(struct agg_call *call, const char *part, struct dtype *type, struct error *err)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s[%s]", call->function->name, part);
+    return add_field(call, field_new(name, type, true), err);
+}
+
+int agg_call_resolve(struct agg_call *call, struct error *err)
+{
+    size_t size = strlen(call->name);
+    call->function = find_function(call->name, size);
+    call->state = false;
+    call->nullable = true;
+    if (!call->function && size > 8 && memcmp(call->name, "__", 2) == 0 && memcmp(call->name + size - 6, "_state", 6) == 0) {
+        call->function = find_function(call->name + 2, size - 8);
+        call->state = call->function != NULL;
+    }
+    if (!call->function)
+        return error_set(err, ST_UNEXPECTED, "no aggregate function is named '%s'", call->name);
+    if (call->n_args < call->function->args_min || call->n_args > call->function->args_max)
+        return error_set(err, ST_PLAN_QUERY, "%s does not take %u arguments", call->name, call->n_args);
+    if (call->distinct && call->state)
+        return error_set(err, ST_PLAN_QUERY, "%s does not take DISTINCT", call->name);
+    int st = call->function->resolve(call, err);
+    if (st == ST_OK && call->state) {
+        call->result = type_struct(call->state_fields, call->n_state);
+        st = call->result ? ST_OK : error_no_memory(err, sizeof *call->result);
+        call->nullable = false;
+    } else if (st == ST_OK) {
+        call->result = type_ref(call->value_type);
+    }
+    if (st != ST_OK)
+        agg_call_release(call);
+    return st;
+}
+
+void agg_call_release(struct agg_call *call)
+{
+    for (uint32_t i = 0; i < call->n_state; i++)
+        field_unref(call->state_fields[i]);
+    call->n_state = 0;
+    type_unref(call->value_type);
+    type_unref(call->result);
+    call->value_type = call->result = NULL;
+}
+
+int agg_open(const struct agg_call *call, struct budget *budget, struct agg **ret_agg, struct error *err)
+{
+    struct agg *a;
+    TRY(call->function->open(call, budget, &a, err));
+    a->function = call->function;
+    a->budget = budget;
+    a->call = call;
+    *ret_agg = a;
+    return ST_OK;
+}
+
+int agg_result(struct agg *a, uint32_t first, uint32_t n, struct column **ret_column, struct error *err)
+{
+    struct column *children[AGG_STATE_MAX] = {0};
+    const struct agg_call *call = a->call;
+    if (!call->state)
+        return a->function->finish(a, first, n, ret_column, err);
+    int st = a->function->state(a, first, n, children, err);
+    if (st == ST_OK)
+        return column_new_nested(call->result, n, 0, NULL, NULL, children, call->n_state, ret_column, err);
+    for (uint32_t i = 0; i < call->n_state; i++)
+        column_unref(children[i]);
+    return st;
+}

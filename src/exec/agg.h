@@ -1,0 +1,92 @@
+/* Aggregate functions: resolving a call's types, and accumulators that take whole batches.
+ *
+ * An accumulator holds the states of all groups. It is given columns and the group of every row; no call is made per row. The forms
+ * `__<name>_state` give the state as a struct (query-plans.md 3.5), everything else of a call is the same.
+ */
+#ifndef EXEC_AGG_H
+#define EXEC_AGG_H
+
+#include "arrow/column.h"
+#include "base/budget.h"
+#include "exec/sort_key.h"
+
+enum { AGG_ARGS_MAX = 8, AGG_STATE_MAX = 40 };
+
+/* The rows of one update. Runs are rows of one group behind one another: run r is rows [starts[r], starts[r + 1]). */
+struct agg_rows {
+    int64_t n;
+    const uint32_t *groups; /* NULL: all in group 0 */
+    const uint32_t *starts; /* n_runs + 1 of them, NULL when runs are short */
+    uint32_t n_runs;
+};
+
+static inline uint32_t agg_run_group(const struct agg_rows *rows, uint32_t run)
+{
+    return rows->groups ? rows->groups[rows->starts[run]] : 0;
+}
+
+struct agg_function;
+
+/* A bound call: inputs first, what agg_call_resolve() finds out behind them. The types and fields are borrowed by resolve, the results are owned. */
+struct agg_call {
+    const char *name;              /* as in the plan, also __x_state */
+    uint32_t n_args;
+    struct dtype *args[AGG_ARGS_MAX]; /* without dictionaries */
+    uint32_t n_sorts;
+    const struct sort_spec *sorts;
+    struct field *const *sort_fields;
+    bool distinct;
+
+    const struct agg_function *function;
+    bool state;
+    struct dtype *value_type;      /* of the finished value */
+    bool nullable;
+    uint32_t n_state;
+    struct field *state_fields[AGG_STATE_MAX];
+    struct dtype *result;          /* value_type, or the struct of the state */
+};
+
+struct agg {
+    const struct agg_function *function;
+    struct budget *budget;
+    const struct agg_call *call;
+};
+
+/* A family of functions that share their accumulator. */
+struct agg_function {
+    const char *name;
+    int which;                     /* tells family members apart */
+    uint32_t args_min, args_max;
+    /* Fills value_type, nullable and state fields (agg_add_state()); ST_PLAN_QUERY when the types do not fit. */
+    int (*resolve)(struct agg_call *call, struct error *err);
+    int (*open)(const struct agg_call *call, struct budget *budget, struct agg **ret_agg, struct error *err);
+    int (*reserve)(struct agg *a, uint32_t n_groups, struct error *err);
+    /* args[0 .. n_args), then the sort keys' columns; dictionaries only if `dictionaries`. */
+    int (*update)(struct agg *a, struct column *const *args, const struct agg_rows *rows, struct error *err);
+    int (*finish)(struct agg *a, uint32_t first, uint32_t n, struct column **ret_column, struct error *err);
+    int (*state)(struct agg *a, uint32_t first, uint32_t n, struct column **ret_children, struct error *err);
+    void (*free)(struct agg *a);
+    bool ordered;                  /* looks at ORDER BY */
+    bool dictionaries;
+    bool distinct_ignored;         /* DISTINCT changes nothing */
+};
+
+/* Finds the function and the result. Unknown name: ST_UNEXPECTED. */
+int agg_call_resolve(struct agg_call *call, struct error *err);
+void agg_call_release(struct agg_call *call);
+/* For resolve functions: one child `<function>[<part>]`. */
+int agg_add_state(struct agg_call *call, const char *part, struct dtype *type, struct error *err);
+
+int agg_open(const struct agg_call *call, struct budget *budget, struct agg **ret_agg, struct error *err); /* the call must outlive it */
+/* Value or state of the groups [first, first + n), as the call wants. */
+int agg_result(struct agg *a, uint32_t first, uint32_t n, struct column **ret_column, struct error *err);
+static inline void agg_free(struct agg *a)
+{
+    if (a)
+        a->function->free(a);
+}
+
+/* The families; each table ends with a NULL name. */
+extern const struct agg_function agg_number_functions[], agg_minmax_functions[], agg_order_functions[], agg_moment_functions[], agg_bit_functions[];
+
+#endif

@@ -1,0 +1,202 @@
+/* Variance, covariance and correlation: running means and centred second moments (Welford), as the state layouts want them. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/agg.h"
+
+enum { VAR, VAR_POP, STDDEV, STDDEV_POP, COVAR, COVAR_POP, CORR, REGR_SLOPE, REGR_INTERCEPT, REGR_COUNT, REGR_R2, REGR_AVGX, REGR_AVGY, REGR_SXX,
+       REGR_SYY, REGR_SXY };
+
+/* The first argument is "1" (for regr_*: y), the second "2" (regr_*: x). */
+struct moments {
+    uint64_t count;
+    double mean1, m1, mean2, m2, co;
+};
+
+struct moment_agg {
+    struct agg base;
+    struct vec acc;
+};
+
+static int moment_resolve(struct agg_call *call, struct error *err)
+{
+    int which = call->function->which;
+    char text[128];
+    for (uint32_t k = 0; k < call->n_args; k++)
+        if (call->args[k]->id != TYPE_FLOAT64)
+            return error_set(err, ST_PLAN_QUERY, "%s does not take %s", call->function->name, type_print(call->args[k], text, sizeof text));
+    static const char *const var[] = {"mean", "m2", NULL}, *const covar[] = {"mean1", "mean2", "algo_const", NULL},
+        *const corr[] = {"mean1", "m2_1", "mean2", "m2_2", "algo_const", NULL}, *const regr[] = {"mean_x", "mean_y", "m2_x", "m2_y", "algo_const", NULL};
+    const char *const *parts = which <= STDDEV_POP ? var : which <= COVAR_POP ? covar : which == CORR ? corr : regr;
+    call->value_type = type_ref(type_of(which == REGR_COUNT ? TYPE_UINT64 : TYPE_FLOAT64));
+    TRY(agg_add_state(call, "count", type_of(TYPE_UINT64), err));
+    for (; *parts; parts++)
+        TRY(agg_add_state(call, *parts, type_of(TYPE_FLOAT64), err));
+    return ST_OK;
+}
+
+static int moment_open(const struct agg_call *call, struct budget *budget, struct agg **ret_agg, struct error *err)
+{
+    (void)call;
+    (void)budget;
+    struct moment_agg *a = calloc(1, sizeof *a);
+    if (!a)
+        return error_no_memory(err, sizeof *a);
+    *ret_agg = &a->base;
+    return ST_OK;
+}
+
+static int moment_reserve(struct agg *base, uint32_t n_groups, struct error *err)
+{
+    return vec_reserve(&((struct moment_agg *)base)->acc, base->budget, n_groups, sizeof(struct moments), err);
+}
+
+static inline void add_one(struct moments *m, double x)
+{
+    double d = x - m->mean1;
+    m->count++;
+    m->mean1 += d / (double)m->count;
+    m->m1 += d * (x - m->mean1);
+}
+
+static inline void add_pair(struct moments *m, double x, double y)
+{
+    double dx = x - m->mean1, dy = y - m->mean2, n = (double)++m->count;
+    m->mean1 += dx / n;
+    m->mean2 += dy / n;
+    m->m1 += dx * (x - m->mean1);
+    m->m2 += dy * (y - m->mean2);
+    m->co += dx * (y - m->mean2);
+}
+
+static int moment_update(struct agg *base, struct column *const *args, const struct agg_rows *rows, struct error *err)
+{
+    struct moments *acc = ((struct moment_agg *)base)->acc.data;
+    const double *x = COLUMN_VALUES(args[0], double), *y = base->call->n_args > 1 ? COLUMN_VALUES(args[1], double) : NULL;
+    bool nulls = column_null_count(args[0]) || (y && column_null_count(args[1]));
+    uint32_t run = 0;
+    (void)err;
+    for (int64_t i = 0; i < rows->n; i++) {
+        while (rows->starts && i >= rows->starts[run + 1])
+            run++;
+        if (nulls && (column_is_null(args[0], i) || (y && column_is_null(args[1], i))))
+            continue;
+        struct moments *m = &acc[rows->starts ? agg_run_group(rows, run) : rows->groups[i]];
+        if (y)
+            add_pair(m, x[i], y[i]);
+        else
+            add_one(m, x[i]);
+    }
+    return ST_OK;
+}
+
+static bool correlation(const struct moments *m, double *ret_value)
+{
+    *ret_value = NAN;
+    if (m->count < 2 || isnan(m->mean1) != isnan(m->mean2))
+        return false;
+    if (isnan(m->mean1))
+        return true;
+    if (m->m1 == 0 || m->m2 == 0)
+        return false;
+    *ret_value = m->co / sqrt(m->m1) / sqrt(m->m2);
+    return true;
+}
+
+/* false = NULL. */
+static bool moment_value(const struct moments *m, int which, double *ret_value)
+{
+    double n = (double)m->count, *v = ret_value;
+    switch (which) {
+    case VAR: *v = m->m1 / (n - 1); return m->count > 1;
+    case STDDEV: *v = sqrt(m->m1 / (n - 1)); return m->count > 1;
+    case VAR_POP: *v = m->m1 / n; return m->count > 0;
+    case STDDEV_POP: *v = sqrt(m->m1 / n); return m->count > 0;
+    case COVAR: *v = m->co / (n - 1); return m->count > 1;
+    case COVAR_POP: *v = m->co / n; return m->count > 0;
+    case CORR: return correlation(m, v);
+    case REGR_SLOPE: *v = m->co / m->m2; return m->count > 1 && m->m2 != 0;
+    case REGR_INTERCEPT: *v = m->mean1 - m->co / m->m2 * m->mean2; return m->count > 1 && m->m2 != 0;
+    case REGR_R2: *v = m->co * m->co / (m->m1 * m->m2); return m->count > 1 && m->m1 != 0 && m->m2 != 0;
+    case REGR_AVGX: *v = m->mean2; return m->count > 0;
+    case REGR_AVGY: *v = m->mean1; return m->count > 0;
+    case REGR_SXX: *v = m->m2; return m->count > 0;
+    case REGR_SYY: *v = m->m1; return m->count > 0;
+    default: *v = m->co; return m->count > 0;
+    }
+}
+
+static int counts(const struct agg *base, uint32_t first, uint32_t n, struct column **ret_column, struct error *err)
+{
+    struct buffer *values;
+    TRY(buffer_new(base->budget, (size_t)n * 8, &values, err));
+    for (uint32_t i = 0; i < n; i++)
+        store_le64(values->data + i * 8, VEC(&((const struct moment_agg *)base)->acc, struct moments)[first + i].count);
+    return column_new(type_of(TYPE_UINT64), n, 0, NULL, values, NULL, ret_column, err);
+}
+
+static int moment_finish(struct agg *base, uint32_t first, uint32_t n, struct column **ret_column, struct error *err)
+{
+    const struct moments *acc = VEC(&((struct moment_agg *)base)->acc, struct moments) + first;
+    struct buffer *values = NULL, *validity = NULL;
+    uint32_t nulls = 0;
+    if (base->function->which == REGR_COUNT)
+        return counts(base, first, n, ret_column, err);
+    TRY(buffer_new(base->budget, (size_t)n * 8, &values, err));
+    int st = buffer_new(base->budget, bits_bytes(n), &validity, err);
+    if (st != ST_OK) {
+        buffer_unref(values);
+        return st;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        double v;
+        bool valid = moment_value(&acc[i], base->function->which, &v);
+        bit_put(validity->data, i, valid);
+        nulls += !valid;
+        if (valid)
+            memcpy(values->data + i * 8, &v, 8);
+    }
+    if (!nulls) {
+        buffer_unref(validity);
+        validity = NULL;
+    }
+    return column_new(base->call->value_type, n, nulls, validity, values, NULL, ret_column, err);
+}
+
+static int moment_state(struct agg *base, uint32_t first, uint32_t n, struct column **ret_children, struct error *err)
+{
+    const struct moments *acc = VEC(&((struct moment_agg *)base)->acc, struct moments) + first;
+    int which = base->function->which;
+    TRY(counts(base, first, n, &ret_children[0], err));
+    for (uint32_t k = 1; k < base->call->n_state; k++) {
+        struct buffer *values;
+        TRY(buffer_new(base->budget, (size_t)n * 8, &values, err));
+        for (uint32_t i = 0; i < n; i++) {
+            const struct moments *m = &acc[i];
+            const double var[] = {m->mean1, m->m1}, covar[] = {m->mean1, m->mean2, m->co}, corr[] = {m->mean1, m->m1, m->mean2, m->m2, m->co},
+                         regr[] = {m->mean2, m->mean1, m->m2, m->m1, m->co};
+            const double *from = which <= STDDEV_POP ? var : which <= COVAR_POP ? covar : which == CORR ? corr : regr;
+            memcpy(values->data + i * 8, &from[k - 1], 8);
+        }
+        TRY(column_new(type_of(TYPE_FLOAT64), n, 0, NULL, values, NULL, &ret_children[k], err));
+    }
+    return ST_OK;
+}
+
+static void moment_free(struct agg *base)
+{
+    vec_release(&((struct moment_agg *)base)->acc, base->budget);
+    free(base);
+}
+
+#define FUNCTION(NAME, WHICH, ARGS) {.name = NAME, .which = WHICH, .args_min = ARGS, .args_max = ARGS, .resolve = moment_resolve, .open = moment_open, \
+    .reserve = moment_reserve, .update = moment_update, .finish = moment_finish, .state = moment_state, .free = moment_free}
+
+const struct agg_function agg_moment_functions[] = {
+    FUNCTION("var", VAR, 1), FUNCTION("var_pop", VAR_POP, 1), FUNCTION("stddev", STDDEV, 1), FUNCTION("stddev_pop", STDDEV_POP, 1),
+    FUNCTION("covar_samp", COVAR, 2), FUNCTION("covar_pop", COVAR_POP, 2), FUNCTION("corr", CORR, 2), FUNCTION("regr_slope", REGR_SLOPE, 2),
+    FUNCTION("regr_intercept", REGR_INTERCEPT, 2), FUNCTION("regr_count", REGR_COUNT, 2), FUNCTION("regr_r2", REGR_R2, 2),
+    FUNCTION("regr_avgx", REGR_AVGX, 2), FUNCTION("regr_avgy", REGR_AVGY, 2), FUNCTION("regr_sxx", REGR_SXX, 2), FUNCTION("regr_syy", REGR_SYY, 2),
+    FUNCTION("regr_sxy", REGR_SXY, 2), {.name = NULL},
+};
