@@ -63,6 +63,8 @@ struct engine_ops {
     int (*inspect)(struct engine *e, const char *name, struct table **ret_table, struct error *err);
     int (*set_role)(struct engine *e, uint64_t region_id, enum region_role role, struct error *err);
     int (*stat)(struct engine *e, uint64_t region_id, struct region_stat *ret_stat, struct error *err);
+    /* The region's current options as a map, for the node's own list of regions; keys and values are the caller's to free. */
+    int (*options)(struct engine *e, uint64_t region_id, struct kv **ret_options, uint32_t *ret_n, struct error *err);
     /* Flushes nothing (the WAL has it); waits for background work and closes the regions. */
     void (*free)(struct engine *e);
 };

@@ -5,6 +5,7 @@
  * inputs hold every file of the region that overlaps the output's time range (mito-engine.md 4.3, the safe rule). The manifest edit that swaps the
  * files is the commit point; readers keep the old files until they are done.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"

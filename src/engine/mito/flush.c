@@ -1,4 +1,5 @@
 /* Flushing memtables to SSTs, and holding writers back while memtables take too much memory. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"

@@ -1,4 +1,5 @@
 /* The reserved inspection tables `__inspect/__mito/...` (region-rpc.md 7.2): what files the node has, as rows. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -1,4 +1,5 @@
 /* Regions coming and going: create, open (manifest, files, WAL replay), close, drop. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"

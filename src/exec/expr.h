@@ -1,0 +1,54 @@
+/* Bound scalar expressions: typed once, evaluated batch by batch.
+ *
+ * Binding resolves names to kernels and infers every type as DataFusion 52 does (query-plans.md section 6.3). Evaluation is vectorised; literals stay scalars; a
+ * function of one dictionary-encoded column and literals runs once per dictionary value.
+ */
+#ifndef EXEC_EXPR_H
+#define EXEC_EXPR_H
+
+#include "arrow/column.h"
+#include "arrow/scan.h"
+#include "base/arena.h"
+#include "base/context.h"
+#include "base/error.h"
+#include "format/substrait/plan.h"
+
+struct expr;
+
+struct expr_context {
+    struct budget *budget;
+    struct work_context *work;
+    const char *timezone;       /* IANA name, NULL = UTC */
+};
+
+/* Binds against the fields of `input`. Unknown functions ST_UNEXPECTED (named), types that do not fit ST_PLAN_QUERY. The result lives in `arena`;
+ * expr_release() gives its references back. */
+int expr_bind(const struct plan_expr *plan, const struct schema *input, struct arena *arena, struct expr **ret_expr, struct error *err);
+void expr_release(struct expr *e); /* NULL is allowed */
+
+struct dtype *expr_type(const struct expr *e);   /* borrowed; never a dictionary */
+bool expr_nullable(const struct expr *e);
+/* The input column that the expression is, or -1. */
+int expr_column(const struct expr *e);
+/* Its literal (one row), or NULL; borrowed. */
+struct column *expr_literal(const struct expr *e);
+/* Text in DataFusion's display style, for names and EXPLAIN. */
+int expr_print(const struct expr *e, const struct schema *input, struct dynbuf *out, struct error *err);
+
+/* Values for every row of the batch. The column has expr_type(), or Dictionary(UInt32, that type) when the input came so. */
+int expr_eval(const struct expr *e, struct expr_context *ctx, const struct batch *batch, struct column **ret_column, struct error *err);
+
+/* Rows for which a boolean expression is true: ascending indexes. *ret_n = n_rows means all (then *ret_rows may be NULL). Buffer of uint32. */
+int expr_filter(const struct expr *e, struct expr_context *ctx, const struct batch *batch, struct buffer **ret_rows, int64_t *ret_n, struct error *err);
+
+/* Marks the input columns that the expression reads. */
+void expr_columns_used(const struct expr *e, bool *used);
+
+/* Appends the conjuncts of the form `column op literal`, `column IN (literals)`, OR-chains of equality on one column, `column IS [NOT] NULL`.
+ * Columns index the input; values are borrowed from the expression. At most `room` in all; *n counts on. */
+void expr_predicates(const struct expr *e, const struct schema *input, struct scan_predicate *out, uint32_t room, uint32_t *n);
+
+/* Casts a column; `null_on_failure` = TRY_CAST. */
+int expr_cast(struct expr_context *ctx, struct column *c, struct dtype *type, bool null_on_failure, struct column **ret_column, struct error *err);
+
+#endif
