@@ -154,7 +154,7 @@ int parquet_read_column(const struct parquet_file *f, const struct parquet_sourc
 {
     const struct pq_shape *shape = f->columns[column];
     struct column *out = NULL;
-    int64_t rows;
+    int64_t rows = 0;
     TRY(selected_rows(selection, f->row_groups[row_group].n_rows, &rows, err));
     struct assembly a = {.file = f, .source = source, .selection = selection, .budget = budget, .row_group = row_group, .flags = flags,
                          .first_leaf = shape->first_leaf};

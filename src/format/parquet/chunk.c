@@ -290,7 +290,7 @@ static int read_pages(struct pq_chunk_reader *r, const struct parquet_page_index
     }
     for (uint32_t i = 0; i < x->n_pages;) {
         struct segment s = {(uint64_t)x->pages[i].offset, 0, x->pages[i].first_row, -1};
-        uint32_t k = i;
+        uint32_t k = i, range = r->range;
         for (; k < x->n_pages; k++) {
             s.end_row = k + 1 < x->n_pages ? x->pages[k + 1].first_row : r->n_rows;
             if (!selected(r, x->pages[k].first_row, s.end_row) || (k > i && (uint64_t)x->pages[k].offset != s.offset + s.size))
@@ -302,6 +302,7 @@ static int read_pages(struct pq_chunk_reader *r, const struct parquet_page_index
             continue;
         }
         s.end_row = k < x->n_pages ? x->pages[k].first_row : r->n_rows;
+        r->range = range; /* looking ahead has moved it */
         r->row = s.first_row;
         entries = 0;
         TRY(read_segment(r, &s, &entries, err));

@@ -238,23 +238,19 @@ int pq_rle_encode_u32(struct pq_buf *out, const uint32_t *values, size_t n, unsi
 
 int pq_rle_encode_u8(struct pq_buf *out, const uint8_t *values, size_t n, unsigned width, struct error *err)
 {
-    uint32_t block[1024];
-    size_t i = 0;
-    while (i < n) {
-        /* A long run goes out whole; the rest in blocks, whose literals end on a group border because 1024 is a multiple of eight. */
-        size_t end = i + 1, m;
-        while (end < n && values[end] == values[i])
-            end++;
-        if (end - i >= 1024 || end == n) {
-            TRY(put_run(out, values[i], end - i, width, err));
-            i = end;
-            continue;
-        }
-        m = n - i < 1024 ? n - i : 1024;
-        for (size_t k = 0; k < m; k++)
-            block[k] = values[i + k];
-        TRY(pq_rle_encode_u32(out, block, m, width, err));
-        i += m;
-    }
-    return ST_OK;
+    if (n == 0)
+        return ST_OK;
+    /* Mostly all levels of a page are the same. */
+    if (n == 1 || memcmp(values, values + 1, n - 1) == 0)
+        return put_run(out, values[0], n, width, err);
+    struct pq_buf wide;
+    pq_buf_init(&wide, out->budget);
+    int st = pq_buf_fit(&wide, n * sizeof(uint32_t), err);
+    uint32_t *v = (uint32_t *)(void *)wide.data;
+    for (size_t i = 0; st == ST_OK && i < n; i++)
+        v[i] = values[i];
+    if (st == ST_OK)
+        st = pq_rle_encode_u32(out, v, n, width, err);
+    pq_buf_release(&wide);
+    return st;
 }
