@@ -1,0 +1,46 @@
+/* What all operators share: pulling with metrics and cancellation, and freeing. */
+#include "exec/oper.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int oper_next(struct oper *o, struct batch **ret_batch, struct error *err)
+{
+    uint64_t start = now_ns();
+    struct batch *b = NULL;
+    int st = ST_OK;
+    while (!o->done) {
+        st = work_check(o->work, err);
+        if (st == ST_OK)
+            st = o->ops->next(o, &b, err);
+        o->done = st != ST_OK || !b;
+        if (b && b->n_rows > 0)
+            break;
+        batch_unref(b);
+        b = NULL;
+    }
+    o->total_ns += now_ns() - start;
+    if (st != ST_OK)
+        return st;
+    o->rows_out += b ? (uint64_t)b->n_rows : 0;
+    *ret_batch = b;
+    return ST_OK;
+}
+
+void oper_free(struct oper *o)
+{
+    while (o) {
+        struct oper *input = o->input;
+        struct schema *schema = o->schema;
+        o->ops->free(o);
+        schema_unref(schema);
+        o = input;
+    }
+}

@@ -1,0 +1,407 @@
+/* Hash aggregation, with grouping sets, DISTINCT and FILTER measures.
+ *
+ * A batch is mapped to group numbers once (once per grouping set), the runs of equal numbers are found, and every measure takes the whole batch.
+ * FILTER and DISTINCT reduce to a selection: the rows that pass, respectively the rows that brought a new (group, arguments) tuple into a
+ * second group table; the measure then takes the selected rows only. Without keys there is one group even for no rows.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/group.h"
+#include "exec/oper.h"
+
+struct aggregate_oper {
+    struct oper base;
+    uint32_t *keys, n_keys;
+    uint8_t *sets;
+    uint32_t n_sets;
+    struct oper_measure *measures;
+    uint32_t n_measures;
+    struct group_table *groups;
+    struct vec ids, starts, selected, selected_ids, distinct_ids;
+    bool consumed;
+    uint32_t n_groups, at;
+};
+
+void oper_measure_release(struct oper_measure *m)
+{
+    agg_free(m->agg);
+    group_table_free(m->distinct);
+    for (uint32_t k = 0; k < m->call.n_sorts; k++)
+        if (m->sort_fields && m->sort_fields[k])
+            field_unref(m->sort_fields[k]);
+    agg_call_release(&m->call);
+    free(m->sorts);
+    free(m->sort_specs);
+    free(m->sort_fields);
+    memset(m, 0, sizeof *m);
+}
+
+static int open_measure(struct aggregate_oper *o, struct oper_measure *m, struct error *err)
+{
+    struct budget *budget = oper_budget(&o->base);
+    struct dtype *types[1 + AGG_ARGS_MAX] = {type_of(TYPE_UINT32)};
+    TRY(agg_open(&m->call, budget, &m->agg, err));
+    if (!m->call.distinct || m->call.function->distinct_ignored || !m->call.n_args)
+        return ST_OK;
+    for (uint32_t k = 0; k < m->call.n_args; k++)
+        types[1 + k] = m->call.args[k];
+    return group_table_new(budget, types, 1 + m->call.n_args, &m->distinct, err);
+}
+
+static int open_tables(struct aggregate_oper *o, struct error *err)
+{
+    struct budget *budget = oper_budget(&o->base);
+    uint32_t n = o->n_keys + (o->n_sets > 1);
+    if (n) {
+        struct dtype **types = calloc(n, sizeof *types);
+        if (!types)
+            return error_no_memory(err, n * sizeof *types);
+        for (uint32_t k = 0; k < n; k++)
+            types[k] = o->base.schema->fields[k]->type;
+        int st = group_table_new(budget, types, n, &o->groups, err);
+        free(types);
+        TRY(st);
+    }
+    for (uint32_t i = 0; i < o->n_measures; i++)
+        TRY(open_measure(o, &o->measures[i], err));
+    return ST_OK;
+}
+
+/* Fills the run starts when runs are long enough to pay. */
+static int find_runs(struct aggregate_oper *o, const uint32_t *ids, int64_t n, struct agg_rows *rows, struct error *err)
+{
+    uint32_t changes = 1;
+    for (int64_t i = 1; i < n; i++)
+        changes += ids[i] != ids[i - 1];
+    *rows = (struct agg_rows){.n = n, .groups = ids};
+    if ((int64_t)changes * 4 > n)
+        return ST_OK;
+    TRY(vec_reserve(&o->starts, oper_budget(&o->base), (size_t)changes + 1, 4, err));
+    uint32_t *starts = o->starts.data, r = 0;
+    starts[r++] = 0;
+    for (int64_t i = 1; i < n; i++)
+        if (ids[i] != ids[i - 1])
+            starts[r++] = (uint32_t)i;
+    starts[r] = (uint32_t)n;
+    rows->starts = starts;
+    rows->n_runs = changes;
+    return ST_OK;
+}
+
+/* Narrows the selection (sel[0..*n), NULL = all rows so far) to rows whose tuple (group, args) is new. */
+static int select_distinct(struct aggregate_oper *o, struct oper_measure *m, struct column *const *args, const uint32_t *group_ids, int64_t n,
+                           uint32_t *ret_selected, int64_t *ret_n, struct error *err)
+{
+    struct column *keys[1 + AGG_ARGS_MAX];
+    struct buffer *ids;
+    uint32_t next = group_table_count(m->distinct);
+    struct budget *budget = oper_budget(&o->base);
+    TRY(buffer_new(budget, (size_t)n * 4, &ids, err));
+    if (group_ids)
+        memcpy(ids->data, group_ids, (size_t)n * 4);
+    TRY(column_new(type_of(TYPE_UINT32), n, 0, NULL, ids, NULL, &keys[0], err));
+    for (uint32_t k = 0; k < m->call.n_args; k++)
+        keys[1 + k] = args[k];
+    int st = vec_reserve(&o->distinct_ids, budget, (size_t)n + 1, 4, err);
+    if (st == ST_OK)
+        st = group_table_map(m->distinct, keys, n, o->distinct_ids.data, err);
+    column_unref(keys[0]);
+    TRY(st);
+    int64_t kept = 0;
+    const uint32_t *tuple = o->distinct_ids.data;
+    for (int64_t i = 0; i < n; i++) {
+        if (tuple[i] != next)
+            continue;
+        ret_selected[kept++] = (uint32_t)i;
+        next++;
+    }
+    *ret_n = kept;
+    return ST_OK;
+}
+
+/* The measure's inputs: arguments, then sort keys; decoded unless it reads dictionaries. One reference each. */
+static int measure_columns(struct aggregate_oper *o, const struct oper_measure *m, struct batch *b, const uint32_t *selected, int64_t n,
+                           struct column **ret_columns, struct error *err)
+{
+    uint32_t total = m->call.n_args + m->call.n_sorts, made = 0;
+    struct budget *budget = oper_budget(&o->base);
+    int st = ST_OK;
+    for (; st == ST_OK && made < total; made += st == ST_OK) {
+        struct column *c = b->columns[made < m->call.n_args ? m->args[made] : m->sorts[made - m->call.n_args]], *taken;
+        if (selected)
+            st = column_take(budget, c, selected, n, &taken, err);
+        else
+            taken = column_ref(c);
+        if (st == ST_OK && !m->call.function->dictionaries) {
+            st = column_decode_dictionary(budget, taken, &ret_columns[made], err);
+            column_unref(taken);
+        } else if (st == ST_OK) {
+            ret_columns[made] = taken;
+        }
+    }
+    for (uint32_t i = 0; st != ST_OK && i < made; i++)
+        column_unref(ret_columns[i]);
+    return st;
+}
+
+static void drop_columns(struct column **columns, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        column_unref(columns[i]);
+}
+
+/* A measure that sees only the selected rows. */
+static int update_selected(struct aggregate_oper *o, struct oper_measure *m, struct column *const *columns, const uint32_t *selected, int64_t n,
+                           const uint32_t *group_ids, struct error *err)
+{
+    uint32_t *ids = o->selected_ids.data, starts[2] = {0, (uint32_t)n};
+    struct agg_rows rows = {.n = n};
+    if (n == 0)
+        return ST_OK;
+    if (group_ids) {
+        for (int64_t i = 0; i < n; i++)
+            ids[i] = selected ? group_ids[selected[i]] : group_ids[i];
+        rows.groups = ids;
+    } else {
+        rows.starts = starts;
+        rows.n_runs = 1;
+    }
+    return m->agg->function->update(m->agg, columns, &rows, err);
+}
+
+static int update_measure_selected(struct aggregate_oper *o, struct oper_measure *m, struct batch *b, const uint32_t *group_ids, struct error *err)
+{
+    struct column *columns[AGG_ARGS_MAX + AGG_STATE_MAX];
+    struct budget *budget = oper_budget(&o->base);
+    uint32_t total = m->call.n_args + m->call.n_sorts;
+    int64_t n = b->n_rows;
+    TRY(vec_reserve(&o->selected, budget, (size_t)n + 1, 4, err));
+    TRY(vec_reserve(&o->selected_ids, budget, (size_t)n + 1, 4, err));
+    uint32_t *selected = NULL, *ids = o->selected_ids.data;
+    if (m->filter >= 0) {
+        const struct column *f = b->columns[m->filter];
+        selected = o->selected.data;
+        n = 0;
+        for (int64_t i = 0; i < b->n_rows; i++) {
+            selected[n] = (uint32_t)i;
+            n += !column_is_null(f, i) && column_bool(f, i);
+        }
+    }
+    if (n == 0)
+        return ST_OK;
+    TRY(measure_columns(o, m, b, selected, n, columns, err));
+    if (!m->distinct) {
+        int st = update_selected(o, m, columns, selected, n, group_ids, err);
+        drop_columns(columns, total);
+        return st;
+    }
+    for (int64_t i = 0; group_ids && i < n; i++)
+        ids[i] = selected ? group_ids[selected[i]] : group_ids[i];
+    int64_t kept = 0;
+    int st = select_distinct(o, m, columns, group_ids ? ids : NULL, n, o->selected.data, &kept, err);
+    selected = o->selected.data;
+    if (st == ST_OK && kept < n) {
+        for (uint32_t k = 0; st == ST_OK && k < total; k++) {
+            struct column *less;
+            st = column_take(budget, columns[k], selected, kept, &less, err);
+            if (st == ST_OK) {
+                column_unref(columns[k]);
+                columns[k] = less;
+            }
+        }
+        for (int64_t i = 0; group_ids && i < kept; i++)
+            ids[i] = ids[selected[i]]; /* selected[i] >= i, so nothing is overwritten early */
+    }
+    if (st == ST_OK)
+        st = update_selected(o, m, columns, NULL, kept, group_ids ? ids : NULL, err);
+    drop_columns(columns, total);
+    return st;
+}
+
+static int update_measures(struct aggregate_oper *o, struct batch *b, const struct agg_rows *rows, struct error *err)
+{
+    for (uint32_t i = 0; i < o->n_measures; i++) {
+        struct oper_measure *m = &o->measures[i];
+        struct column *columns[AGG_ARGS_MAX + AGG_STATE_MAX];
+        TRY(m->agg->function->reserve(m->agg, o->n_groups, err));
+        if (m->filter >= 0 || m->distinct) {
+            TRY(update_measure_selected(o, m, b, rows->groups, err));
+            continue;
+        }
+        TRY(measure_columns(o, m, b, NULL, b->n_rows, columns, err));
+        int st = m->agg->function->update(m->agg, columns, rows, err);
+        drop_columns(columns, m->call.n_args + m->call.n_sorts);
+        TRY(st);
+    }
+    return ST_OK;
+}
+
+/* The constant __grouping_id of a set: a bit a key from the first (highest) on, 1 = the key is absent. */
+static int grouping_id(struct aggregate_oper *o, const uint8_t *set, int64_t n, struct column **ret_column, struct error *err)
+{
+    struct dtype *type = o->base.schema->fields[o->n_keys]->type;
+    size_t width = (size_t)type_width(type);
+    struct buffer *values;
+    uint64_t id = 0;
+    for (uint32_t k = 0; k < o->n_keys; k++)
+        id = id << 1 | !set[k];
+    TRY(buffer_new(oper_budget(&o->base), (size_t)n * width, &values, err));
+    for (int64_t i = 0; i < n; i++)
+        memcpy(values->data + (size_t)i * width, &id, width);
+    return column_new(type, n, 0, NULL, values, NULL, ret_column, err);
+}
+
+static int map_groups(struct aggregate_oper *o, struct batch *b, const uint8_t *set, struct error *err)
+{
+    uint32_t n = o->n_keys + (set != NULL), made = 0;
+    struct column **keys = calloc(n, sizeof *keys);
+    int st = keys ? vec_reserve(&o->ids, oper_budget(&o->base), (size_t)b->n_rows + 1, 4, err) : error_no_memory(err, n * sizeof *keys);
+    for (; st == ST_OK && made < n; made += st == ST_OK) {
+        if (made == o->n_keys)
+            st = grouping_id(o, set, b->n_rows, &keys[made], err);
+        else if (set && !set[made])
+            st = column_new_nulls(oper_budget(&o->base), o->base.schema->fields[made]->type, b->n_rows, &keys[made], err);
+        else
+            keys[made] = column_ref(b->columns[o->keys[made]]);
+    }
+    if (st == ST_OK)
+        st = group_table_map(o->groups, keys, b->n_rows, o->ids.data, err);
+    for (uint32_t k = 0; k < made; k++)
+        column_unref(keys[k]);
+    free(keys);
+    o->n_groups = group_table_count(o->groups);
+    return st;
+}
+
+static int consume_batch(struct aggregate_oper *o, struct batch *b, struct error *err)
+{
+    struct agg_rows rows;
+    if (!o->groups) {
+        uint32_t starts[2] = {0, (uint32_t)b->n_rows};
+        rows = (struct agg_rows){.n = b->n_rows, .starts = starts, .n_runs = 1};
+        return update_measures(o, b, &rows, err);
+    }
+    for (uint32_t s = 0; s < o->n_sets; s++) {
+        TRY(map_groups(o, b, o->n_sets > 1 ? o->sets + (size_t)s * o->n_keys : NULL, err));
+        if (!o->n_measures)
+            continue;
+        TRY(find_runs(o, o->ids.data, b->n_rows, &rows, err));
+        TRY(update_measures(o, b, &rows, err));
+    }
+    return ST_OK;
+}
+
+static int consume(struct aggregate_oper *o, struct error *err)
+{
+    TRY(open_tables(o, err));
+    o->n_groups = o->groups ? 0 : 1;
+    for (;;) {
+        struct batch *b;
+        TRY(oper_next(o->base.input, &b, err));
+        if (!b)
+            break;
+        int st = b->n_rows > INT32_MAX ? error_set(err, ST_UNSUPPORTED, "a batch of more than 2^31 rows") : consume_batch(o, b, err);
+        batch_unref(b);
+        TRY(st);
+    }
+    for (uint32_t i = 0; i < o->n_measures; i++)
+        TRY(o->measures[i].agg->function->reserve(o->measures[i].agg, o->n_groups, err));
+    o->base.mem_bytes = o->groups ? group_table_bytes(o->groups) : 0;
+    o->consumed = true;
+    return ST_OK;
+}
+
+static int aggregate_next(struct oper *base, struct batch **ret_batch, struct error *err)
+{
+    struct aggregate_oper *o = (struct aggregate_oper *)base;
+    if (!o->consumed)
+        TRY(consume(o, err));
+    uint32_t n = o->n_groups - o->at, total = base->schema->n_fields, made = 0, n_keys = total - o->n_measures;
+    if (n > OPER_BATCH_ROWS)
+        n = OPER_BATCH_ROWS;
+    if (n == 0) {
+        *ret_batch = NULL;
+        return ST_OK;
+    }
+    struct column **columns = calloc(total ? total : 1, sizeof *columns);
+    int st = columns ? ST_OK : error_no_memory(err, total * sizeof *columns);
+    for (; st == ST_OK && made < total; made += st == ST_OK) {
+        if (made < n_keys)
+            st = group_table_keys(o->groups, made, o->at, n, &columns[made], err);
+        else
+            st = agg_result(o->measures[made - n_keys].agg, o->at, n, &columns[made], err);
+    }
+    if (st == ST_OK)
+        st = batch_new(base->schema, n, columns, ret_batch, err);
+    else
+        drop_columns(columns, made);
+    free(columns);
+    o->at += n;
+    return st;
+}
+
+static void aggregate_free(struct oper *base)
+{
+    struct aggregate_oper *o = (struct aggregate_oper *)base;
+    struct budget *budget = oper_budget(base);
+    for (uint32_t i = 0; i < o->n_measures; i++)
+        oper_measure_release(&o->measures[i]);
+    free(o->measures);
+    free(o->keys);
+    free(o->sets);
+    group_table_free(o->groups);
+    vec_release(&o->ids, budget);
+    vec_release(&o->starts, budget);
+    vec_release(&o->selected, budget);
+    vec_release(&o->selected_ids, budget);
+    vec_release(&o->distinct_ids, budget);
+    free(o);
+}
+
+static int aggregate_describe(const struct oper *base, struct dynbuf *out, bool verbose, struct error *err)
+{
+    const struct aggregate_oper *o = (const struct aggregate_oper *)base;
+    uint32_t n_keys = base->schema->n_fields - o->n_measures;
+    (void)verbose;
+    TRY(dynbuf_printf(out, err, "AggregateExec: mode=Single, gby=["));
+    for (uint32_t k = 0; k < o->n_keys; k++)
+        TRY(dynbuf_printf(out, err, "%s%s@%u as %s", k ? ", " : "", base->input->schema->fields[o->keys[k]]->name, o->keys[k],
+                          base->schema->fields[k]->name));
+    TRY(dynbuf_printf(out, err, "], aggr=["));
+    for (uint32_t i = 0; i < o->n_measures; i++)
+        TRY(dynbuf_printf(out, err, "%s%s", i ? ", " : "", base->schema->fields[n_keys + i]->name));
+    return dynbuf_printf(out, err, "]");
+}
+
+static const struct oper_ops aggregate_ops = {aggregate_next, aggregate_free, aggregate_describe};
+
+int oper_aggregate_new(struct oper *input, const struct oper_aggregate_spec *spec, struct oper **ret_oper, struct error *err)
+{
+    struct aggregate_oper *o = calloc(1, sizeof *o);
+    size_t set_bytes = spec->n_sets > 1 ? (size_t)spec->n_sets * spec->n_keys : 0;
+    if (!o) {
+        for (uint32_t i = 0; i < spec->n_measures; i++)
+            oper_measure_release(&spec->measures[i]);
+        free(spec->measures);
+        oper_free(input);
+        return error_no_memory(err, sizeof *o);
+    }
+    o->base = (struct oper){.ops = &aggregate_ops, .schema = schema_ref(spec->schema), .input = input, .work = input->work};
+    o->measures = spec->measures;
+    o->n_measures = spec->n_measures;
+    o->n_keys = spec->n_keys;
+    o->n_sets = spec->n_sets ? spec->n_sets : 1;
+    o->keys = calloc(spec->n_keys ? spec->n_keys : 1, sizeof *o->keys);
+    o->sets = calloc(set_bytes ? set_bytes : 1, 1);
+    if (!o->keys || !o->sets) {
+        oper_free(&o->base);
+        return error_no_memory(err, set_bytes);
+    }
+    if (spec->n_keys)
+        memcpy(o->keys, spec->keys, spec->n_keys * sizeof *o->keys);
+    if (set_bytes)
+        memcpy(o->sets, spec->sets, set_bytes);
+    *ret_oper = &o->base;
+    return ST_OK;
+}

@@ -1,0 +1,99 @@
+/* Reading a table. The stream is opened at the first pull, so that a query that is never pulled costs nothing. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/oper.h"
+
+struct scan_oper {
+    struct oper base;
+    struct table *table;
+    char *name;
+    struct scan_request request;
+    uint32_t *columns;
+    struct scan_predicate *predicates;
+    struct batch_stream *stream;
+};
+
+static int scan_next(struct oper *base, struct batch **ret_batch, struct error *err)
+{
+    struct scan_oper *o = (struct scan_oper *)base;
+    if (!o->stream)
+        TRY(o->table->ops->scan(o->table, &o->request, base->work, &o->stream, err));
+    TRY(batch_stream_next(o->stream, ret_batch, err));
+    return ST_OK;
+}
+
+static void scan_free(struct oper *base)
+{
+    struct scan_oper *o = (struct scan_oper *)base;
+    batch_stream_free(o->stream);
+    table_free(o->table);
+    for (uint32_t i = 0; i < o->request.n_predicates; i++)
+        column_unref(o->predicates[i].values);
+    free(o->predicates);
+    free(o->columns);
+    free(o->name);
+    free(o);
+}
+
+static int scan_describe(const struct oper *base, struct dynbuf *out, bool verbose, struct error *err)
+{
+    const struct scan_oper *o = (const struct scan_oper *)base;
+    uint64_t id = o->table->region_id;
+    TRY(dynbuf_printf(out, err, "SeqScan: region=%llu(%u, %u), \"partition_count\":{\"count\":1}", (unsigned long long)id, (uint32_t)(id >> 32),
+                      (uint32_t)id));
+    if (o->request.last_row_only)
+        TRY(dynbuf_printf(out, err, ", \"selector\":\"LastRow\""));
+    if (!verbose)
+        return ST_OK;
+    TRY(dynbuf_printf(out, err, ", projection=["));
+    for (uint32_t i = 0; i < o->request.n_columns; i++)
+        TRY(dynbuf_printf(out, err, "%s%s", i ? ", " : "", o->table->schema->fields[o->columns[i]]->name));
+    return dynbuf_printf(out, err, "], filters=%u, limit=%lld", o->request.n_predicates, (long long)o->request.limit);
+}
+
+static const struct oper_ops scan_ops = {scan_next, scan_free, scan_describe};
+
+void oper_scan_set_limit(struct oper *o, int64_t limit)
+{
+    if (o->ops == &scan_ops)
+        ((struct scan_oper *)o)->request.limit = limit;
+}
+
+struct table *oper_scan_table(struct oper *o)
+{
+    return o->ops == &scan_ops ? ((struct scan_oper *)o)->table : NULL;
+}
+
+int oper_scan_new(struct work_context *work, struct table *table, const char *name, const struct scan_request *request, struct schema *schema,
+                  struct oper **ret_oper, struct error *err)
+{
+    struct scan_oper *o = calloc(1, sizeof *o);
+    if (!o) {
+        table_free(table);
+        return error_no_memory(err, sizeof *o);
+    }
+    o->base = (struct oper){.ops = &scan_ops, .schema = schema_ref(schema), .work = work};
+    o->table = table;
+    o->request = *request;
+    o->request.n_predicates = 0;
+    o->name = strdup(name);
+    o->columns = calloc(request->n_columns ? request->n_columns : 1, sizeof *o->columns);
+    o->predicates = calloc(request->n_predicates ? request->n_predicates : 1, sizeof *o->predicates);
+    if (!o->name || !o->columns || !o->predicates) {
+        oper_free(&o->base);
+        return error_no_memory(err, request->n_columns * sizeof *o->columns);
+    }
+    if (request->n_columns)
+        memcpy(o->columns, request->columns, request->n_columns * sizeof *o->columns);
+    for (uint32_t i = 0; i < request->n_predicates; i++) {
+        o->predicates[i] = request->predicates[i];
+        column_ref(o->predicates[i].values);
+    }
+    o->request.columns = o->columns;
+    o->request.predicates = o->predicates;
+    o->request.n_predicates = request->n_predicates;
+    *ret_oper = &o->base;
+    return ST_OK;
+}
