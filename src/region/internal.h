@@ -1,0 +1,76 @@
+/* Shared between the files of region/. Lock order: list_lock, then lock. No engine call is made under either. */
+#ifndef REGION_INTERNAL_H
+#define REGION_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/hash.h"
+#include "os/thread.h"
+#include "region/server.h"
+
+enum { REGION_ENGINES_MAX = 4, REGION_OPTIONS_MAX = 1024, REGION_MEMBERS_MAX = 65536 };
+
+enum slot_status { SLOT_REGISTERING, SLOT_READY, SLOT_DEREGISTERING, SLOT_FAILED };
+
+struct region_slot {
+    uint64_t id;
+    enum slot_status status;
+    enum slot_status before;   /* status to go back to when a register or deregister fails */
+    bool had_before;           /* false: such a failure removes the slot */
+    unsigned registering;      /* creates and opens under way */
+    struct engine *engine;
+    bool listed;               /* part of the durable list */
+    bool dropping;             /* written before a drop begins, so that a restart finishes it */
+    char *engine_name, *path;  /* of the durable list */
+    struct kv *options;
+    uint32_t n_options;
+    char *error;               /* SLOT_FAILED */
+};
+
+struct region_server {
+    struct region_server_options options;
+    char *list_path;
+    struct engine *engines[REGION_ENGINES_MAX];
+    uint32_t n_engines;
+
+    pthread_mutex_t lock;      /* guards slots, list_version, planning */
+    pthread_cond_t planned;    /* `planning` fell */
+    struct u64_map slots;
+    uint64_t list_version;     /* counts changes of the list */
+    unsigned planning;
+
+    pthread_mutex_t list_lock; /* held while the list is written */
+    uint64_t list_saved;       /* version on disk */
+
+    struct thread_pool *writers; /* regions of one RPC */
+    pthread_t opener;
+    bool opener_started, opener_joined;
+    pthread_mutex_t opener_lock; /* guards opener_joined */
+    _Atomic bool stopping, suspended;
+};
+
+/* status.c */
+enum region_class { CLASS_REGISTER, CLASS_DEREGISTER, CLASS_OTHER };
+struct engine *region_engine_by_name(struct region_server *s, const char *name);
+/* Admits an operation (region-rpc.md 2.4). `engine` is asked for by CLASS_REGISTER only. *ret_engine = NULL: deregister of an absent region. */
+int region_begin(struct region_server *s, uint64_t id, enum region_class c, struct engine *engine, struct engine **ret_engine, struct error *err);
+void region_end(struct region_server *s, uint64_t id, enum region_class c, bool success);
+void region_slot_free(struct region_slot *slot);
+void region_slot_clear_list(struct region_slot *slot);
+
+/* list.c */
+int region_list_load(struct region_server *s, struct error *err);
+/* Puts the region on the list (in memory), with copies of everything. */
+int region_list_put(struct region_server *s, uint64_t id, const char *engine, const char *path, const struct kv *options, uint32_t n, struct error *err);
+void region_list_mark_dropping(struct region_server *s, uint64_t id, bool dropping);
+int region_list_alter(struct region_server *s, uint64_t id, struct message alter, struct error *err);
+/* Makes the list on disk as new as memory; a no-op when it is. */
+int region_list_save(struct region_server *s, struct error *err);
+void *region_list_open_all(void *server);
+
+/* dispatch.c */
+int region_parse_options(const uint8_t *data, size_t size, uint32_t field, struct kv **ret_options, uint32_t *ret_n, struct error *err);
+void region_free_options(struct kv *options, uint32_t n);
+
+#endif

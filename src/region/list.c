@@ -1,0 +1,336 @@
+/* The durable list of regions of a node that has no metasrv to tell it: {"version":1,"regions":[{"id","engine","path","options","dropping"}]}.
+ *
+ * The file is replaced as a whole (fs_write_atomic) before a create, drop, close, open or alter of options is acknowledged; concurrent changes share
+ * one write. A region marked `dropping` is dropped at the next start, so that a crash inside a drop leaves nothing half alive.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/log.h"
+#include "format/proto/wire.h"
+#include "region/internal.h"
+
+enum { LIST_BYTES_MAX = 256 << 20 };
+
+static int copy_options(const struct kv *options, uint32_t n, struct kv **ret_copy, struct error *err)
+{
+    struct kv *copy = calloc(n ? n : 1, sizeof(*copy));
+    if (!copy)
+        return error_no_memory(err, n * sizeof(*copy));
+    for (uint32_t i = 0; i < n; i++) {
+        copy[i] = (struct kv){strdup(options[i].key), strdup(options[i].value)};
+        if (!copy[i].key || !copy[i].value) {
+            region_free_options(copy, n);
+            return error_no_memory(err, 64);
+        }
+    }
+    *ret_copy = copy;
+    return ST_OK;
+}
+
+int region_list_put(struct region_server *s, uint64_t id, const char *engine, const char *path, const struct kv *options, uint32_t n, struct error *err)
+{
+    if (!s->list_path)
+        return ST_OK;
+    struct kv *copy;
+    TRY(copy_options(options, n, &copy, err));
+    char *name = strdup(engine), *place = strdup(path);
+    if (!name || !place) {
+        free(name);
+        free(place);
+        region_free_options(copy, n);
+        return error_no_memory(err, 64);
+    }
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = u64_map_get(&s->slots, id);
+    if (slot && !slot->listed) { /* a repeated create changes nothing, its options included */
+        slot->engine_name = name;
+        slot->path = place;
+        slot->options = copy;
+        slot->n_options = n;
+        slot->listed = true;
+        s->list_version++;
+        name = place = NULL;
+        copy = NULL;
+    }
+    pthread_mutex_unlock(&s->lock);
+    free(name);
+    free(place);
+    region_free_options(copy, n);
+    return ST_OK;
+}
+
+void region_list_mark_dropping(struct region_server *s, uint64_t id, bool dropping)
+{
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = u64_map_get(&s->slots, id);
+    if (slot && slot->listed && slot->dropping != dropping) {
+        slot->dropping = dropping;
+        s->list_version++;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* slot->options[key] = value; NULL removes it. s->lock held. */
+static int set_option(struct region_slot *slot, const char *key, const char *value, struct error *err)
+{
+    for (uint32_t i = 0; i < slot->n_options; i++) {
+        if (strcasecmp(slot->options[i].key, key))
+            continue;
+        if (value) {
+            char *copy = strdup(value);
+            if (!copy)
+                return error_no_memory(err, strlen(value));
+            free(slot->options[i].value);
+            slot->options[i].value = copy;
+        } else {
+            free(slot->options[i].key);
+            free(slot->options[i].value);
+            slot->options[i] = slot->options[--slot->n_options];
+        }
+        return ST_OK;
+    }
+    if (!value)
+        return ST_OK;
+    if (slot->n_options >= REGION_OPTIONS_MAX)
+        return error_set(err, ST_INVALID_ARGUMENTS, "more than %d options", REGION_OPTIONS_MAX);
+    struct kv *more = realloc(slot->options, (slot->n_options + 1) * sizeof(*more));
+    if (!more)
+        return error_no_memory(err, sizeof(*more));
+    slot->options = more;
+    more[slot->n_options] = (struct kv){strdup(key), strdup(value)};
+    if (!more[slot->n_options].key || !more[slot->n_options].value) {
+        free(more[slot->n_options].key);
+        free(more[slot->n_options].value);
+        return error_no_memory(err, 64);
+    }
+    slot->n_options++;
+    return ST_OK;
+}
+
+/* One Option{key, value} of set_table_options, or one key of unset_table_options. */
+static int alter_one(struct region_slot *slot, bool unset, const struct pb_field *f, struct error *err)
+{
+    struct pb_field key = {0}, value = {0}, g;
+    if (unset) {
+        key = *f;
+    } else {
+        for (struct pb_reader r = pb_inside(f); pb_next(&r, &g);) {
+            if (g.number == 1 && g.wire == PB_BYTES)
+                key = g;
+            else if (g.number == 2 && g.wire == PB_BYTES)
+                value = g;
+        }
+    }
+    char *k = strndup(key.data ? (const char *)key.data : "", key.size), *v = strndup(value.data ? (const char *)value.data : "", value.size);
+    int rc = k && v ? set_option(slot, k, unset ? NULL : v, err) : error_no_memory(err, key.size + value.size);
+    free(k);
+    free(v);
+    return rc;
+}
+
+int region_list_alter(struct region_server *s, uint64_t id, struct message alter, struct error *err)
+{
+    if (!s->list_path)
+        return ST_OK;
+    int rc = ST_OK;
+    struct pb_field f, g;
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = u64_map_get(&s->slots, id);
+    for (struct pb_reader r = pb_reader_of(alter.data, alter.size); slot && slot->listed && pb_next(&r, &f);) {
+        if (f.wire != PB_BYTES || (f.number != 6 && f.number != 9))
+            continue;
+        s->list_version++;
+        for (struct pb_reader in = pb_inside(&f); rc == ST_OK && pb_next(&in, &g);) {
+            if (g.number == 1 && g.wire == PB_BYTES)
+                rc = alter_one(slot, f.number == 9, &g, err);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+/* s->lock held. NULL when memory is out. */
+static char *list_text(struct region_server *s)
+{
+    json_t *regions = json_array(), *root = json_pack("{s:i,s:o}", "version", 1, "regions", regions);
+    size_t pos = 0;
+    uint64_t id;
+    void *value;
+    while (u64_map_next(&s->slots, &pos, &id, &value)) {
+        struct region_slot *slot = value;
+        if (!slot->listed)
+            continue;
+        json_t *options = json_object();
+        for (uint32_t i = 0; i < slot->n_options; i++)
+            json_object_set_new(options, slot->options[i].key, json_string(slot->options[i].value));
+        json_t *region = json_pack("{s:I,s:s,s:s,s:o}", "id", (json_int_t)id, "engine", slot->engine_name, "path", slot->path, "options", options);
+        if (slot->dropping)
+            json_object_set_new(region, "dropping", json_true());
+        json_array_append_new(regions, region);
+    }
+    char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    json_decref(root);
+    return text;
+}
+
+int region_list_save(struct region_server *s, struct error *err)
+{
+    if (!s->list_path)
+        return ST_OK;
+    char tmp[4096];
+    snprintf(tmp, sizeof(tmp), "%s.tmp", s->list_path);
+    int rc = ST_OK;
+    pthread_mutex_lock(&s->list_lock);
+    pthread_mutex_lock(&s->lock);
+    uint64_t version = s->list_version;
+    char *text = version != s->list_saved ? list_text(s) : NULL;
+    pthread_mutex_unlock(&s->lock);
+    if (version != s->list_saved) {
+        rc = text ? fs_write_atomic(s->options.fs, s->list_path, tmp, text, strlen(text), err) : error_no_memory(err, 4096);
+        if (rc == ST_OK)
+            s->list_saved = version;
+    }
+    pthread_mutex_unlock(&s->list_lock);
+    free(text);
+    return rc;
+}
+
+static int load_one(struct region_server *s, json_t *region, struct error *err)
+{
+    json_int_t id = 0;
+    const char *engine = NULL, *path = NULL, *key;
+    json_t *options = NULL, *value;
+    int dropping = 0;
+    if (json_unpack(region, "{s:I,s:s,s:s,s:o,s?b}", "id", &id, "engine", &engine, "path", &path, "options", &options, "dropping", &dropping))
+        return error_set(err, ST_CORRUPT, "a region in %s lacks id, engine, path or options", s->list_path);
+    struct region_slot *slot = calloc(1, sizeof(*slot));
+    struct region_slot *old = slot ? u64_map_get(&s->slots, (uint64_t)id) : NULL;
+    if (!slot || old || u64_map_put(&s->slots, (uint64_t)id, slot, err)) {
+        free(slot);
+        return old ? error_set(err, ST_CORRUPT, "region %" PRIu64 " stands twice in %s", (uint64_t)id, s->list_path) : error_no_memory(err, 256);
+    }
+    *slot = (struct region_slot){.id = (uint64_t)id, .status = SLOT_REGISTERING, .registering = 1, .listed = true, .dropping = dropping};
+    slot->engine = region_engine_by_name(s, engine);
+    slot->engine_name = strdup(engine);
+    slot->path = strdup(path);
+    if (!slot->engine_name || !slot->path)
+        return error_no_memory(err, 64);
+    json_object_foreach(options, key, value) {
+        if (json_is_string(value))
+            TRY(set_option(slot, key, json_string_value(value), err));
+    }
+    return ST_OK;
+}
+
+int region_list_load(struct region_server *s, struct error *err)
+{
+    if (!fs_exists(s->options.fs, s->list_path))
+        return ST_OK;
+    struct dynbuf text;
+    dynbuf_init(&text, LIST_BYTES_MAX);
+    json_error_t why;
+    json_t *root = NULL;
+    size_t i;
+    json_t *region;
+    int rc = fs_read_all(s->options.fs, s->list_path, LIST_BYTES_MAX, &text, err);
+    if (rc)
+        goto out;
+    root = json_loadb((const char *)text.data, text.size, 0, &why);
+    json_t *regions = json_object_get(root, "regions");
+    if (!json_is_array(regions) || json_integer_value(json_object_get(root, "version")) != 1) {
+        rc = error_set(err, ST_CORRUPT, "%s is not a list of regions (%s); restore it from a copy", s->list_path, root ? "wrong form" : why.text);
+        goto out;
+    }
+    json_array_foreach(regions, i, region) {
+        rc = load_one(s, region, err);
+        if (rc)
+            break;
+    }
+out:
+    json_decref(root);
+    dynbuf_release(&text);
+    return rc;
+}
+
+struct opening {
+    struct region_server *server;
+    uint64_t *ids;
+    size_t n;
+};
+
+static void fail_slot(struct region_server *s, uint64_t id, const struct error *err)
+{
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = u64_map_get(&s->slots, id);
+    if (slot) {
+        slot->before = SLOT_FAILED;
+        slot->had_before = true;
+        free(slot->error);
+        slot->error = strdup(err->msg);
+    }
+    pthread_mutex_unlock(&s->lock);
+    log_error("region", "region %" PRIu64 "(%u, %u) could not be opened: %s; it answers 4008 until it can: repair the cause and restart, or close it",
+              id, (unsigned)(id >> 32), (unsigned)id, err->msg);
+}
+
+static void open_one(void *ctx, size_t i)
+{
+    struct opening *o = ctx;
+    struct region_server *s = o->server;
+    uint64_t id = o->ids[i];
+    if (atomic_load(&s->stopping))
+        return;
+    /* Nobody else changes a slot's list fields while it is registering, but for a repeated create, which leaves listed ones alone. */
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = u64_map_get(&s->slots, id);
+    struct engine *engine = slot->engine;
+    bool dropping = slot->dropping;
+    struct region_open_request open = {.region_id = id, .path = slot->path, .options = slot->options, .n_options = slot->n_options, .writable = true};
+    char *name = slot->engine_name;
+    pthread_mutex_unlock(&s->lock);
+    struct error err = {0};
+    int rc = engine ? engine->ops->open(engine, &open, &err) : error_set(&err, ST_INVALID_ARGUMENTS, "engine %s is not registered", name);
+    if (rc && dropping && rc == ST_REGION_NOT_FOUND)
+        rc = ST_OK;
+    else if (rc == ST_OK && dropping)
+        rc = engine->ops->drop(engine, id, &err);
+    if (rc)
+        fail_slot(s, id, &err);
+    region_end(s, id, CLASS_REGISTER, rc == ST_OK);
+    struct engine *again;
+    if (rc == ST_OK && dropping && region_begin(s, id, CLASS_DEREGISTER, NULL, &again, NULL) == ST_OK)
+        region_end(s, id, CLASS_DEREGISTER, true);
+}
+
+void *region_list_open_all(void *server)
+{
+    struct region_server *s = server;
+    struct opening o = {.server = s};
+    pthread_mutex_lock(&s->lock);
+    size_t pos = 0, room = s->slots.count;
+    void *value;
+    o.ids = malloc((room + 1) * sizeof(*o.ids));
+    while (o.ids && o.n < room && u64_map_next(&s->slots, &pos, &o.ids[o.n], &value))
+        o.n += ((struct region_slot *)value)->listed && ((struct region_slot *)value)->status == SLOT_REGISTERING;
+    pthread_mutex_unlock(&s->lock);
+    struct thread_pool *pool = NULL;
+    struct error err = {0};
+    unsigned threads = s->options.init_parallelism ? s->options.init_parallelism : 16;
+    if (threads > o.n)
+        threads = (unsigned)o.n;
+    if (threads > 1 && thread_pool_new("region-open", threads, o.n + 1, &pool, &err))
+        log_warn("region", "regions are opened one by one: %s", err.msg);
+    thread_pool_for(pool, o.n, open_one, &o);
+    thread_pool_free(pool);
+    if (o.n)
+        log_info("region", "%zu regions of the list opened or marked as failed", o.n);
+    if (region_list_save(s, &err))
+        log_error("region", "the list of regions could not be written: %s", err.msg);
+    free(o.ids);
+    return NULL;
+}
