@@ -256,12 +256,24 @@ static int64_t chunk_start(const struct parquet_chunk *c)
     return c->dictionary_page_offset >= 0 && c->dictionary_page_offset < c->data_page_offset ? c->dictionary_page_offset : c->data_page_offset;
 }
 
+/* Parquet-mr before 1.2.9 left the dictionary page's header out of the chunk's size. */
+static bool forgets_header(const char *created_by)
+{
+    const char *version = created_by ? strstr(created_by, "version ") : NULL;
+    if (!created_by || strncmp(created_by, "parquet-mr", 10) != 0)
+        return false;
+    return !version || strncmp(version, "version 1.0.", 12) == 0 || strncmp(version, "version 1.1.", 12) == 0 || strncmp(version, "version 1.2.", 12) == 0;
+}
+
 static int read_whole(struct pq_chunk_reader *r, struct error *err)
 {
     struct segment s = {(uint64_t)chunk_start(r->chunk), (uint64_t)r->chunk->total_compressed_bytes, 0, -1};
     int64_t entries = 0;
     if (s.offset > r->source->size_bytes || s.size > r->source->size_bytes - s.offset)
         return pq_corrupt(err, "a column chunk outside of the file");
+    uint64_t behind = r->source->size_bytes - s.offset - s.size;
+    if (forgets_header(r->file->created_by))
+        s.size += behind < 100 ? behind : 100;
     TRY(read_segment(r, &s, &entries, err));
     if (entries != r->chunk->values || r->row != r->n_rows)
         return error_set(err, ST_CORRUPT, "parquet: column %s has not as many values as its row group", r->leaf->path);

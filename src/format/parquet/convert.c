@@ -87,7 +87,7 @@ static void widen(const uint8_t *src, uint32_t src_width, uint8_t *dst, uint32_t
 static void int96(const uint8_t *src, uint8_t *dst, size_t n)
 {
     for (size_t i = 0; i < n; i++, src += 12, dst += 8) {
-        uint64_t days = (uint64_t)((int64_t)(int32_t)load_le32(src + 8) - 2440588);
+        uint64_t days = (uint64_t)load_le32(src + 8) - 2440588;
         store_le64(dst, days * 86400000000000u + load_le64(src));
     }
 }

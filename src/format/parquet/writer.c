@@ -30,6 +30,8 @@ struct parquet_writer {
 
 static int put(struct parquet_writer *w, const void *data, size_t size, struct error *err)
 {
+    if (size == 0)
+        return ST_OK;
     TRY(w->options.write(w->options.ctx, data, size, err));
     w->file_bytes += size;
     return ST_OK;
