@@ -1,0 +1,491 @@
+/* Plan header, relations and life cycle. Numbers are frozen: substrait plan.proto, extensions.proto, algebra.proto (query-plans.md 1.3 to 1.6). */
+#include "format/substrait/plan.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/substrait/internal.h"
+
+/* ---- helpers ---- */
+
+struct pb_field plan_member(const struct pb_field *message, uint32_t number)
+{
+    struct pb_field f, found = {0};
+    struct pb_reader r = pb_inside(message);
+    while (message->data && pb_next(&r, &f))
+        if (f.number == number)
+            found = f;
+    return found;
+}
+
+uint32_t plan_count(const struct pb_field *message, uint32_t number)
+{
+    struct pb_field f;
+    uint32_t n = 0;
+    for (struct pb_reader r = pb_inside(message); message->data && plan_next(&r, number, &f);)
+        n++;
+    return n;
+}
+
+bool plan_next(struct pb_reader *r, uint32_t number, struct pb_field *ret_field)
+{
+    while (pb_next(r, ret_field))
+        if (ret_field->number == number && ret_field->wire == PB_BYTES)
+            return true;
+    return false;
+}
+
+int plan_check(const struct pb_field *message, const char *what, struct error *err)
+{
+    struct pb_field f;
+    struct pb_reader r = pb_inside(message);
+    while (message->data && pb_next(&r, &f))
+        ;
+    return !message->data || pb_done(&r) ? ST_OK : error_set(err, ST_INVALID_ARGUMENTS, "a %s of the plan is malformed protobuf", what);
+}
+
+static int out_of_memory(struct error *err)
+{
+    return err ? (int)err->status : ST_NO_MEMORY;
+}
+
+static int keep(void ***array, uint32_t *n, uint32_t *capacity, void *item, struct error *err)
+{
+    if (*n == *capacity) {
+        uint32_t bigger = *capacity ? *capacity * 2 : 16;
+        void **grown = realloc(*array, bigger * sizeof *grown);
+        if (!grown)
+            return error_no_memory(err, bigger * sizeof *grown);
+        *array = grown;
+        *capacity = bigger;
+    }
+    (*array)[(*n)++] = item;
+    return ST_OK;
+}
+
+int plan_keep_type(struct plan_decoder *d, struct dtype *type, struct error *err)
+{
+    int st = keep((void ***)&d->plan->types, &d->plan->n_types, &d->plan->types_capacity, type, err);
+    if (st != ST_OK)
+        type_unref(type);
+    return st;
+}
+
+int plan_keep_column(struct plan_decoder *d, struct column *column, struct error *err)
+{
+    int st = keep((void ***)&d->plan->columns, &d->plan->n_columns, &d->plan->columns_capacity, column, err);
+    if (st != ST_OK)
+        column_unref(column);
+    return st;
+}
+
+void plan_release(struct plan *plan)
+{
+    if (!plan)
+        return;
+    for (uint32_t i = 0; i < plan->n_columns; i++)
+        column_unref(plan->columns[i]);
+    for (uint32_t i = 0; i < plan->n_types; i++)
+        type_unref(plan->types[i]);
+    free(plan->columns);
+    free(plan->types);
+    plan->columns = NULL;
+    plan->types = NULL;
+    plan->n_columns = plan->n_types = 0;
+}
+
+int plan_function_name(struct plan_decoder *d, uint64_t anchor, const char **ret_name, struct error *err)
+{
+    *ret_name = u64_map_get(&d->functions, anchor + 1);
+    return *ret_name ? ST_OK : error_set(err, ST_UNEXPECTED, "the plan calls function anchor %llu, which it does not declare", (unsigned long long)anchor);
+}
+
+/* ---- relations ---- */
+
+/* Varints of a repeated field, packed or not. */
+static int read_indexes(struct plan_decoder *d, const struct pb_field *message, uint32_t number, uint32_t **ret_items, uint32_t *ret_n, struct error *err)
+{
+    uint32_t *items = arena_array(d->arena, message->size + 1, sizeof *items, err), n = 0;
+    struct pb_field f;
+    uint64_t v;
+    if (!items)
+        return out_of_memory(err);
+    for (struct pb_reader r = pb_inside(message); pb_next(&r, &f);) {
+        if (f.number != number)
+            continue;
+        if (f.wire == PB_VARINT)
+            items[n++] = (uint32_t)f.value;
+        else if (f.wire == PB_BYTES)
+            for (struct pb_reader packed = pb_inside(&f); packed.p < packed.end;) {
+                if (!pb_varint(&packed, &v))
+                    return error_set(err, ST_INVALID_ARGUMENTS, "a list of indexes in the plan is malformed");
+                items[n++] = v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+            }
+    }
+    *ret_items = items;
+    *ret_n = n;
+    return ST_OK;
+}
+
+/* RelCommon {direct=1, emit=2 {output_mapping=1}} */
+static int read_common(struct plan_decoder *d, const struct pb_field *body, struct plan_rel *rel, struct error *err)
+{
+    struct pb_field common = plan_member(body, 1), emit = plan_member(&common, 2);
+    if (!emit.data)
+        return ST_OK;
+    rel->has_emit = true;
+    return read_indexes(d, &emit, 1, &rel->emit, &rel->n_emit, err);
+}
+
+static int read_exprs(struct plan_decoder *d, const struct pb_field *body, uint32_t number, unsigned depth, struct plan_expr ***ret_exprs, uint32_t *ret_n,
+                      struct error *err)
+{
+    uint32_t n = plan_count(body, number), i = 0;
+    struct pb_field f;
+    struct plan_expr **exprs = arena_array(d->arena, n + 1, sizeof *exprs, err);
+    if (!exprs)
+        return out_of_memory(err);
+    for (struct pb_reader r = pb_inside(body); plan_next(&r, number, &f); i++)
+        TRY(plan_decode_expr(d, &f, depth + 1, &exprs[i], err));
+    *ret_exprs = exprs;
+    *ret_n = n;
+    return ST_OK;
+}
+
+/* SortField {expr=1, direction=2} */
+static int read_sorts(struct plan_decoder *d, const struct pb_field *body, uint32_t number, unsigned depth, struct plan_sort **ret_sorts, uint32_t *ret_n,
+                      struct error *err)
+{
+    uint32_t n = plan_count(body, number), i = 0;
+    struct pb_field f;
+    struct plan_sort *sorts = arena_array(d->arena, n + 1, sizeof *sorts, err);
+    if (!sorts)
+        return out_of_memory(err);
+    for (struct pb_reader r = pb_inside(body); plan_next(&r, number, &f); i++) {
+        struct pb_field expr = plan_member(&f, 1);
+        uint64_t direction = plan_member(&f, 2).value;
+        if (direction < 1 || direction > 4)
+            return error_set(err, ST_UNEXPECTED, "a sort key has direction %llu", (unsigned long long)direction);
+        sorts[i].direction = (enum plan_sort_direction)direction;
+        TRY(plan_decode_expr(d, &expr, depth + 1, &sorts[i].expr, err));
+    }
+    *ret_sorts = sorts;
+    *ret_n = n;
+    return ST_OK;
+}
+
+/* NamedStruct {names=1, struct=2} */
+static int read_base_schema(struct plan_decoder *d, const struct pb_field *body, struct plan_rel *rel, struct error *err)
+{
+    struct pb_field schema = plan_member(body, 2), types = plan_member(&schema, 2), f;
+    uint32_t n_names = plan_count(&schema, 1), n = plan_count(&types, 1), i = 0, next = 0;
+    const char **names = arena_array(d->arena, n_names + 1, sizeof *names, err);
+    rel->column_names = arena_array(d->arena, n + 1, sizeof *rel->column_names, err);
+    rel->column_types = arena_array(d->arena, n + 1, sizeof *rel->column_types, err);
+    if (!names || !rel->column_names || !rel->column_types)
+        return out_of_memory(err);
+    for (struct pb_reader r = pb_inside(&schema); schema.data && plan_next(&r, 1, &f);)
+        if (!(names[i++] = arena_copy(d->arena, f.data, f.size, err)))
+            return out_of_memory(err);
+    for (struct pb_reader r = pb_inside(&types); types.data && plan_next(&r, 1, &f); rel->n_columns++) {
+        bool nullable;
+        if (next >= n_names)
+            return error_set(err, ST_UNEXPECTED, "the base schema of a read has more types than names");
+        rel->column_names[rel->n_columns] = names[next++];
+        TRY(plan_decode_type(d, &f, names, n_names, &next, 0, &rel->column_types[rel->n_columns], &nullable, err));
+    }
+    return next == n_names ? ST_OK : error_set(err, ST_UNEXPECTED, "the base schema of a read has %u names for %u", n_names, next);
+}
+
+/* MaskExpression {select=1 {struct_items=1 {field=1}}} */
+static int read_mask(struct plan_decoder *d, const struct pb_field *mask, struct plan_rel *rel, struct error *err)
+{
+    struct pb_field select = plan_member(mask, 1), f;
+    uint32_t n = plan_count(&select, 1);
+    rel->has_projection = true;
+    rel->projection = arena_array(d->arena, n + 1, sizeof *rel->projection, err);
+    if (!rel->projection)
+        return out_of_memory(err);
+    for (struct pb_reader r = pb_inside(&select); select.data && plan_next(&r, 1, &f);) {
+        uint64_t index = plan_member(&f, 1).value;
+        if (index >= rel->n_columns)
+            return error_set(err, ST_UNEXPECTED, "a read's projection names column %llu of %u", (unsigned long long)index, rel->n_columns);
+        rel->projection[rel->n_projection++] = (uint32_t)index;
+    }
+    return ST_OK;
+}
+
+static int read_read(struct plan_decoder *d, const struct pb_field *body, unsigned depth, struct plan_rel *rel, struct error *err)
+{
+    struct pb_field table = plan_member(body, 7), mask = plan_member(body, 4), filter = plan_member(body, 3), f, name = {0};
+    if (!table.data) {
+        rel->kind = PLAN_OTHER_REL;
+        rel->name = "a read that is not of a named table";
+        return ST_OK;
+    }
+    for (struct pb_reader r = pb_inside(&table); plan_next(&r, 1, &f);)
+        name = f;
+    rel->name = arena_copy(d->arena, name.data ? (const char *)name.data : "", name.size, err);
+    if (!rel->name)
+        return out_of_memory(err);
+    TRY(read_base_schema(d, body, rel, err));
+    if (mask.data)
+        TRY(read_mask(d, &mask, rel, err));
+    return filter.data ? plan_decode_expr(d, &filter, depth + 1, &rel->filter, err) : ST_OK;
+}
+
+/* A count or offset given as a plain number (the deprecated form) becomes a literal. */
+static int number_expr(struct plan_decoder *d, int64_t value, struct plan_expr **ret_expr, struct error *err)
+{
+    struct plan_expr *e = ARENA_NEW(d->arena, struct plan_expr, err);
+    struct buffer *b;
+    if (!e)
+        return out_of_memory(err);
+    TRY(buffer_new(NULL, 8, &b, err));
+    memcpy(b->data, &value, 8);
+    TRY(column_new(type_of(TYPE_INT64), 1, 0, NULL, b, NULL, &e->literal, err));
+    TRY(plan_keep_column(d, e->literal, err));
+    e->kind = PLAN_LITERAL;
+    *ret_expr = e;
+    return ST_OK;
+}
+
+static int read_fetch(struct plan_decoder *d, const struct pb_field *body, unsigned depth, struct plan_rel *rel, struct error *err)
+{
+    struct pb_field offset = plan_member(body, 3), count = plan_member(body, 4), offset_expr = plan_member(body, 5), count_expr = plan_member(body, 6);
+    if (offset_expr.data)
+        TRY(plan_decode_expr(d, &offset_expr, depth + 1, &rel->offset, err));
+    else if (offset.number)
+        TRY(number_expr(d, (int64_t)offset.value, &rel->offset, err));
+    if (count_expr.data)
+        return plan_decode_expr(d, &count_expr, depth + 1, &rel->count, err);
+    return count.number && (int64_t)count.value >= 0 ? number_expr(d, (int64_t)count.value, &rel->count, err) : ST_OK;
+}
+
+/* AggregateFunction {function_reference=1, sorts=3, invocation=6, arguments=7 {value=3}} in Measure {measure=1, filter=2} */
+static int read_measure(struct plan_decoder *d, const struct pb_field *message, unsigned depth, struct plan_measure *m, struct error *err)
+{
+    struct pb_field call = plan_member(message, 1), filter = plan_member(message, 2), f;
+    uint32_t i = 0;
+    TRY(plan_check(&call, "measure", err));
+    TRY(plan_function_name(d, plan_member(&call, 1).value, &m->name, err));
+    m->distinct = plan_member(&call, 6).value == 2;
+    m->n_args = call.data ? plan_count(&call, 7) : 0;
+    m->args = arena_array(d->arena, m->n_args + 1, sizeof *m->args, err);
+    if (!m->args)
+        return out_of_memory(err);
+    for (struct pb_reader r = pb_inside(&call); call.data && plan_next(&r, 7, &f); i++) {
+        struct pb_field value = plan_member(&f, 3);
+        TRY(plan_decode_expr(d, &value, depth + 1, &m->args[i], err));
+    }
+    if (filter.data)
+        TRY(plan_decode_expr(d, &filter, depth + 1, &m->filter, err));
+    return call.data ? read_sorts(d, &call, 3, depth, &m->sorts, &m->n_sorts, err) : ST_OK;
+}
+
+static bool same_expr(const struct plan_expr *a, const struct plan_expr *b, unsigned depth)
+{
+    if (a == b)
+        return true;
+    if (depth > PLAN_DEPTH_MAX || a->kind != b->kind || a->field != b->field || a->n_args != b->n_args || a->null_on_failure != b->null_on_failure ||
+        a->has_base != b->has_base || a->has_else != b->has_else || (a->name && strcmp(a->name, b->name) != 0) || a->kind == PLAN_LITERAL)
+        return false;
+    if (a->type && !type_equal(a->type, b->type, true))
+        return false;
+    for (uint32_t i = 0; i < a->n_args; i++)
+        if (!same_expr(a->args[i], b->args[i], depth + 1))
+            return false;
+    return true;
+}
+
+/* The index of a key expression among those seen, added if new. */
+static uint32_t key_index(struct plan_rel *rel, struct plan_expr *e)
+{
+    for (uint32_t i = 0; i < rel->n_exprs; i++)
+        if (same_expr(rel->exprs[i], e, 0))
+            return i;
+    rel->exprs[rel->n_exprs] = e;
+    return rel->n_exprs++;
+}
+
+/* Grouping {grouping_expressions=1 (deprecated), expression_references=2}: the deprecated list wins when it is not empty. */
+static int read_groupings(struct plan_decoder *d, const struct pb_field *body, unsigned depth, struct plan_rel *rel, struct error *err)
+{
+    struct plan_expr **shared, **own;
+    uint32_t n_shared, n_own, total, i = 0, *references, n_references;
+    struct pb_field f;
+    TRY(read_exprs(d, body, 5, depth, &shared, &n_shared, err));
+    rel->n_groupings = plan_count(body, 3);
+    total = n_shared;
+    for (struct pb_reader r = pb_inside(body); plan_next(&r, 3, &f);)
+        total += plan_count(&f, 1);
+    rel->groupings = arena_array(d->arena, rel->n_groupings + 1, sizeof *rel->groupings, err);
+    rel->exprs = arena_array(d->arena, total + 1, sizeof *rel->exprs, err);
+    if (!rel->groupings || !rel->exprs)
+        return out_of_memory(err);
+    for (struct pb_reader r = pb_inside(body); plan_next(&r, 3, &f); i++) {
+        struct plan_grouping *g = &rel->groupings[i];
+        TRY(read_exprs(d, &f, 1, depth, &own, &n_own, err));
+        TRY(read_indexes(d, &f, 2, &references, &n_references, err));
+        g->n_keys = n_own ? n_own : n_references;
+        g->keys = arena_array(d->arena, g->n_keys + 1, sizeof *g->keys, err);
+        if (!g->keys)
+            return out_of_memory(err);
+        for (uint32_t k = 0; k < g->n_keys; k++) {
+            if (!n_own && references[k] >= n_shared)
+                return error_set(err, ST_UNEXPECTED, "a grouping refers to key %u of %u", references[k], n_shared);
+            g->keys[k] = key_index(rel, n_own ? own[k] : shared[references[k]]);
+        }
+    }
+    return ST_OK;
+}
+
+static int read_aggregate(struct plan_decoder *d, const struct pb_field *body, unsigned depth, struct plan_rel *rel, struct error *err)
+{
+    struct pb_field f;
+    uint32_t i = 0;
+    TRY(read_groupings(d, body, depth, rel, err));
+    rel->n_measures = plan_count(body, 4);
+    rel->measures = arena_array(d->arena, rel->n_measures + 1, sizeof *rel->measures, err);
+    if (!rel->measures)
+        return out_of_memory(err);
+    for (struct pb_reader r = pb_inside(body); plan_next(&r, 4, &f); i++)
+        TRY(read_measure(d, &f, depth, &rel->measures[i], err));
+    return ST_OK;
+}
+
+/* detail=3: Any {type_url=1, value=2} */
+static int read_extension(struct plan_decoder *d, const struct pb_field *body, struct plan_rel *rel, struct error *err)
+{
+    struct pb_field detail = plan_member(body, 3), url = plan_member(&detail, 1), value = plan_member(&detail, 2);
+    rel->name = arena_copy(d->arena, url.data ? (const char *)url.data : "", url.size, err);
+    rel->payload = value.data;
+    rel->payload_size = value.size;
+    return rel->name ? ST_OK : out_of_memory(err);
+}
+
+static const char *other_relation(uint32_t number)
+{
+    static const char *const names[] = {[6] = "join", [8] = "set", [10] = "extension with several inputs", [11] = "extension leaf", [12] = "cross",
+        [13] = "hash join", [14] = "merge join", [15] = "exchange", [16] = "expand", [17] = "window", [18] = "nested loop join", [19] = "write", [20] = "ddl",
+        [21] = "reference", [22] = "update"};
+    return number < sizeof names / sizeof *names && names[number] ? names[number] : "unknown";
+}
+
+int plan_decode_rel(struct plan_decoder *d, const struct pb_field *message, unsigned depth, struct plan_rel **ret_rel, struct error *err)
+{
+    static const enum plan_rel_kind kinds[] = {[1] = PLAN_READ, [2] = PLAN_FILTER, [3] = PLAN_FETCH, [4] = PLAN_AGGREGATE, [5] = PLAN_SORT, [7] = PLAN_PROJECT,
+                                               [9] = PLAN_EXTENSION};
+    struct pb_field body = {0}, f;
+    struct plan_rel *rel = ARENA_NEW(d->arena, struct plan_rel, err);
+    if (!rel)
+        return out_of_memory(err);
+    if (depth > PLAN_DEPTH_MAX)
+        return error_set(err, ST_UNEXPECTED, "the plan is nested deeper than %d", PLAN_DEPTH_MAX);
+    TRY(plan_check(message, "relation", err));
+    for (struct pb_reader r = pb_inside(message); message->data && pb_next(&r, &f);)
+        if (f.wire == PB_BYTES)
+            body = f;
+    if (!body.data)
+        return error_set(err, ST_UNEXPECTED, "a relation of the plan is empty");
+    TRY(plan_check(&body, "relation", err));
+    *ret_rel = rel;
+    bool known = body.number == 1 || (body.number < sizeof kinds / sizeof *kinds && kinds[body.number] != PLAN_READ);
+    rel->kind = known ? kinds[body.number] : PLAN_OTHER_REL;
+    if (!known) {
+        rel->name = other_relation(body.number);
+        return ST_OK;
+    }
+    TRY(read_common(d, &body, rel, err));
+    if (rel->kind != PLAN_READ) {
+        struct pb_field input = plan_member(&body, 2);
+        TRY(plan_decode_rel(d, &input, depth + 1, &rel->input, err));
+    }
+    struct pb_field condition = plan_member(&body, 3);
+    switch (rel->kind) {
+    case PLAN_READ: return read_read(d, &body, depth, rel, err);
+    case PLAN_FILTER: return plan_decode_expr(d, &condition, depth + 1, &rel->filter, err);
+    case PLAN_FETCH: return read_fetch(d, &body, depth, rel, err);
+    case PLAN_AGGREGATE: return read_aggregate(d, &body, depth, rel, err);
+    case PLAN_SORT: return read_sorts(d, &body, 3, depth, &rel->sorts, &rel->n_sorts, err);
+    case PLAN_PROJECT: return read_exprs(d, &body, 3, depth, &rel->exprs, &rel->n_exprs, err);
+    default: return read_extension(d, &body, rel, err);
+    }
+}
+
+/* ---- the plan ---- */
+
+/* Lower case, without what stands behind the last ':'. */
+static int put_name(struct plan_decoder *d, struct u64_map *map, uint64_t anchor, const struct pb_field *name, struct error *err)
+{
+    size_t n = name->size;
+    for (size_t i = n; i > 0; i--)
+        if (name->data[i - 1] == ':') {
+            n = i - 1;
+            break;
+        }
+    char *copy = arena_copy(d->arena, name->data ? (const char *)name->data : "", n, err);
+    if (!copy)
+        return out_of_memory(err);
+    for (char *p = copy; *p; p++)
+        *p = (char)tolower((unsigned char)*p);
+    return u64_map_put(map, anchor + 1, copy, err);
+}
+
+/* SimpleExtensionDeclaration {extension_type=1, extension_type_variation=2, extension_function=3} */
+static int read_declaration(struct plan_decoder *d, const struct pb_field *message, struct error *err)
+{
+    struct pb_field type = plan_member(message, 1), function = plan_member(message, 3);
+    if (plan_member(message, 2).data)
+        return error_set(err, ST_UNEXPECTED, "type variations are not supported");
+    if (type.data) {
+        struct pb_field name = plan_member(&type, 3);
+        TRY(put_name(d, &d->type_names, plan_member(&type, 2).value, &name, err));
+    }
+    if (!function.data)
+        return ST_OK;
+    struct pb_field name = plan_member(&function, 3);
+    return put_name(d, &d->functions, plan_member(&function, 2).value, &name, err);
+}
+
+static int read_root(struct plan_decoder *d, const struct pb_field *relation, struct error *err)
+{
+    struct pb_field root = plan_member(relation, 2), input = plan_member(&root, 1), rel = plan_member(relation, 1), f;
+    if (!root.data && !rel.data)
+        return error_set(err, ST_UNEXPECTED, "the plan has no root");
+    d->plan->names = arena_array(d->arena, plan_count(&root, 2) + 1, sizeof *d->plan->names, err);
+    if (!d->plan->names)
+        return out_of_memory(err);
+    for (struct pb_reader r = pb_inside(&root); root.data && plan_next(&r, 2, &f);)
+        if (!(d->plan->names[d->plan->n_names++] = arena_copy(d->arena, f.data, f.size, err)))
+            return out_of_memory(err);
+    return plan_decode_rel(d, root.data ? &input : &rel, 0, &d->plan->root, err);
+}
+
+int plan_decode(const uint8_t *bytes, size_t size, struct arena *arena, struct plan **ret_plan, struct error *err)
+{
+    struct pb_field whole = {.wire = PB_BYTES, .data = bytes, .size = size}, f, relation = {0};
+    struct plan_decoder d = {.arena = arena, .plan = ARENA_NEW(arena, struct plan, err)};
+    uint32_t n = 0;
+    if (!d.plan)
+        return out_of_memory(err);
+    if (!bytes || plan_check(&whole, "header", err) != ST_OK)
+        return error_set(err, ST_INVALID_ARGUMENTS, "the plan is not a protobuf message");
+    int st = ST_OK;
+    for (struct pb_reader r = pb_inside(&whole); st == ST_OK && plan_next(&r, 2, &f);)
+        st = read_declaration(&d, &f, err);
+    for (struct pb_reader r = pb_inside(&whole); plan_next(&r, 3, &f); n++)
+        relation = f;
+    if (st == ST_OK && n != 1)
+        st = error_set(err, ST_UNEXPECTED, "the plan has %u relations, expected one", n);
+    if (st == ST_OK)
+        st = read_root(&d, &relation, err);
+    u64_map_release(&d.functions);
+    u64_map_release(&d.type_names);
+    if (st == ST_OK)
+        *ret_plan = d.plan;
+    else
+        plan_release(d.plan);
+    return st;
+}
