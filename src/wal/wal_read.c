@@ -1,0 +1,356 @@
+/* The reading half of the log: the scan at open, replay, deletion, statistics, inspection. Format and argument: wal.c. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wal/internal.h"
+
+struct names {
+    uint64_t *sequences;
+    size_t count, capacity;
+};
+
+static int collect(void *ctx, const char *name, bool is_dir, struct error *err)
+{
+    struct names *l = ctx;
+    if (is_dir || strlen(name) != 20 || strspn(name, "0123456789abcdef") != 16 || strcmp(name + 16, ".wal"))
+        return ST_OK;
+    if (l->count == l->capacity) {
+        size_t capacity = l->capacity ? 2 * l->capacity : 64;
+        uint64_t *grown = realloc(l->sequences, capacity * sizeof(*grown));
+        if (!grown)
+            return error_no_memory(err, capacity * sizeof(*grown));
+        l->sequences = grown;
+        l->capacity = capacity;
+    }
+    l->sequences[l->count++] = strtoull(name, NULL, 16);
+    return ST_OK;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The largest `synced` that the valid records behind an invalid one at c->at carry: how much of the segment is vouched for. */
+static int vouched(struct segment_cursor c, uint64_t *ret_synced, struct error *err)
+{
+    struct record_header h;
+    bool valid;
+    uint64_t most = 0;
+    c.window = NULL; /* a window of its own */
+    c.filled = c.capacity = 0;
+    int st = cursor_resync(&c, err);
+    while (st == ST_OK && c.at < c.end) {
+        st = cursor_header(&c, &h, &valid, err);
+        if (st != ST_OK)
+            break;
+        if (!valid) {
+            st = cursor_resync(&c, err);
+            continue;
+        }
+        if (h.synced > most)
+            most = h.synced;
+        c.at += RECORD_HEADER_BYTES + h.size;
+    }
+    cursor_release(&c);
+    if (st == ST_OK)
+        *ret_synced = most;
+    return st;
+}
+
+static int scan_records(struct wal *w, struct segment *s, struct segment_cursor *c, bool newest, struct wal_report *report, struct error *err)
+{
+    uint64_t synced = newest ? 0 : UINT64_MAX;
+    bool asked = !newest;
+    while (c->at < c->end) {
+        struct record_header h;
+        bool valid;
+        const uint8_t *payload = NULL;
+        TRY(cursor_header(c, &h, &valid, err));
+        if (valid && newest)
+            TRY(cursor_payload(c, &h, &payload, err));
+        if (!valid || (newest && !payload)) {
+            if (!asked)
+                TRY(vouched(*c, &synced, err));
+            asked = true;
+            if (synced <= c->at)
+                break; /* a tail that was never synced */
+            report->skipped_records++;
+            if (!report->detail[0])
+                snprintf(report->detail, sizeof(report->detail), "segment %016llx: damaged at offset %llu", (unsigned long long)s->sequence,
+                         (unsigned long long)c->at);
+            if (!valid) {
+                TRY(cursor_resync(c, err));
+                continue;
+            }
+        }
+        TRY(wal_index(w, s, c->at, &h, err));
+        c->at += RECORD_HEADER_BYTES + h.size;
+        report->records++;
+        report->bytes += h.size;
+    }
+    return ST_OK;
+}
+
+static int scan_segment(struct wal *w, uint64_t sequence, bool newest, struct wal_report *report, struct error *err)
+{
+    struct fs *fs = w->options.fs;
+    char path[PATH_BYTES];
+    wal_segment_path(w, sequence, path);
+    struct fs_file *f;
+    TRY(fs->ops->open(fs, path, newest ? FS_WRITE : FS_READ, &f, err));
+    struct segment_cursor c = { 0 };
+    struct segment *s = NULL;
+    uint8_t head[SEGMENT_HEADER_BYTES];
+    uint64_t size, found, salt;
+    int st = f->ops->size(f, &size, err);
+    size_t got = 0;
+    if (st == ST_OK)
+        st = f->ops->read_at(f, 0, head, sizeof(head), &got, err);
+    if (st != ST_OK)
+        goto out;
+    if (got < sizeof(head) || !segment_header_get(head, &found, &salt) || found != sequence) {
+        /* Headers are synced before a record follows: a short file held nothing; a longer one is damaged, and kept for its owner to look at. */
+        if (newest && size <= SEGMENT_HEADER_BYTES) {
+            report->torn_bytes += size;
+            st = fs->ops->remove(fs, path, err);
+        } else {
+            report->skipped_records++;
+            snprintf(report->detail, sizeof(report->detail), "segment %016llx: damaged header", (unsigned long long)sequence);
+        }
+        goto out;
+    }
+    s = calloc(1, sizeof(*s));
+    if (!s) {
+        st = error_no_memory(err, sizeof(*s));
+        goto out;
+    }
+    u64_map_init(&s->spans);
+    s->sequence = sequence;
+    s->salt = salt;
+    cursor_init(&c, f, salt, SEGMENT_HEADER_BYTES, size);
+    st = scan_records(w, s, &c, newest, report, err);
+    if (st == ST_OK && newest) {
+        if (c.at < size) {
+            report->torn_bytes += size - c.at;
+            st = f->ops->truncate(f, c.at, err);
+        }
+        if (st == ST_OK) /* what a killed process left in the kernel */
+            st = f->ops->sync(f, err);
+    }
+    if (st == ST_OK) {
+        s->size = newest ? c.at : size;
+        st = wal_add_segment(w, s, err);
+    }
+    if (st == ST_OK) {
+        report->segments++;
+        s = NULL;
+    }
+out:
+    cursor_release(&c);
+    segment_free(s);
+    f->ops->close(f);
+    return st;
+}
+
+int wal_scan(struct wal *w, struct wal_report *report, struct error *err)
+{
+    struct fs *fs = w->options.fs;
+    struct names l = { 0 };
+    int st = fs->ops->list(fs, w->dir, collect, &l, err);
+    if (st == ST_OK && l.count)
+        qsort(l.sequences, l.count, sizeof(*l.sequences), by_number);
+    for (size_t i = 0; i < l.count && st == ST_OK; i++)
+        st = scan_segment(w, l.sequences[i], i + 1 == l.count, report, err);
+    w->next_sequence = l.count ? l.sequences[l.count - 1] + 1 : 1;
+    free(l.sequences);
+    return st;
+}
+
+struct replay {
+    uint64_t region_id, after, last; /* last: newest entry seen or known to be covered */
+    int (*each)(void *ctx, const struct wal_record *record, struct error *err);
+    void *ctx;
+};
+
+struct part {
+    uint64_t sequence, salt, offset, end, last_entry_id;
+};
+
+static int replay_part(struct wal *w, const struct part *part, struct replay *r, struct error *err)
+{
+    struct fs *fs = w->options.fs;
+    char path[PATH_BYTES];
+    wal_segment_path(w, part->sequence, path);
+    struct fs_file *f;
+    TRY(fs->ops->open(fs, path, FS_READ, &f, err));
+    struct segment_cursor c;
+    cursor_init(&c, f, part->salt, part->offset, part->end);
+    int st = ST_OK;
+    while (st == ST_OK && c.at < c.end) {
+        struct record_header h;
+        bool valid;
+        st = cursor_header(&c, &h, &valid, err);
+        if (st != ST_OK)
+            break;
+        if (!valid) { /* if it was ours, the chain says so */
+            st = cursor_resync(&c, err);
+            continue;
+        }
+        if (h.region_id == r->region_id && h.entry_id > r->after) {
+            const uint8_t *payload;
+            if (h.prev_entry_id > r->after && h.prev_entry_id != r->last) {
+                st = error_set(err, ST_CORRUPT, "log of region %llu: entry %llu is missing (segment %016llx)", (unsigned long long)r->region_id,
+                               (unsigned long long)h.prev_entry_id, (unsigned long long)part->sequence);
+                break;
+            }
+            st = cursor_payload(&c, &h, &payload, err);
+            if (st == ST_OK && !payload)
+                st = error_set(err, ST_CORRUPT, "log of region %llu: entry %llu is damaged (segment %016llx, offset %llu)",
+                               (unsigned long long)r->region_id, (unsigned long long)h.entry_id, (unsigned long long)part->sequence,
+                               (unsigned long long)c.at);
+            struct wal_record record = { h.region_id, h.entry_id, payload, (size_t)h.size };
+            if (st == ST_OK)
+                st = r->each(r->ctx, &record, err);
+            r->last = h.entry_id;
+        }
+        c.at += RECORD_HEADER_BYTES + h.size;
+    }
+    cursor_release(&c);
+    f->ops->close(f);
+    return st;
+}
+
+int wal_replay(struct wal *w, uint64_t region_id, uint64_t after_entry_id, int (*each)(void *ctx, const struct wal_record *record, struct error *err),
+               void *ctx, struct error *err)
+{
+    struct replay r = { region_id, after_entry_id, after_entry_id, each, ctx };
+    size_t n = 0;
+    pthread_mutex_lock(&w->lock);
+    struct part *parts = calloc(w->count + 1, sizeof(*parts));
+    for (size_t i = 0; parts && i < w->count; i++) {
+        struct segment *s = w->segments[i];
+        struct span *span = u64_map_get(&s->spans, region_id);
+        if (span && span->last_entry_id > after_entry_id)
+            parts[n++] = (struct part){ s->sequence, s->salt, span->first_offset, s->size, span->last_entry_id };
+    }
+    pthread_mutex_unlock(&w->lock);
+    if (!parts)
+        return error_no_memory(err, sizeof(*parts));
+    int st = ST_OK;
+    for (size_t i = 0; i < n && st == ST_OK; i++) {
+        st = replay_part(w, &parts[i], &r, err);
+        if (st == ST_OK && r.last < parts[i].last_entry_id)
+            st = error_set(err, ST_CORRUPT, "log of region %llu ends at entry %llu instead of %llu (segment %016llx)", (unsigned long long)region_id,
+                           (unsigned long long)r.last, (unsigned long long)parts[i].last_entry_id, (unsigned long long)parts[i].sequence);
+    }
+    free(parts);
+    return st;
+}
+
+uint64_t wal_last_entry_id(struct wal *w, uint64_t region_id)
+{
+    pthread_mutex_lock(&w->lock);
+    struct region_state *r = u64_map_get(&w->regions, region_id);
+    uint64_t last = r ? r->last_entry_id : 0;
+    pthread_mutex_unlock(&w->lock);
+    return last;
+}
+
+int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct error *err)
+{
+    struct fs *fs = w->options.fs;
+    int st = ST_OK;
+    pthread_mutex_lock(&w->lock);
+    while (w->writing) /* the leader looks at the segments without the lock */
+        pthread_cond_wait(&w->changed, &w->lock);
+    for (size_t i = 0; i < w->count; i++) {
+        struct span *span = u64_map_get(&w->segments[i]->spans, region_id);
+        if (span && span->last_entry_id <= entry_id)
+            free(u64_map_remove(&w->segments[i]->spans, region_id));
+    }
+    if (entry_id == UINT64_MAX)
+        free(u64_map_remove(&w->regions, region_id));
+    /* Only from the old end: a region's chain must not lose its middle. */
+    size_t gone = 0;
+    size_t deletable = w->file ? w->count - 1 : w->count;
+    while (gone < deletable && w->segments[gone]->spans.count == 0) {
+        char path[PATH_BYTES];
+        wal_segment_path(w, w->segments[gone]->sequence, path);
+        st = fs->ops->remove(fs, path, err);
+        if (st == ST_NOT_FOUND)
+            st = ST_OK;
+        if (st != ST_OK)
+            break;
+        segment_free(w->segments[gone++]);
+    }
+    w->count -= gone;
+    if (gone)
+        memmove(w->segments, w->segments + gone, w->count * sizeof(*w->segments));
+    pthread_mutex_unlock(&w->lock);
+    return st;
+}
+
+void wal_stats(struct wal *w, struct wal_stats *ret_stats)
+{
+    pthread_mutex_lock(&w->lock);
+    struct wal_stats s = w->stats;
+    s.durability = w->options.durability;
+    s.sync_interval_ms = w->options.sync_interval_ms;
+    s.segments = w->count;
+    s.bytes = 0;
+    for (size_t i = 0; i < w->count; i++)
+        s.bytes += w->segments[i]->size;
+    s.unsynced_bytes = w->file ? w->segments[w->count - 1]->size - w->synced : 0;
+    size_t pos = 0;
+    void *value;
+    s.oldest_pinning_region = 0;
+    if (w->count)
+        u64_map_next(&w->segments[0]->spans, &pos, &s.oldest_pinning_region, &value);
+    pthread_mutex_unlock(&w->lock);
+    *ret_stats = s;
+}
+
+int wal_inspect(struct fs *fs, const char *path, int (*each)(void *ctx, uint64_t offset, const struct wal_record *record, struct error *err), void *ctx,
+                struct error *err)
+{
+    struct fs_file *f;
+    TRY(fs->ops->open(fs, path, FS_READ, &f, err));
+    uint8_t head[SEGMENT_HEADER_BYTES];
+    uint64_t size, sequence, salt;
+    struct segment_cursor c = { 0 };
+    int st = f->ops->size(f, &size, err);
+    if (st == ST_OK)
+        st = fs_read_exact(f, 0, head, sizeof(head), err);
+    if (st == ST_OK && !segment_header_get(head, &sequence, &salt))
+        st = error_set(err, ST_CORRUPT, "%s: not a log segment, or its header is damaged", path);
+    if (st == ST_OK)
+        cursor_init(&c, f, salt, SEGMENT_HEADER_BYTES, size);
+    while (st == ST_OK && c.at < c.end) {
+        struct record_header h;
+        bool valid;
+        uint64_t at = c.at;
+        struct wal_record record = { 0 };
+        st = cursor_header(&c, &h, &valid, err);
+        if (st == ST_OK && valid)
+            st = cursor_payload(&c, &h, &record.payload, err);
+        if (st != ST_OK)
+            break;
+        if (valid) {
+            record.region_id = h.region_id;
+            record.entry_id = h.entry_id;
+            record.size = (size_t)h.size;
+            c.at += RECORD_HEADER_BYTES + h.size;
+        } else {
+            st = cursor_resync(&c, err);
+            record.size = (size_t)(c.at - at);
+        }
+        if (st == ST_OK)
+            st = each(ctx, at, &record, err);
+    }
+    cursor_release(&c);
+    f->ops->close(f);
+    return st;
+}
