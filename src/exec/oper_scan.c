@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exec/oper.h"
+#include "exec/oper_compute.h"
 
 struct scan_oper {
     struct oper base;
@@ -59,6 +59,28 @@ void oper_scan_set_limit(struct oper *o, int64_t limit)
 {
     if (o->ops == &scan_ops)
         ((struct scan_oper *)o)->request.limit = limit;
+}
+
+void oper_scan_set_last_row(struct oper *o)
+{
+    if (o->ops == &scan_ops)
+        ((struct scan_oper *)o)->request.last_row_only = true;
+}
+
+int oper_scan_add_predicate(struct oper *base, const struct scan_predicate *predicate, struct error *err)
+{
+    struct scan_oper *o = (struct scan_oper *)base;
+    if (base->ops != &scan_ops)
+        return ST_OK;
+    struct scan_predicate *grown = realloc(o->predicates, (o->request.n_predicates + 1) * sizeof *grown);
+    if (!grown)
+        return error_no_memory(err, (o->request.n_predicates + 1) * sizeof *grown);
+    grown[o->request.n_predicates] = *predicate;
+    column_ref(predicate->values);
+    o->predicates = grown;
+    o->request.predicates = grown;
+    o->request.n_predicates++;
+    return ST_OK;
 }
 
 struct table *oper_scan_table(struct oper *o)

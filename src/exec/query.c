@@ -1,0 +1,238 @@
+/* A query from plan bytes to result batches: names and metadata of the result, dictionaries decoded, errors classified, metrics. */
+#include "exec/query.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/bind.h"
+
+enum { RESULT_ROWS_MAX = 65536 };
+
+struct query {
+    struct arena arena;
+    struct plan *plan;
+    struct work_context *work;
+    uint8_t *plan_bytes;
+    struct oper *root;
+    struct schema *schema;
+    struct batch *rest;  /* what is left of a batch longer than RESULT_ROWS_MAX */
+    int64_t rest_at;
+    bool verbose;
+};
+
+/* Number of names that a type adds to RelRoot.names. ORDER BY children of a state struct (not named `<f>[...]` like the first) have none. */
+static uint32_t nested_names(const struct dtype *t)
+{
+    uint32_t n = 0;
+    if (t->id == TYPE_LIST || t->id == TYPE_LARGE_LIST)
+        return nested_names(t->children[0]->type);
+    if (t->id == TYPE_MAP) {
+        const struct dtype *entries = t->children[0]->type;
+        return nested_names(entries->children[0]->type) + nested_names(entries->children[1]->type);
+    }
+    if (t->id != TYPE_STRUCT || !t->n_children)
+        return 0;
+    const char *first = t->children[0]->name, *bracket = strchr(first, '[');
+    size_t prefix = bracket ? (size_t)(bracket - first) + 1 : 0;
+    const char *last = t->children[t->n_children - 1]->name;
+    bool ordered = prefix && strncmp(first, last, prefix) == 0 && strlen(last) > 7 && strcmp(last + strlen(last) - 7, "is_set]") == 0;
+    for (uint32_t i = 0; i < t->n_children; i++)
+        if (!ordered || strncmp(first, t->children[i]->name, prefix) == 0)
+            n += 1 + nested_names(t->children[i]->type);
+    return n;
+}
+
+static int name_result(struct query *q, struct error *err)
+{
+    const struct schema *s = q->root->schema;
+    struct kv version = {(char *)"greptime:version", (char *)"0"};
+    struct field **fields = ARENA_ARRAY(&q->arena, s->n_fields + 1, struct field *, err);
+    uint32_t at = 0, made = 0;
+    int st = fields ? ST_OK : ST_NO_MEMORY;
+    bool flat = q->plan->n_names == s->n_fields;
+    for (; st == ST_OK && made < s->n_fields; made += st == ST_OK) {
+        const struct dtype *t = s->fields[made]->type;
+        if (at < q->plan->n_names)
+            fields[made] = field_renamed(s->fields[made], q->plan->names[at]);
+        else
+            fields[made] = field_ref(s->fields[made]);
+        at += 1 + (flat ? 0 : nested_names(t));
+        if (!fields[made])
+            st = error_no_memory(err, sizeof **fields);
+    }
+    if (st == ST_OK && q->plan->n_names && at != q->plan->n_names)
+        st = error_set(err, ST_UNEXPECTED, "the plan names %u result columns, its relations give %u", q->plan->n_names, at);
+    struct schema *plain = st == ST_OK ? schema_new(fields, s->n_fields) : NULL;
+    for (uint32_t i = 0; i < made; i++)
+        field_unref(fields[i]);
+    TRY(st);
+    q->schema = plain ? schema_with_meta(plain, &version, 1) : NULL;
+    if (plain)
+        schema_unref(plain);
+    return q->schema ? ST_OK : error_no_memory(err, sizeof *q->schema);
+}
+
+int query_open(const struct query_options *options, struct query **ret_query, struct error *err)
+{
+    struct query *q = calloc(1, sizeof *q);
+    struct query_options own = *options;
+    if (!q)
+        return error_no_memory(err, sizeof *q);
+    arena_init(&q->arena, options->work ? options->work->budget : NULL);
+    q->work = options->work;
+    q->verbose = options->verbose;
+    /* Payloads of extension nodes point into the plan's bytes, so the query keeps a copy. */
+    q->plan_bytes = (uint8_t *)arena_copy(&q->arena, options->plan, options->plan_size, err);
+    int st = q->plan_bytes ? ST_OK : ST_NO_MEMORY;
+    if (st == ST_OK && options->timezone && !(own.timezone = arena_copy(&q->arena, options->timezone, strlen(options->timezone), err)))
+        st = ST_NO_MEMORY;
+    if (st == ST_OK)
+        st = plan_decode(q->plan_bytes, options->plan_size, &q->arena, &q->plan, err);
+    if (st == ST_OK)
+        st = bind_plan(q->plan, &own, &q->arena, &q->root, err);
+    if (st == ST_OK)
+        st = name_result(q, err);
+    if (st != ST_OK) {
+        query_free(q);
+        return st;
+    }
+    *ret_query = q;
+    return ST_OK;
+}
+
+struct schema *query_schema(const struct query *q)
+{
+    return q->schema;
+}
+
+static int execution_error(int st, struct error *err)
+{
+    if (st == ST_OK || st == ST_CANCELLED || st == ST_DEADLINE_EXCEEDED || st == ST_EXHAUSTED || st == ST_NO_MEMORY)
+        return st;
+    if (err)
+        err->status = ST_EXECUTE_QUERY;
+    return ST_EXECUTE_QUERY;
+}
+
+/* One result column: without dictionary, under the exact type of the schema. */
+static int plain_column(struct budget *budget, struct column *c, struct dtype *type, struct column **ret_column, struct error *err)
+{
+    struct column *decoded;
+    TRY(column_decode_dictionary(budget, c, &decoded, err));
+    if (decoded->type == type || type_equal(decoded->type, type, true)) {
+        *ret_column = decoded;
+        return ST_OK;
+    }
+    int st = column_retype(decoded, type, ret_column, err);
+    column_unref(decoded);
+    return st;
+}
+
+static int finish_batch(struct query *q, struct batch *b, struct batch **ret_batch, struct error *err)
+{
+    uint32_t n = q->schema->n_fields, made = 0;
+    struct column **columns = calloc(n ? n : 1, sizeof *columns);
+    int st = columns ? ST_OK : error_no_memory(err, n * sizeof *columns);
+    for (; st == ST_OK && made < n; made += st == ST_OK)
+        st = plain_column(q->work ? q->work->budget : NULL, b->columns[made], q->schema->fields[made]->type, &columns[made], err);
+    if (st == ST_OK)
+        st = batch_new(q->schema, b->n_rows, columns, ret_batch, err);
+    else
+        for (uint32_t i = 0; i < made; i++)
+            column_unref(columns[i]);
+    free(columns);
+    return st;
+}
+
+int query_next(struct query *q, struct batch **ret_batch, struct error *err)
+{
+    struct batch *b = NULL, *part;
+    if (!q->rest) {
+        int st = oper_next(q->root, &b, err);
+        if (st != ST_OK)
+            return execution_error(st, err);
+        if (!b) {
+            *ret_batch = NULL;
+            return ST_OK;
+        }
+        q->rest = b;
+        q->rest_at = 0;
+    }
+    int64_t n = q->rest->n_rows - q->rest_at;
+    n = n > RESULT_ROWS_MAX ? RESULT_ROWS_MAX : n;
+    int st = batch_slice(q->rest, q->rest_at, n, &part, err);
+    q->rest_at += n;
+    if (st != ST_OK || q->rest_at == q->rest->n_rows) {
+        batch_unref(q->rest);
+        q->rest = NULL;
+    }
+    if (st == ST_OK) {
+        st = finish_batch(q, part, ret_batch, err);
+        batch_unref(part);
+    }
+    return execution_error(st, err);
+}
+
+static int json_text(struct dynbuf *out, const uint8_t *s, size_t n, struct error *err)
+{
+    TRY(dynbuf_append_byte(out, '"', err));
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] == '"' || s[i] == '\\')
+            TRY(dynbuf_append_byte(out, '\\', err));
+        if (s[i] < 0x20)
+            TRY(dynbuf_printf(out, err, "\\u%04x", s[i]));
+        else
+            TRY(dynbuf_append_byte(out, s[i], err));
+    }
+    return dynbuf_append_byte(out, '"', err);
+}
+
+static uint64_t own_ns(const struct oper *o)
+{
+    uint64_t below = o->input ? o->input->total_ns : 0;
+    return o->total_ns > below ? o->total_ns - below : 0;
+}
+
+static int json_node(const struct oper *o, uint32_t level, bool verbose, struct dynbuf *out, struct error *err)
+{
+    struct dynbuf text;
+    dynbuf_init(&text, 1 << 20);
+    int st = o->ops->describe(o, &text, verbose, err);
+    if (st == ST_OK)
+        st = dynbuf_append_byte(&text, '\n', err);
+    if (st == ST_OK)
+        st = dynbuf_printf(out, err, "%s{\"plan\":", level ? "," : "");
+    if (st == ST_OK)
+        st = json_text(out, text.data, text.size, err);
+    if (st == ST_OK)
+        st = dynbuf_printf(out, err, ",\"level\":%u,\"metrics\":[[\"output_rows\",%llu],[\"elapsed_compute\",%llu],[\"mem_used\",%llu]]}", level,
+                           (unsigned long long)o->rows_out, (unsigned long long)own_ns(o), (unsigned long long)o->mem_bytes);
+    dynbuf_release(&text);
+    return st;
+}
+
+int query_metrics_json(const struct query *q, struct dynbuf *out, struct error *err)
+{
+    uint64_t ns = 0, bytes = 0;
+    uint32_t level = 0;
+    for (const struct oper *o = q->root; o; o = o->input) {
+        ns += own_ns(o);
+        bytes += o->mem_bytes;
+    }
+    TRY(dynbuf_printf(out, err, "{\"elapsed_compute\":%llu,\"memory_usage\":%llu,\"plan_metrics\":[", (unsigned long long)ns, (unsigned long long)bytes));
+    for (const struct oper *o = q->root; o; o = o->input)
+        TRY(json_node(o, level++, q->verbose, out, err));
+    return dynbuf_printf(out, err, "]}");
+}
+
+void query_free(struct query *q)
+{
+    if (!q)
+        return;
+    batch_unref(q->rest);
+    oper_free(q->root);
+    schema_unref(q->schema);
+    plan_release(q->plan);
+    arena_release(&q->arena);
+    free(q);
+}
