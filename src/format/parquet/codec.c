@@ -177,7 +177,8 @@ int pq_compress(struct pq_codecs *c, int codec, int level, const uint8_t *data, 
     bool good = true;
     switch (codec) {
     case PARQUET_UNCOMPRESSED:
-        memcpy(to, data, size);
+        if (size)
+            memcpy(to, data, size);
         break;
     case PARQUET_SNAPPY:
         good = snappy_compress((const char *)data, size, (char *)to, &n) == SNAPPY_OK;

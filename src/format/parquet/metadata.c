@@ -484,7 +484,7 @@ static int read_footer(struct parquet_file *file, const struct parquet_source *s
     uint32_t size = load_le32(tail);
     if (memcmp(tail + 4, "PAR1", 4) != 0 || memcmp(head, "PAR1", 4) != 0)
         return pq_corrupt(err, "no Parquet magic");
-    if (size > source->size_bytes - 12 || size > PQ_FOOTER_MAX)
+    if (size == 0 || size > source->size_bytes - 12 || size > PQ_FOOTER_MAX)
         return pq_corrupt(err, "a footer larger than the file");
     /* The arena keeps the bytes: statistics point into them. */
     uint8_t *footer = arena_alloc(&file->arena, size, err);

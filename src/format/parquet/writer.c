@@ -80,7 +80,7 @@ static int start(struct parquet_writer *w, struct error *err)
     uint32_t n = 0;
     for (uint32_t i = 0; i < w->schema->n_fields; i++)
         n += pqw_count_leaves(w->schema->fields[i]->type);
-    if (!(w->leaves = ARENA_ARRAY(&w->arena, n, struct pqw_leaf, err)))
+    if (!(w->leaves = ARENA_ARRAY(&w->arena, n + 1, struct pqw_leaf, err)))
         return ST_NO_MEMORY;
     for (uint32_t i = 0; i < w->schema->n_fields; i++) {
         const struct field *f = w->schema->fields[i];
