@@ -1,0 +1,84 @@
+/* What the parts of the expression engine share. Private to exec/expr*.c, kernel*.c and cast*.c. */
+#ifndef EXEC_EXPR_INTERNAL_H
+#define EXEC_EXPR_INTERNAL_H
+
+#include "exec/expr.h"
+
+/* A column, or one value that stands for every row (length 1). */
+struct value {
+    struct column *column;
+    bool scalar;
+};
+
+enum expr_kind { EXPR_COLUMN, EXPR_LITERAL, EXPR_CALL };
+
+struct function;
+
+struct expr {
+    enum expr_kind kind;
+    struct dtype *type;       /* one reference */
+    bool nullable;
+    uint32_t column;
+    struct column *literal;   /* one reference */
+    const struct function *function;
+    struct expr **args;
+    uint32_t n_args;
+    bool flag;                /* TRY_CAST; CASE: has a base; LIKE: case-insensitive; ... as the function says */
+    bool flag2;               /* CASE: has an ELSE */
+    struct arena *arena;      /* where casts are put in while binding */
+};
+
+/* Evaluates with `rows` rows; scalar arguments have one. All arguments scalar: rows = 1. Arguments are borrowed, no dictionaries among them. */
+typedef int (*kernel_fn)(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err);
+/* Checks the arguments, may wrap them in casts (expr_bind_cast), sets e->type (one reference) and e->nullable (preset: any argument nullable). */
+typedef int (*bind_fn)(struct expr *e, struct error *err);
+
+struct function {
+    const char *name;
+    uint32_t min_args, max_args;
+    bind_fn bind;
+    kernel_fn kernel;
+    int op;                   /* tells kernels that share code apart */
+    bool strict;              /* NULL in, NULL out, row by row: may run on dictionary values */
+};
+
+extern const struct function functions_logic[], functions_compare[], functions_arithmetic[], functions_text[], functions_time[];
+extern const struct function function_case, function_in, function_cast;
+
+/* e->args[i] = CAST(e->args[i] AS type) unless it has that type already. */
+int expr_bind_cast(struct expr *e, uint32_t i, struct dtype *type, struct error *err);
+/* Brings two arguments to DataFusion's common type for comparison or arithmetic (functions.md 4.1). ST_PLAN_QUERY when there is none. */
+int expr_bind_common(struct expr *e, uint32_t a, uint32_t b, bool arithmetic, struct error *err);
+bool expr_is_scalar(const struct expr *e); /* no column in it */
+int expr_type_error(const struct expr *e, struct error *err);
+
+/* Validity of a strict function's result; NULL buffer when nothing is null. */
+int kernel_validity(struct budget *budget, const struct value *args, uint32_t n, int64_t rows, struct buffer **ret_validity, int64_t *ret_nulls,
+                    struct error *err);
+
+static inline bool value_is_null(const struct value *v, int64_t i)
+{
+    return column_is_null(v->column, v->scalar ? 0 : i);
+}
+
+static inline const uint8_t *value_bytes(const struct value *v, int64_t i, int32_t *ret_size)
+{
+    return column_bytes(v->column, v->scalar ? 0 : i, ret_size);
+}
+
+/* A Boolean column from one byte (0 or 1) a row. Takes the reference to `validity`. */
+int kernel_bools(struct budget *budget, const uint8_t *bytes, int64_t rows, struct buffer *validity, int64_t nulls, struct column **ret, struct error *err);
+
+/* Whether cast.c can go from one type to another. */
+bool cast_supported(const struct dtype *from, const struct dtype *to);
+
+/* Calendar: days since 1970-01-01 to civil date and back (proleptic Gregorian). */
+void civil_of_days(int64_t days, int64_t *year, int32_t *month, int32_t *day);
+int64_t days_of_civil(int64_t year, int32_t month, int32_t day);
+static inline int64_t units_per_second(uint8_t unit)
+{
+    static const int64_t per[] = {1, 1000, 1000000, 1000000000};
+    return per[unit];
+}
+
+#endif
