@@ -1,0 +1,323 @@
+/* Operators without expressions over a table in memory: aggregate, sort, top-k, limit, states, budgets and cancellation. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "exec/oper.h"
+#include "memory_table.h"
+
+enum { HOST, TS, V, F, S, COLUMNS };
+
+struct fixture {
+    struct memory_table *table;
+    struct budget budget;
+    struct work_context work;
+};
+
+static struct schema *make_schema(void)
+{
+    struct kv meta = {(char *)"greptime:time_index", (char *)"true"};
+    struct field *ts = field_new("ts", type_temporal(TYPE_TIMESTAMP, UNIT_MILLI), false);
+    struct field *f[COLUMNS] = {field_new("host", type_of(TYPE_UTF8), true), field_with_meta(ts, &meta, 1), field_new("v", type_of(TYPE_INT64), true),
+                                field_new("f", type_of(TYPE_FLOAT64), true), field_new("s", type_of(TYPE_UTF8), true)};
+    struct schema *s = schema_new(f, COLUMNS);
+    field_unref(ts);
+    for (int i = 0; i < COLUMNS; i++)
+        field_unref(f[i]);
+    return s;
+}
+
+static void set_up(struct fixture *x, bool dictionary)
+{
+    memset(x, 0, sizeof *x);
+    budget_init(&x->budget, "query", "query.memory_limit", SIZE_MAX, NULL);
+    x->work.budget = &x->budget;
+    x->table = memory_table_new(make_schema());
+    x->table->dictionary[HOST] = dictionary;
+    memory_table_add(x->table, "a 1 10 1.5 x\na 2 20 NULL y\nb 3 NULL 2.5 NULL\nNULL 4 40 4 z");
+    memory_table_add(x->table, "b 5 50 5 q\na 6 NULL nan p\nc 7 70 -0 NULL");
+}
+
+static void tear_down(struct fixture *x)
+{
+    assert_int_equal(x->budget.used, 0);
+    memory_table_destroy(x->table);
+}
+
+static struct oper *scan(struct fixture *x)
+{
+    static const uint32_t all[COLUMNS] = {0, 1, 2, 3, 4};
+    struct scan_request r = {.columns = all, .n_columns = COLUMNS, .limit = -1};
+    struct oper *o;
+    assert_int_equal(oper_scan_new(&x->work, &x->table->base, "t", &r, x->table->base.schema, &o, NULL), ST_OK);
+    return o;
+}
+
+static char text[1 << 16];
+
+static const char *drain(struct oper *o)
+{
+    struct error err = {0};
+    struct batch *b;
+    int st;
+    text[0] = 0;
+    while ((st = oper_next(o, &b, &err)) == ST_OK && b) {
+        memory_print_batch(b, text, sizeof text);
+        batch_unref(b);
+    }
+    if (st != ST_OK)
+        snprintf(text, sizeof text, "%s: %s", status_name(st), err.msg);
+    oper_free(o);
+    return text;
+}
+
+struct want {
+    const char *name;
+    int arg, sort, filter;
+    bool descending, distinct;
+};
+
+static struct oper *aggregate(struct oper *input, const uint32_t *keys, uint32_t n_keys, const uint8_t *sets, uint32_t n_sets, const struct want *wants,
+                              uint32_t n)
+{
+    struct oper_measure *m = calloc(n + 1, sizeof *m);
+    struct field *fields[32];
+    struct error err = {0};
+    uint32_t at = 0;
+    for (uint32_t k = 0; k < n_keys; k++)
+        fields[at++] = field_ref(input->schema->fields[keys[k]]);
+    if (n_sets > 1)
+        fields[at++] = field_new("__grouping_id", type_of(TYPE_UINT8), false);
+    for (uint32_t i = 0; i < n; i++) {
+        m[i].filter = wants[i].filter ? wants[i].filter : -1;
+        m[i].call.name = wants[i].name;
+        m[i].call.distinct = wants[i].distinct;
+        m[i].call.n_args = wants[i].arg >= 0;
+        if (wants[i].arg >= 0) {
+            m[i].args[0] = (uint32_t)wants[i].arg;
+            m[i].call.args[0] = input->schema->fields[wants[i].arg]->type;
+        }
+        m[i].sorts = calloc(1, sizeof *m[i].sorts);
+        m[i].sort_specs = calloc(1, sizeof *m[i].sort_specs);
+        m[i].sort_fields = calloc(1, sizeof *m[i].sort_fields);
+        if (wants[i].sort >= 0) {
+            m[i].call.n_sorts = 1;
+            m[i].sorts[0] = (uint32_t)wants[i].sort;
+            m[i].sort_specs[0].descending = wants[i].descending;
+            m[i].sort_fields[0] = field_ref(input->schema->fields[wants[i].sort]);
+            m[i].call.sorts = m[i].sort_specs;
+            m[i].call.sort_fields = m[i].sort_fields;
+        }
+        if (agg_call_resolve(&m[i].call, &err) != ST_OK)
+            fail_msg("%s", err.msg);
+        fields[at++] = field_new(wants[i].name, m[i].call.result, m[i].call.nullable);
+    }
+    struct schema *s = schema_new(fields, at);
+    for (uint32_t i = 0; i < at; i++)
+        field_unref(fields[i]);
+    struct oper_aggregate_spec spec = {keys, n_keys, sets, n_sets, m, n, s};
+    struct oper *o;
+    assert_int_equal(oper_aggregate_new(input, &spec, &o, &err), ST_OK);
+    schema_unref(s);
+    return o;
+}
+
+static void test_grouped(void **state)
+{
+    static const uint32_t host[] = {HOST};
+    static const struct want wants[] = {{"count", -1, -1, 0, false, false}, {"count", V, -1, 0, false, false}, {"sum", V, -1, 0, false, false},
+                                        {"avg", V, -1, 0, false, false}, {"min", F, -1, 0, false, false}, {"max", F, -1, 0, false, false},
+                                        {"max", S, -1, 0, false, false}, {"min", S, -1, 0, false, false}};
+    (void)state;
+    for (int dictionary = 0; dictionary < 2; dictionary++) {
+        struct fixture x;
+        set_up(&x, dictionary);
+        assert_string_equal(drain(aggregate(scan(&x), host, 1, NULL, 1, wants, 8)),
+                            "a 3 2 30 15 1.5 nan y p\nb 2 1 50 50 2.5 5 q q\nNULL 1 1 40 40 4 4 z z\nc 1 1 70 70 -0 -0 NULL NULL\n");
+        tear_down(&x);
+    }
+}
+
+static void test_global_and_empty(void **state)
+{
+    static const struct want wants[] = {{"count", -1, -1, 0, false, false}, {"__sum_state", V, -1, 0, false, false}, {"__avg_state", V, -1, 0, false, false},
+                                        {"max", S, -1, 0, false, false}, {"__last_value_state", V, TS, 0, false, false},
+                                        {"__count_state", V, -1, 0, false, false}, {"first_value", S, -1, 0, false, false}, {"stddev_pop", F, -1, 0, false, false}};
+    static const uint32_t host[] = {HOST};
+    struct fixture x;
+    (void)state;
+    set_up(&x, true);
+    assert_string_equal(drain(aggregate(scan(&x), NULL, 0, NULL, 1, wants, 7)), "7 {190} {5,190} z {70,7,true} {5} x\n");
+    for (uint32_t i = 0; i < x.table->n_batches; i++)
+        batch_unref(x.table->batches[i]);
+    x.table->n_batches = 0;
+    assert_string_equal(drain(aggregate(scan(&x), NULL, 0, NULL, 1, wants, 8)), "0 {NULL} {0,NULL} NULL {NULL,NULL,false} {0} NULL NULL\n");
+    assert_string_equal(drain(aggregate(scan(&x), host, 1, NULL, 1, wants, 8)), "");
+    tear_down(&x);
+}
+
+static void test_state_layout(void **state)
+{
+    struct sort_spec asc = {false, false};
+    struct fixture x;
+    (void)state;
+    set_up(&x, false);
+    struct field *ts = x.table->base.schema->fields[TS];
+    struct agg_call c = {.name = "__last_value_state", .n_args = 1, .args = {type_of(TYPE_FLOAT64)}, .n_sorts = 1, .sorts = &asc, .sort_fields = &ts};
+    assert_int_equal(agg_call_resolve(&c, NULL), ST_OK);
+    assert_int_equal(c.result->n_children, 3);
+    assert_string_equal(c.result->children[0]->name, "last_value[last_value]");
+    assert_string_equal(c.result->children[1]->name, "ts");
+    assert_true(c.result->children[1]->nullable);
+    assert_string_equal(field_meta_get(c.result->children[1], "greptime:time_index"), "true");
+    assert_string_equal(c.result->children[2]->name, "last_value[last_value_is_set]");
+    agg_call_release(&c);
+    struct agg_call unknown = {.name = "no_such"};
+    assert_int_equal(agg_call_resolve(&unknown, NULL), ST_UNEXPECTED);
+    tear_down(&x);
+}
+
+static void test_ordered(void **state)
+{
+    static const uint32_t host[] = {HOST};
+    static const struct want wants[] = {{"last_value", V, TS, 0, false, false}, {"first_value", V, TS, 0, true, false}, {"first_value", S, TS, 0, false, false},
+                                        {"last_value", S, HOST, 0, false, false}, {"last_value", HOST, -1, 0, false, false}};
+    struct fixture x;
+    (void)state;
+    set_up(&x, true);
+    assert_string_equal(drain(aggregate(scan(&x), host, 1, NULL, 1, wants, 5)),
+                        "a NULL NULL x x a\nb 50 50 NULL NULL b\nNULL 40 40 z z NULL\nc 70 70 NULL NULL c\n");
+    tear_down(&x);
+}
+
+static void test_distinct_and_sets(void **state)
+{
+    static const uint32_t keys[] = {HOST, V};
+    static const uint8_t sets[] = {1, 1, 1, 0, 0, 0};
+    static const struct want wants[] = {{"count", HOST, -1, 0, false, true}, {"sum", V, -1, 0, false, true}};
+    struct fixture x;
+    (void)state;
+    set_up(&x, true);
+    memory_table_add(x.table, "a 9 10 0 x");
+    assert_string_equal(drain(aggregate(scan(&x), NULL, 0, NULL, 1, wants, 2)), "3 190\n");
+    assert_string_equal(drain(aggregate(scan(&x), keys, 1, NULL, 1, wants + 1, 1)), "a 30\nb 50\nNULL 40\nc 70\n");
+    assert_string_equal(drain(aggregate(scan(&x), keys, 2, sets, 3, (const struct want[]){{"count", -1, -1, 0, false, false}}, 1)),
+                        "a 10 0 2\na 20 0 1\nb NULL 0 1\nNULL 40 0 1\na NULL 1 4\nb NULL 1 2\nNULL NULL 1 1\nNULL NULL 3 8\n"
+                        "b 50 0 1\na NULL 0 1\nc 70 0 1\nc NULL 1 1\n");
+    assert_string_equal(drain(aggregate(scan(&x), keys, 1, NULL, 1, NULL, 0)), "a\nb\nNULL\nc\n");
+    tear_down(&x);
+}
+
+static struct oper *sorted(struct oper *input, uint32_t column, bool descending, bool nulls_first, int64_t limit)
+{
+    struct oper_sort_key keys[] = {{column, {descending, nulls_first}}, {TS, {false, false}}};
+    struct oper *o;
+    assert_int_equal(oper_sort_new(input, keys, 2, limit, &o, NULL), ST_OK);
+    return o;
+}
+
+/* The ts column of the rows that come out. */
+static const char *order_of(struct oper *o)
+{
+    static const uint32_t ts[] = {TS};
+    static const struct want wants[] = {{"count", -1, -1, 0, false, false}};
+    static char line[256];
+    const char *all = drain(aggregate(o, ts, 1, NULL, 1, wants, 1));
+    line[0] = 0;
+    for (const char *p = all; *p; p = strchr(p, '\n') + 1)
+        snprintf(line + strlen(line), sizeof line - strlen(line), "%ld", strtol(p, NULL, 10));
+    return line;
+}
+
+static void test_sort(void **state)
+{
+    struct fixture x;
+    (void)state;
+    set_up(&x, true);
+    assert_string_equal(order_of(sorted(scan(&x), HOST, false, true, -1)), "4126357");
+    assert_string_equal(order_of(sorted(scan(&x), HOST, true, false, -1)), "7351264");
+    assert_string_equal(order_of(sorted(scan(&x), V, false, false, -1)), "1245736");
+    assert_string_equal(order_of(sorted(scan(&x), V, true, true, 4)), "3675");
+    assert_string_equal(order_of(sorted(scan(&x), F, false, false, -1)), "7134562");
+    assert_string_equal(order_of(sorted(scan(&x), S, true, true, -1)), "3742156");
+    assert_string_equal(order_of(sorted(scan(&x), S, false, false, 2)), "65");
+    assert_string_equal(order_of(sorted(scan(&x), S, false, false, 0)), "");
+    tear_down(&x);
+}
+
+static void test_topk_large(void **state)
+{
+    struct fixture x;
+    (void)state;
+    set_up(&x, false);
+    char *rows = malloc(1 << 20);
+    uint64_t seed = 7;
+    for (int b = 0; b < 20; b++) {
+        size_t n = 0;
+        for (int i = 0; i < 5000; i++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            n += (size_t)sprintf(rows + n, "h%d %d %d 1 s\n", i % 7, b * 5000 + i + 100, (int)(seed >> 40) + 100);
+        }
+        memory_table_add(x.table, rows);
+    }
+    free(rows);
+    struct oper *o = sorted(scan(&x), V, false, true, 10), *all = sorted(scan(&x), V, false, true, -1), *cut;
+    char top[4096];
+    snprintf(top, sizeof top, "%s", drain(o));
+    assert_int_equal(oper_limit_new(all, 0, 10, &cut, NULL), ST_OK);
+    assert_string_equal(top, drain(cut));
+    static const struct want wants[] = {{"count", -1, -1, 0, false, false}};
+    static const uint32_t ts[] = {TS};
+    assert_int_equal(oper_limit_new(aggregate(scan(&x), ts, 1, NULL, 1, wants, 1), 99999, -1, &cut, NULL), ST_OK);
+    drain(cut);
+    int lines = 0;
+    for (const char *p = text; *p; p++)
+        lines += *p == '\n';
+    assert_int_equal(lines, 8);
+    tear_down(&x);
+}
+
+static void test_limit_stops_pulling(void **state)
+{
+    struct fixture x;
+    struct oper *o;
+    (void)state;
+    set_up(&x, false);
+    assert_int_equal(oper_limit_new(scan(&x), 1, 2, &o, NULL), ST_OK);
+    assert_string_equal(drain(o), "a 2 20 NULL y\nb 3 NULL 2.5 NULL\n");
+    assert_int_equal(x.table->pulled, 1);
+    assert_int_equal(oper_limit_new(scan(&x), 3, 2, &o, NULL), ST_OK);
+    assert_string_equal(drain(o), "NULL 4 40 4 z\nb 5 50 5 q\n");
+    tear_down(&x);
+}
+
+static void test_stops(void **state)
+{
+    static const uint32_t keys[] = {HOST, TS};
+    static const struct want wants[] = {{"last_value", S, TS, 0, false, false}, {"max", S, -1, 0, false, false}};
+    struct fixture x;
+    (void)state;
+    set_up(&x, true);
+    atomic_store(&x.work.cancelled, true);
+    assert_non_null(strstr(drain(sorted(scan(&x), V, false, false, -1)), "cancelled by the client"));
+    atomic_store(&x.work.cancelled, false);
+    for (size_t limit = 64; limit < 40000; limit += limit / 3 + 50) {
+        x.budget.limit = limit;
+        drain(aggregate(scan(&x), keys, 2, NULL, 1, wants, 2));
+        if (strchr(text, ':'))
+            assert_non_null(strstr(text, "query.memory_limit"));
+        assert_int_equal(x.budget.used, 0);
+        drain(sorted(scan(&x), S, false, false, 2));
+        assert_int_equal(x.budget.used, 0);
+    }
+    tear_down(&x);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_grouped), cmocka_unit_test(test_global_and_empty), cmocka_unit_test(test_state_layout),
+                                       cmocka_unit_test(test_ordered), cmocka_unit_test(test_distinct_and_sets), cmocka_unit_test(test_sort),
+                                       cmocka_unit_test(test_topk_large), cmocka_unit_test(test_limit_stops_pulling), cmocka_unit_test(test_stops)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
