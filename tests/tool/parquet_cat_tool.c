@@ -111,8 +111,8 @@ static void print_value(const struct column *c, int64_t i)
     }
 }
 
-static int print_group(const struct parquet_file *f, const struct parquet_source *source, uint32_t g, const struct parquet_selection *selection, int flags,
-                       struct error *err)
+static int print_group(const struct parquet_file *f, const struct parquet_source *source, uint32_t g, const struct parquet_selection *selection,
+                       int flags, struct error *err)
 {
     uint32_t n = parquet_schema(f)->n_fields;
     struct column **columns = calloc(n ? n : 1, sizeof *columns);
@@ -148,8 +148,11 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "dict") == 0)
             flags = PARQUET_AS_DICTIONARY;
         char *p = strncmp(argv[i], "rows=", 5) == 0 ? argv[i] + 5 : NULL;
-        for (int used; p && *p && sscanf(p, "%" SCNd64 ":%" SCNd64 "%n", &ranges[selection.n].start, &ranges[selection.n].end, &used) == 2; selection.n++)
+        for (int used; p && *p && selection.n < 64; selection.n++) {
+            if (sscanf(p, "%" SCNd64 ":%" SCNd64 "%n", &ranges[selection.n].start, &ranges[selection.n].end, &used) != 2)
+                break;
             p += used + (p[used] == ',');
+        }
     }
     fseeko(file, 0, SEEK_END);
     struct parquet_source source = {read_at, file, (uint64_t)ftello(file)};

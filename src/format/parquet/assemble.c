@@ -48,7 +48,8 @@ static int read_leaves(struct assembly *a, const struct pq_shape *shape, struct 
 {
     if (shape->kind == PQ_SHAPE_LEAF)
         return read_leaf(a, shape, type, nested, err);
-    bool fits = shape->kind == PQ_SHAPE_STRUCT ? type->id == TYPE_STRUCT : type->id == TYPE_LIST || type->id == TYPE_LARGE_LIST || type->id == TYPE_MAP;
+    bool list = type->id == TYPE_LIST || type->id == TYPE_LARGE_LIST || type->id == TYPE_MAP;
+    bool fits = shape->kind == PQ_SHAPE_STRUCT ? type->id == TYPE_STRUCT : list;
     if (!fits || type->n_children != shape->n_children)
         return error_set(err, ST_INVALID_ARGUMENTS, "parquet: column %s cannot be read as the wanted type", shape->field->name);
     for (uint32_t i = 0; i < shape->n_children; i++)

@@ -117,7 +117,8 @@ static int open_v1(struct pq_chunk_reader *r, const uint8_t *payload, struct err
 static int open_v2(struct pq_chunk_reader *r, const uint8_t *payload, struct error *err)
 {
     const struct pq_page_header *h = &r->header;
-    size_t before = (size_t)h->repetition_bytes + (size_t)h->definition_bytes, packed = (size_t)h->compressed_bytes, plain = (size_t)h->uncompressed_bytes;
+    size_t before = (size_t)h->repetition_bytes + (size_t)h->definition_bytes;
+    size_t packed = (size_t)h->compressed_bytes, plain = (size_t)h->uncompressed_bytes;
     if (before > packed || before > plain)
         return pq_corrupt(err, "levels that leave their page");
     TRY(place_levels(r, err));
@@ -262,7 +263,7 @@ static bool forgets_header(const char *created_by)
     const char *version = created_by ? strstr(created_by, "version ") : NULL;
     if (!created_by || strncmp(created_by, "parquet-mr", 10) != 0)
         return false;
-    return !version || strncmp(version, "version 1.0.", 12) == 0 || strncmp(version, "version 1.1.", 12) == 0 || strncmp(version, "version 1.2.", 12) == 0;
+    return !version || (strncmp(version, "version 1.", 10) == 0 && version[10] >= '0' && version[10] <= '2' && version[11] == '.');
 }
 
 static int read_whole(struct pq_chunk_reader *r, struct error *err)

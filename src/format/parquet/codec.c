@@ -1,4 +1,5 @@
-/* Compression of pages: snappy, gzip (with concatenated members), brotli, zstd, LZ4 blocks, and the three things that the old LZ4 number stands for. */
+/* Compression of pages: snappy, gzip (with concatenated members), brotli, zstd, LZ4 blocks, and the three
+ * things that the old LZ4 number stands for. */
 #include "format/parquet/internal.h"
 
 #include <brotli/decode.h>

@@ -95,7 +95,8 @@ bool pq_delta_length_decode(const uint8_t *data, size_t size, int64_t *lengths, 
     return true;
 }
 
-int pq_delta_bytes_decode(const uint8_t *data, size_t size, struct pq_buf *lengths, struct pq_buf *bytes, struct pq_slice *out, size_t n, struct error *err)
+int pq_delta_bytes_decode(const uint8_t *data, size_t size, struct pq_buf *lengths, struct pq_buf *bytes, struct pq_slice *out, size_t n,
+                          struct error *err)
 {
     TRY(pq_buf_fit(lengths, n * 2 * sizeof(int64_t), err));
     int64_t *prefixes = (int64_t *)(void *)lengths->data, *suffixes = prefixes + n;

@@ -13,9 +13,9 @@ enum pq_encoding { PQ_PLAIN = 0, PQ_PLAIN_DICTIONARY = 2, PQ_RLE = 3, PQ_BIT_PAC
                    PQ_DELTA_BYTE_ARRAY = 7, PQ_RLE_DICTIONARY = 8, PQ_BYTE_STREAM_SPLIT = 9 };
 enum { PQ_CODEC_LZO = 3, PQ_CODEC_LZ4_OLD = 5 };
 
-enum pq_converted { PQ_CONVERTED_NONE = -1, PQ_UTF8, PQ_CONVERTED_MAP, PQ_MAP_KEY_VALUE, PQ_CONVERTED_LIST, PQ_ENUM, PQ_DECIMAL, PQ_DATE, PQ_TIME_MILLIS,
-                    PQ_TIME_MICROS, PQ_TIMESTAMP_MILLIS, PQ_TIMESTAMP_MICROS, PQ_UINT_8, PQ_UINT_16, PQ_UINT_32, PQ_UINT_64, PQ_INT_8, PQ_INT_16,
-                    PQ_INT_32, PQ_INT_64, PQ_JSON, PQ_BSON, PQ_INTERVAL };
+enum pq_converted { PQ_CONVERTED_NONE = -1, PQ_UTF8, PQ_CONVERTED_MAP, PQ_MAP_KEY_VALUE, PQ_CONVERTED_LIST, PQ_ENUM, PQ_DECIMAL, PQ_DATE,
+                    PQ_TIME_MILLIS, PQ_TIME_MICROS, PQ_TIMESTAMP_MILLIS, PQ_TIMESTAMP_MICROS, PQ_UINT_8, PQ_UINT_16, PQ_UINT_32, PQ_UINT_64, PQ_INT_8,
+                    PQ_INT_16, PQ_INT_32, PQ_INT_64, PQ_JSON, PQ_BSON, PQ_INTERVAL };
 /* Field numbers of the LogicalType union. */
 enum pq_logical { PQ_LOGICAL_NONE, PQ_LOGICAL_STRING, PQ_LOGICAL_MAP, PQ_LOGICAL_LIST, PQ_LOGICAL_ENUM, PQ_LOGICAL_DECIMAL, PQ_LOGICAL_DATE,
                   PQ_LOGICAL_TIME, PQ_LOGICAL_TIMESTAMP, PQ_LOGICAL_INTEGER = 10, PQ_LOGICAL_UNKNOWN, PQ_LOGICAL_JSON, PQ_LOGICAL_BSON,
@@ -117,7 +117,8 @@ int pq_delta_encode(struct pq_buf *out, const int64_t *values, size_t n, bool na
 /* Slices point into `data`; `lengths` is scratch for n values. */
 bool pq_delta_length_decode(const uint8_t *data, size_t size, int64_t *lengths, struct pq_slice *out, size_t n, size_t *ret_used);
 /* Slices point into `bytes`. */
-int pq_delta_bytes_decode(const uint8_t *data, size_t size, struct pq_buf *lengths, struct pq_buf *bytes, struct pq_slice *out, size_t n, struct error *err);
+int pq_delta_bytes_decode(const uint8_t *data, size_t size, struct pq_buf *lengths, struct pq_buf *bytes, struct pq_slice *out, size_t n,
+                          struct error *err);
 
 /* codec.c */
 struct pq_codecs { void *zstd_in, *zstd_out; };

@@ -225,7 +225,8 @@ static int read_nodes(struct parquet_file *file, struct thrift_reader *r, const 
 
 /* ---- row groups ---- */
 
-static void read_chunk_meta(struct thrift_reader *r, const struct thrift_field *field, const struct pq_node *node, bool ordered, struct parquet_chunk *c)
+static void read_chunk_meta(struct thrift_reader *r, const struct thrift_field *field, const struct pq_node *node, bool ordered,
+                            struct parquet_chunk *c)
 {
     struct thrift_field element;
     if (!thrift_enter(r, field))

@@ -33,7 +33,9 @@ static bool locations_good(const struct parquet_page_index *x, int64_t n_rows, u
     int64_t end = 0, row = -1;
     for (uint32_t i = 0; i < x->n_pages; i++) {
         const struct parquet_page_location *l = &x->pages[i];
-        if (l->offset < end || l->compressed_bytes <= 0 || (uint64_t)l->offset > file_bytes || (uint64_t)l->compressed_bytes > file_bytes - (uint64_t)l->offset)
+        if (l->offset < end || l->compressed_bytes <= 0 || (uint64_t)l->offset > file_bytes)
+            return false;
+        if ((uint64_t)l->compressed_bytes > file_bytes - (uint64_t)l->offset)
             return false;
         if (l->first_row < row || l->first_row > n_rows || (i == 0 && l->first_row != 0))
             return false;
@@ -109,7 +111,7 @@ int parquet_read_page_index(const struct parquet_file *f, const struct parquet_s
             return ST_NO_MEMORY;
         struct thrift_reader r = {.p = data, .end = data + c->column_index_bytes};
         for (struct thrift_field g = {0}; thrift_next(&r, &g);) {
-            if (g.id <= 3 || g.id == 5) {
+            if ((g.id >= 1 && g.id <= 3) || g.id == 5) {
                 read_page_list(&r, &g, &index);
                 seen |= 1u << g.id;
             } else {

@@ -80,7 +80,8 @@ const struct parquet_leaf *parquet_leaf(const struct parquet_file *f, uint32_t i
 /* Value of a key-value metadata entry, or NULL. */
 const char *parquet_kv(const struct parquet_file *f, const char *key);
 const char *parquet_created_by(const struct parquet_file *f);
-/* The Arrow schema that pyarrow would report (ARROW:schema is honoured for what Parquet cannot say: zones, dictionaries ignored, durations, views ...). */
+/* The Arrow schema that pyarrow would report (ARROW:schema is honoured for what Parquet cannot say: zones, durations, views ...; dictionaries are
+ * ignored). */
 struct schema *parquet_schema(const struct parquet_file *f); /* borrowed */
 /* Leaves of top-level column i are [*ret_first, *ret_first + *ret_n). */
 void parquet_column_leaves(const struct parquet_file *f, uint32_t column, uint32_t *ret_first, uint32_t *ret_n);
@@ -98,8 +99,9 @@ enum parquet_read_flags {
     PARQUET_AS_DICTIONARY = 1, /* byte-array columns come as Dictionary(UInt32, T) when every data page is dictionary-encoded, plain otherwise */
 };
 
-/* Decodes one top-level column of one row group. Pages outside the selection are skipped (by the offset index when there is one, else by their headers);
- * the output has exactly the selected rows. `type`: the Arrow type wanted (NULL = parquet_schema()'s); a mismatch that is not a plain re-labelling fails. */
+/* Decodes one top-level column of one row group. Pages outside the selection are skipped (by the offset index when there is one, else by their
+ * headers); the output has exactly the selected rows. `type`: the Arrow type wanted (NULL = parquet_schema()'s); a mismatch that is not a plain
+ * re-labelling fails. */
 int parquet_read_column(const struct parquet_file *f, const struct parquet_source *source, uint32_t row_group, uint32_t column,
                         const struct parquet_selection *selection, struct dtype *type, int flags, struct budget *budget, struct column **ret_column,
                         struct error *err);
@@ -114,13 +116,13 @@ struct parquet_column_options {
 };
 
 struct parquet_writer_options {
-    struct schema *schema;                        /* borrowed; top-level nullability = REQUIRED / OPTIONAL. Dictionary columns are written as their values */
-    const struct parquet_column_options *columns; /* one per top-level column */
+    struct schema *schema;                        /* nullability = REQUIRED / OPTIONAL. Dictionary columns are written as their values */
+    const struct parquet_column_options *columns; /* one per top-level column; needed by _new() only */
     size_t dictionary_bytes_max;                  /* 1 MiB */
     size_t page_bytes_max;                        /* 1 MiB, checked every 1024 rows */
     int64_t page_rows_max;                        /* 20,000, checked every 1024 rows: full pages hold 20,480 */
     int64_t row_group_rows;                       /* 102,400: every row group but the last has exactly this many */
-    const char *created_by;
+    const char *created_by;                       /* borrowed until the end, as is kv */
     const struct kv *kv; uint32_t n_kv;           /* key-value metadata */
     bool store_arrow_schema;                      /* adds ARROW:schema */
     parquet_write_fn write; void *ctx;

@@ -1,7 +1,7 @@
 /* The Parquet schema tree as Arrow fields, and the shapes by which nested columns are put together.
  *
- * Follows LogicalTypes.md with its backward-compatibility rules for lists (two-level lists, repeated fields without annotation) and maps, and reports the
- * types that pyarrow reports. Recursion is bounded: metadata.c refused trees deeper than PQ_DEPTH_MAX.
+ * Follows LogicalTypes.md with its backward-compatibility rules for lists (two-level lists, repeated fields without annotation) and maps, and
+ * reports the types that pyarrow reports. Recursion is bounded: metadata.c refused trees deeper than PQ_DEPTH_MAX.
  */
 #include "format/parquet/internal.h"
 

@@ -204,7 +204,7 @@ int pqw_leaf_append(struct pqw_leaf *leaf, const struct pqw_run *run, struct err
     } else {
         TRY(pqw_extract(leaf, run, &n, err));
         if (n)
-            TRY(leaf->physical == PQ_BYTE_ARRAY ? append_slices(leaf, (struct pq_slice *)(void *)leaf->slices.data, n, err) : append_fixed(leaf, n, err));
+            TRY(leaf->width == 0 ? append_slices(leaf, (struct pq_slice *)(void *)leaf->slices.data, n, err) : append_fixed(leaf, n, err));
     }
     if (leaf->max_definition == 0 && (int64_t)n != entries)
         return error_set(err, ST_INVALID_ARGUMENTS, "parquet: null in column %s, which has none", leaf->path[0]);

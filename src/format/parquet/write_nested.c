@@ -46,8 +46,8 @@ static int visit(struct walk *w, const struct field *f, const struct column *c, 
     return pq_buf_append(&w->indexes, &index, 4, w->err);
 }
 
-int pqw_append_nested(struct pqw_leaf *leaf, const struct field *field, uint32_t leaf_in_column, const struct column *column, int64_t start, int64_t n,
-                      struct error *err)
+int pqw_append_nested(struct pqw_leaf *leaf, const struct field *field, uint32_t leaf_in_column, const struct column *column, int64_t start,
+                      int64_t n, struct error *err)
 {
     struct walk w = {.err = err};
     struct column *values = NULL, *plain = NULL;
@@ -64,7 +64,8 @@ int pqw_append_nested(struct pqw_leaf *leaf, const struct field *field, uint32_t
     if (st == ST_OK)
         st = column_decode_dictionary(leaf->budget, values, &plain, err);
     if (st == ST_OK) {
-        struct pqw_run run = {plain, 0, plain->length, n, w.definition.data, leaf->max_repetition ? w.repetition.data : NULL, (int64_t)w.definition.size};
+        const uint8_t *repetition = leaf->max_repetition ? w.repetition.data : NULL;
+        struct pqw_run run = {plain, 0, plain->length, n, w.definition.data, repetition, (int64_t)w.definition.size};
         st = pqw_leaf_append(leaf, &run, err);
     }
     column_unref(values);

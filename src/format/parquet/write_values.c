@@ -15,7 +15,7 @@ static void set(struct pqw_leaf *leaf, enum pq_physical physical, uint32_t width
     leaf->physical = physical;
     leaf->width = width;
     leaf->order = order;
-    leaf->ordered_signed = order == PQW_I32 || order == PQW_I64 || order == PQW_F32 || order == PQW_F64 || order == PQW_F16 || order == PQW_BIG_ENDIAN;
+    leaf->ordered_signed = order != PQW_NONE && order != PQW_BOOL && order != PQW_U32 && order != PQW_U64 && order != PQW_BYTES;
 }
 
 static void set_decimal(struct pqw_leaf *leaf, unsigned precision)

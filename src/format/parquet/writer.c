@@ -41,7 +41,8 @@ static int put(struct parquet_writer *w, const void *data, size_t size, struct e
 
 struct trail { const char *names[PQ_DEPTH_MAX * 2]; uint32_t n; uint8_t definition, repetition; };
 
-static int add_leaves(struct parquet_writer *w, uint32_t column, const char *name, const struct field *f, bool nullable, struct trail t, struct error *err)
+static int add_leaves(struct parquet_writer *w, uint32_t column, const char *name, const struct field *f, bool nullable, struct trail t,
+                      struct error *err)
 {
     const struct dtype *type = type_values(f->type);
     if (t.n + 3 > PQ_DEPTH_MAX)

@@ -96,8 +96,8 @@ int pqw_dictionary_page(struct pqw_leaf *leaf, struct pq_buf *out, struct error 
 void pqw_leaf_next_chunk(struct pqw_leaf *leaf);
 
 /* write_nested.c: the runs of leaf `leaf_in_column` of a nested column. */
-int pqw_append_nested(struct pqw_leaf *leaf, const struct field *field, uint32_t leaf_in_column, const struct column *column, int64_t start, int64_t n,
-                      struct error *err);
+int pqw_append_nested(struct pqw_leaf *leaf, const struct field *field, uint32_t leaf_in_column, const struct column *column, int64_t start,
+                      int64_t n, struct error *err);
 
 /* write_schema.c */
 void pqw_put_schema(struct thrift_writer *w, const struct schema *schema);
