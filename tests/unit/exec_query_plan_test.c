@@ -1,0 +1,193 @@
+/* Whole plans, from Substrait bytes to rows: binding, pruning, hints, names, errors, metrics. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "exec/query.h"
+#include "memory_table.h"
+#include "plan_writer.h"
+
+static const struct plan_column columns[] = {{"host", 12}, {"ts", 33}, {"v", 7}, {"f", 11}, {"s", 12}};
+
+static struct memory_table *table;
+static struct budget budget;
+static struct work_context work;
+static char text[1 << 14];
+static struct schema *result;
+
+static int set_up(void **state)
+{
+    struct kv meta = {(char *)"greptime:time_index", (char *)"true"};
+    struct field *ts = field_new("ts", type_temporal(TYPE_TIMESTAMP, UNIT_MILLI), false);
+    /* In another order than the plan's base schema, with a column that the plan does not know. */
+    struct field *f[] = {field_with_meta(ts, &meta, 1), field_new("extra", type_of(TYPE_INT64), true), field_new("host", type_of(TYPE_UTF8), true),
+                         field_new("s", type_of(TYPE_UTF8), true), field_new("v", type_of(TYPE_INT64), true), field_new("f", type_of(TYPE_FLOAT64), true)};
+    (void)state;
+    budget_init(&budget, "query", "query.memory_limit", SIZE_MAX, NULL);
+    work = (struct work_context){.budget = &budget};
+    table = memory_table_new(schema_new(f, 6));
+    for (int i = 0; i < 6; i++)
+        field_unref(f[i]);
+    field_unref(ts);
+    static const uint32_t key[] = {2};
+    table->base.key = key;
+    table->base.n_key = 1;
+    table->dictionary[2] = true;
+    memory_table_add(table, "1 0 a x 10 1.5\n2 0 a y 20 NULL\n3 0 b NULL NULL 2.5");
+    memory_table_add(table, "4 0 NULL z 40 4\n5 0 b q 50 5\n6 0 a p NULL 7");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    schema_unref(result);
+    result = NULL;
+    memory_table_destroy(table);
+    assert_int_equal(budget.used, 0);
+    return 0;
+}
+
+static int resolve(void *ctx, const char *name, struct table **ret_table, struct error *err)
+{
+    (void)ctx;
+    if (strcmp(name, "t") != 0)
+        return error_set(err, ST_REGION_NOT_FOUND, "no %s", name);
+    *ret_table = &table->base;
+    return ST_OK;
+}
+
+/* Rows as text, or "<status>: message". */
+static const char *run(struct msg plan)
+{
+    struct query_options o = {.plan = plan.data, .plan_size = plan.size, .resolve = resolve, .work = &work, .verbose = true};
+    struct error err = {0};
+    struct query *q;
+    struct batch *b;
+    struct dynbuf json;
+    int st = query_open(&o, &q, &err);
+    text[0] = 0;
+    if (st != ST_OK) {
+        snprintf(text, sizeof text, "%s: %s", status_name(st), err.msg);
+        return text;
+    }
+    while ((st = query_next(q, &b, &err)) == ST_OK && b) {
+        assert_ptr_equal(b->schema, query_schema(q));
+        memory_print_batch(b, text, sizeof text);
+        batch_unref(b);
+    }
+    if (st != ST_OK)
+        snprintf(text, sizeof text, "%s: %s", status_name(st), err.msg);
+    dynbuf_init(&json, 1 << 20);
+    assert_int_equal(query_metrics_json(q, &json, NULL), ST_OK);
+    assert_non_null(memmem(json.data, json.size, "SeqScan: region=", 16));
+    dynbuf_release(&json);
+    schema_unref(result);
+    result = schema_ref(query_schema(q));
+    query_free(q);
+    return text;
+}
+
+static struct msg read_all(void)
+{
+    return r_read(columns, 5);
+}
+
+static void test_read(void **state)
+{
+    (void)state;
+    assert_string_equal(run(plan_of(read_all(), "h t v f s")), "a 1 10 1.5 x\na 2 20 NULL y\nb 3 NULL 2.5 NULL\nNULL 4 40 4 z\nb 5 50 5 q\na 6 NULL 7 p\n");
+    assert_string_equal(result->fields[0]->name, "h");
+    assert_int_equal(result->fields[0]->type->id, TYPE_UTF8);
+    assert_string_equal(field_meta_get(result->fields[1], "greptime:time_index"), "true");
+    assert_int_equal(result->n_meta, 1);
+    assert_string_equal(result->meta[0].key, "greptime:version");
+}
+
+static void test_filter_project(void **state)
+{
+    struct msg exprs[] = {x_field(4), x_call("add", x_field(2), x_int(1))};
+    (void)state;
+    assert_string_equal(run(plan_of(r_project(r_filter(read_all(), x_call("gt", x_field(2), x_int(15))), 5, exprs, 2), "s v1")), "y 21\nz 41\nq 51\n");
+    assert_int_equal(table->last.n_columns, 2);
+    assert_int_equal(table->last.n_predicates, 1);
+    assert_int_equal(result->fields[1]->type->id, TYPE_INT64);
+}
+
+static void test_sort_fetch(void **state)
+{
+    struct msg exprs[] = {x_field(0), x_field(2)}, by_v = sort_field(x_field(1), 4);
+    (void)state;
+    struct msg rel = r_sort(r_project(read_all(), 5, exprs, 2), &by_v, 1);
+    assert_string_equal(run(plan_of(rel, "h v")), "b 50\nNULL 40\na 20\na 10\nb NULL\na NULL\n");
+    struct msg rel2 = r_fetch(r_sort(r_project(read_all(), 5, exprs, 2), &by_v, 1), 1, x_int(2));
+    assert_string_equal(run(plan_of(rel2, "h v")), "NULL 40\na 20\n");
+    struct msg computed = sort_field(x_call("multiply", x_field(1), x_int(-1)), 1);
+    assert_string_equal(run(plan_of(r_fetch(r_sort(r_project(read_all(), 5, exprs, 2), &computed, 1), 0, x_int(3)), "h v")), "b NULL\na NULL\nb 50\n");
+    assert_string_equal(run(plan_of(r_fetch(r_project(read_all(), 5, exprs, 2), 1, x_int(1)), "h v")), "a 20\n");
+    assert_int_equal(table->last.limit, 2);
+    assert_non_null(strstr(run(plan_of(r_fetch(read_all(), 0, x_window()), "h t v f s")), "window"));
+}
+
+static void test_aggregate(void **state)
+{
+    struct msg host = x_field(0), v = x_field(2), f = x_field(3), ts = x_field(1), s = x_field(4), by_ts = sort_field(x_field(1), 2);
+    (void)state;
+    struct msg ms[] = {measure("count", &ts, 1, NULL, NULL, false), measure("sum", &v, 1, NULL, NULL, false), measure("avg", &f, 1, NULL, NULL, false)};
+    assert_string_equal(run(plan_of(r_aggregate(read_all(), &host, 1, NULL, ms, 3), "h c s a")), "a 3 30 4.25\nb 2 50 3.75\nNULL 1 40 4\n");
+    assert_int_equal(table->last.n_columns, 3);
+    struct msg cond = x_call("gt", x_field(2), x_int(10));
+    struct msg filtered[] = {measure("count", NULL, 0, NULL, &cond, false), measure("count", &host, 1, NULL, NULL, true)};
+    assert_string_equal(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, filtered, 2), "c d")), "3 2\n");
+    struct msg one = x_int(1), all[] = {measure("count", &one, 1, NULL, NULL, false)};
+    assert_string_equal(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, all, 1), "c")), "6\n");
+    assert_int_equal(table->last.n_columns, 0);
+    assert_false(result->fields[0]->nullable);
+    struct msg last[] = {measure("__last_value_state", &s, 1, &by_ts, NULL, false)};
+    assert_string_equal(run(plan_of(r_aggregate(read_all(), &host, 1, NULL, last, 1), "h st last_value[last_value] last_value[last_value_is_set]")),
+                        "a {p,6,true}\nb {q,5,true}\nNULL {z,4,true}\n");
+    assert_true(table->last.last_row_only);
+    assert_string_equal(field_meta_get(result->fields[1]->type->children[1], "greptime:time_index"), "true");
+    struct msg keys[] = {x_field(0), x_field(4)};
+    assert_string_equal(run(plan_of(r_aggregate(r_project(read_all(), 5, keys, 1), keys, 1, NULL, NULL, 0), "h")), "a\nb\nNULL\n");
+    struct msg avg_state[] = {measure("__avg_state", &f, 1, NULL, NULL, false)};
+    assert_string_equal(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, avg_state, 1), "x avg[count] avg[sum]")), "{5,20}\n");
+}
+
+static void test_grouping_sets(void **state)
+{
+    struct msg keys[] = {x_field(0), x_field(4)}, v = x_field(2), ms[] = {measure("sum", &v, 1, NULL, NULL, false)};
+    (void)state;
+    run(plan_of(r_aggregate(read_all(), keys, 1, "a,", ms, 1), "h g s"));
+    assert_non_null(strstr(text, "a 0 30\n"));
+    assert_non_null(strstr(text, "NULL 1 120\n"));
+    assert_non_null(strstr(text, "NULL 0 40\n"));
+    assert_int_equal(result->fields[1]->type->id, TYPE_UINT8);
+}
+
+static void test_errors(void **state)
+{
+    struct msg v = x_field(2), ms[] = {measure("no_such_aggregate", &v, 1, NULL, NULL, false)}, bad = x_field(9);
+    struct plan_column missing[] = {{"nope", 7}};
+    struct query *q;
+    (void)state;
+    assert_non_null(strstr(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, ms, 1), "x")), "no_such_aggregate"));
+    assert_non_null(strstr(run(plan_of(r_project(read_all(), 5, &bad, 1), "x")), "column 9"));
+    assert_non_null(strstr(run(plan_of(r_read(missing, 1), "x")), "nope"));
+    assert_non_null(strstr(run(plan_of(read_all(), "x")), "result columns"));
+    assert_non_null(strstr(run(plan_of(put_msg(MSG, 6, MSG), "x")), "not supported"));
+    struct query_options o = {.plan = (const uint8_t *)"\xff\xff", .plan_size = 2, .resolve = resolve, .work = &work};
+    assert_int_equal(query_open(&o, &q, NULL), ST_INVALID_ARGUMENTS);
+    atomic_store(&work.cancelled, true);
+    assert_non_null(strstr(run(plan_of(read_all(), "h t v f s")), "cancelled"));
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_aggregate), CASE(test_grouping_sets),
+                                       CASE(test_errors)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
