@@ -1,0 +1,20 @@
+/* Calendar arithmetic on timestamps, dates, durations and intervals. Private to exec. */
+#ifndef EXEC_TEMPORAL_H
+#define EXEC_TEMPORAL_H
+
+#include "exec/expr_internal.h"
+
+/* Types of `a + b` (add) or `a - b` with at least one temporal side (functions.md 4.1, 4.6). */
+int temporal_bind(struct expr *e, bool add, struct error *err);
+int temporal_arithmetic(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, bool add, struct column **ret,
+                        struct error *err);
+
+/* value (in `unit` since the epoch) plus months, then days, then nanoseconds; false on overflow. */
+bool temporal_add(int64_t value, uint8_t unit, int64_t months, int64_t days, int64_t nanos, int64_t *ret);
+
+static inline int64_t floor_div(int64_t a, int64_t b)
+{
+    return a / b - (a % b != 0 && (a < 0) != (b < 0));
+}
+
+#endif
