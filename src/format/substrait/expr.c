@@ -33,7 +33,7 @@ static int read_call(struct plan_decoder *d, const struct pb_field *body, unsign
     e->args = arena_array(d->arena, n + 1, sizeof *e->args, err);
     if (!e->args)
         return out_of_memory(err);
-    for (struct pb_reader r = pb_inside(body); plan_next(&r, old ? 2 : 4, &f); e->n_args++) {
+    for (struct pb_reader r = plan_inside(body); plan_next(&r, old ? 2 : 4, &f); e->n_args++) {
         struct pb_field value = old ? f : plan_member(&f, 3);
         TRY(plan_decode_expr(d, &value, depth + 1, &e->args[e->n_args], err));
     }
@@ -48,7 +48,7 @@ static int read_if(struct plan_decoder *d, const struct pb_field *body, unsigned
     e->args = arena_array(d->arena, 2 * (size_t)plan_count(body, 1) + 2, sizeof *e->args, err);
     if (!e->args)
         return out_of_memory(err);
-    for (struct pb_reader r = pb_inside(body); plan_next(&r, 1, &f);) {
+    for (struct pb_reader r = plan_inside(body); plan_next(&r, 1, &f);) {
         struct pb_field when = plan_member(&f, 1), then = plan_member(&f, 2);
         TRY(plan_decode_expr(d, &when, depth + 1, &e->args[e->n_args++], err));
         if (then.data)
@@ -74,7 +74,7 @@ static int read_in(struct plan_decoder *d, const struct pb_field *body, unsigned
     if (!e->args)
         return out_of_memory(err);
     TRY(plan_decode_expr(d, &value, depth + 1, &e->args[e->n_args++], err));
-    for (struct pb_reader r = pb_inside(body); plan_next(&r, 2, &f); e->n_args++)
+    for (struct pb_reader r = plan_inside(body); plan_next(&r, 2, &f); e->n_args++)
         TRY(plan_decode_expr(d, &f, depth + 1, &e->args[e->n_args], err));
     return ST_OK;
 }
@@ -105,7 +105,7 @@ int plan_decode_expr(struct plan_decoder *d, const struct pb_field *message, uns
     if (depth > PLAN_DEPTH_MAX)
         return error_set(err, ST_UNEXPECTED, "the plan is nested deeper than %d", PLAN_DEPTH_MAX);
     TRY(plan_check(message, "expression", err));
-    for (struct pb_reader r = pb_inside(message); message->data && pb_next(&r, &f);)
+    for (struct pb_reader r = plan_inside(message); message->data && pb_next(&r, &f);)
         if (f.wire == PB_BYTES)
             body = f;
     if (!body.data)

@@ -6,7 +6,11 @@
 #include "format/proto/wire.h"
 #include "format/substrait/plan.h"
 
-enum { PLAN_DEPTH_MAX = 200 };
+enum {
+    PLAN_DEPTH_MAX = 200,
+    PLAN_KEYS_MAX = 1024,   /* group keys of a relation: finding equal ones is quadratic */
+    PLAN_KEPT_BYTES = 384,  /* what a type or a literal takes outside the arena, about */
+};
 
 struct plan_decoder {
     struct arena *arena;
@@ -35,6 +39,13 @@ int plan_function_name(struct plan_decoder *d, uint64_t anchor, const char **ret
 /* The member `number` of a message, the last one if repeated; data == NULL when absent (an empty message has data != NULL). */
 struct pb_field plan_member(const struct pb_field *message, uint32_t number);
 uint32_t plan_count(const struct pb_field *message, uint32_t number);
+/* As pb_inside(), also for a message that is absent: it reads as empty. */
+static inline struct pb_reader plan_inside(const struct pb_field *message)
+{
+    static const uint8_t nothing;
+    return message->data ? pb_inside(message) : pb_reader_of(&nothing, 0);
+}
+
 /* The next BYTES member `number`. */
 bool plan_next(struct pb_reader *r, uint32_t number, struct pb_field *ret_field);
 /* Checks that a message is well-formed on its top level. */

@@ -12,7 +12,7 @@
 struct pb_field plan_member(const struct pb_field *message, uint32_t number)
 {
     struct pb_field f, found = {0};
-    struct pb_reader r = pb_inside(message);
+    struct pb_reader r = plan_inside(message);
     while (message->data && pb_next(&r, &f))
         if (f.number == number)
             found = f;
@@ -23,7 +23,7 @@ uint32_t plan_count(const struct pb_field *message, uint32_t number)
 {
     struct pb_field f;
     uint32_t n = 0;
-    for (struct pb_reader r = pb_inside(message); message->data && plan_next(&r, number, &f);)
+    for (struct pb_reader r = plan_inside(message); message->data && plan_next(&r, number, &f);)
         n++;
     return n;
 }
@@ -39,7 +39,7 @@ bool plan_next(struct pb_reader *r, uint32_t number, struct pb_field *ret_field)
 int plan_check(const struct pb_field *message, const char *what, struct error *err)
 {
     struct pb_field f;
-    struct pb_reader r = pb_inside(message);
+    struct pb_reader r = plan_inside(message);
     while (message->data && pb_next(&r, &f))
         ;
     return !message->data || pb_done(&r) ? ST_OK : error_set(err, ST_INVALID_ARGUMENTS, "a %s of the plan is malformed protobuf", what);
@@ -64,9 +64,18 @@ static int keep(void ***array, uint32_t *n, uint32_t *capacity, void *item, stru
     return ST_OK;
 }
 
+static int charge_kept(struct plan *plan, struct error *err)
+{
+    TRY(budget_charge(plan->budget, PLAN_KEPT_BYTES, err));
+    plan->charged += PLAN_KEPT_BYTES;
+    return ST_OK;
+}
+
 int plan_keep_type(struct plan_decoder *d, struct dtype *type, struct error *err)
 {
-    int st = keep((void ***)&d->plan->types, &d->plan->n_types, &d->plan->types_capacity, type, err);
+    int st = charge_kept(d->plan, err);
+    if (st == ST_OK)
+        st = keep((void ***)&d->plan->types, &d->plan->n_types, &d->plan->types_capacity, type, err);
     if (st != ST_OK)
         type_unref(type);
     return st;
@@ -74,7 +83,9 @@ int plan_keep_type(struct plan_decoder *d, struct dtype *type, struct error *err
 
 int plan_keep_column(struct plan_decoder *d, struct column *column, struct error *err)
 {
-    int st = keep((void ***)&d->plan->columns, &d->plan->n_columns, &d->plan->columns_capacity, column, err);
+    int st = charge_kept(d->plan, err);
+    if (st == ST_OK)
+        st = keep((void ***)&d->plan->columns, &d->plan->n_columns, &d->plan->columns_capacity, column, err);
     if (st != ST_OK)
         column_unref(column);
     return st;
@@ -93,6 +104,8 @@ void plan_release(struct plan *plan)
     plan->columns = NULL;
     plan->types = NULL;
     plan->n_columns = plan->n_types = 0;
+    budget_release(plan->budget, plan->charged);
+    plan->charged = 0;
 }
 
 int plan_function_name(struct plan_decoder *d, uint64_t anchor, const char **ret_name, struct error *err)
@@ -111,13 +124,13 @@ static int read_indexes(struct plan_decoder *d, const struct pb_field *message, 
     uint64_t v;
     if (!items)
         return out_of_memory(err);
-    for (struct pb_reader r = pb_inside(message); pb_next(&r, &f);) {
+    for (struct pb_reader r = plan_inside(message); pb_next(&r, &f);) {
         if (f.number != number)
             continue;
         if (f.wire == PB_VARINT)
             items[n++] = (uint32_t)f.value;
         else if (f.wire == PB_BYTES)
-            for (struct pb_reader packed = pb_inside(&f); packed.p < packed.end;) {
+            for (struct pb_reader packed = plan_inside(&f); packed.p < packed.end;) {
                 if (!pb_varint(&packed, &v))
                     return error_set(err, ST_INVALID_ARGUMENTS, "a list of indexes in the plan is malformed");
                 items[n++] = v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
@@ -146,7 +159,7 @@ static int read_exprs(struct plan_decoder *d, const struct pb_field *body, uint3
     struct plan_expr **exprs = arena_array(d->arena, n + 1, sizeof *exprs, err);
     if (!exprs)
         return out_of_memory(err);
-    for (struct pb_reader r = pb_inside(body); plan_next(&r, number, &f); i++)
+    for (struct pb_reader r = plan_inside(body); plan_next(&r, number, &f); i++)
         TRY(plan_decode_expr(d, &f, depth + 1, &exprs[i], err));
     *ret_exprs = exprs;
     *ret_n = n;
@@ -162,7 +175,7 @@ static int read_sorts(struct plan_decoder *d, const struct pb_field *body, uint3
     struct plan_sort *sorts = arena_array(d->arena, n + 1, sizeof *sorts, err);
     if (!sorts)
         return out_of_memory(err);
-    for (struct pb_reader r = pb_inside(body); plan_next(&r, number, &f); i++) {
+    for (struct pb_reader r = plan_inside(body); plan_next(&r, number, &f); i++) {
         struct pb_field expr = plan_member(&f, 1);
         uint64_t direction = plan_member(&f, 2).value;
         if (direction < 1 || direction > 4)
@@ -185,10 +198,10 @@ static int read_base_schema(struct plan_decoder *d, const struct pb_field *body,
     rel->column_types = arena_array(d->arena, n + 1, sizeof *rel->column_types, err);
     if (!names || !rel->column_names || !rel->column_types)
         return out_of_memory(err);
-    for (struct pb_reader r = pb_inside(&schema); schema.data && plan_next(&r, 1, &f);)
+    for (struct pb_reader r = plan_inside(&schema); schema.data && plan_next(&r, 1, &f);)
         if (!(names[i++] = arena_copy(d->arena, f.data, f.size, err)))
             return out_of_memory(err);
-    for (struct pb_reader r = pb_inside(&types); types.data && plan_next(&r, 1, &f); rel->n_columns++) {
+    for (struct pb_reader r = plan_inside(&types); types.data && plan_next(&r, 1, &f); rel->n_columns++) {
         bool nullable;
         if (next >= n_names)
             return error_set(err, ST_UNEXPECTED, "the base schema of a read has more types than names");
@@ -207,7 +220,7 @@ static int read_mask(struct plan_decoder *d, const struct pb_field *mask, struct
     rel->projection = arena_array(d->arena, n + 1, sizeof *rel->projection, err);
     if (!rel->projection)
         return out_of_memory(err);
-    for (struct pb_reader r = pb_inside(&select); select.data && plan_next(&r, 1, &f);) {
+    for (struct pb_reader r = plan_inside(&select); select.data && plan_next(&r, 1, &f);) {
         uint64_t index = plan_member(&f, 1).value;
         if (index >= rel->n_columns)
             return error_set(err, ST_UNEXPECTED, "a read's projection names column %llu of %u", (unsigned long long)index, rel->n_columns);
@@ -224,7 +237,7 @@ static int read_read(struct plan_decoder *d, const struct pb_field *body, unsign
         rel->name = "a read that is not of a named table";
         return ST_OK;
     }
-    for (struct pb_reader r = pb_inside(&table); plan_next(&r, 1, &f);)
+    for (struct pb_reader r = plan_inside(&table); plan_next(&r, 1, &f);)
         name = f;
     rel->name = arena_copy(d->arena, name.data ? (const char *)name.data : "", name.size, err);
     if (!rel->name)
@@ -275,7 +288,7 @@ static int read_measure(struct plan_decoder *d, const struct pb_field *message, 
     m->args = arena_array(d->arena, m->n_args + 1, sizeof *m->args, err);
     if (!m->args)
         return out_of_memory(err);
-    for (struct pb_reader r = pb_inside(&call); call.data && plan_next(&r, 7, &f); i++) {
+    for (struct pb_reader r = plan_inside(&call); call.data && plan_next(&r, 7, &f); i++) {
         struct pb_field value = plan_member(&f, 3);
         TRY(plan_decode_expr(d, &value, depth + 1, &m->args[i], err));
     }
@@ -313,18 +326,18 @@ static uint32_t key_index(struct plan_rel *rel, struct plan_expr *e)
 static int read_groupings(struct plan_decoder *d, const struct pb_field *body, unsigned depth, struct plan_rel *rel, struct error *err)
 {
     struct plan_expr **shared, **own;
-    uint32_t n_shared, n_own, total, i = 0, *references, n_references;
+    uint32_t n_shared, n_own, total, i = 0, *references, n_references, all_keys = 0;
     struct pb_field f;
     TRY(read_exprs(d, body, 5, depth, &shared, &n_shared, err));
     rel->n_groupings = plan_count(body, 3);
     total = n_shared;
-    for (struct pb_reader r = pb_inside(body); plan_next(&r, 3, &f);)
+    for (struct pb_reader r = plan_inside(body); plan_next(&r, 3, &f);)
         total += plan_count(&f, 1);
     rel->groupings = arena_array(d->arena, rel->n_groupings + 1, sizeof *rel->groupings, err);
     rel->exprs = arena_array(d->arena, total + 1, sizeof *rel->exprs, err);
     if (!rel->groupings || !rel->exprs)
         return out_of_memory(err);
-    for (struct pb_reader r = pb_inside(body); plan_next(&r, 3, &f); i++) {
+    for (struct pb_reader r = plan_inside(body); plan_next(&r, 3, &f); i++) {
         struct plan_grouping *g = &rel->groupings[i];
         TRY(read_exprs(d, &f, 1, depth, &own, &n_own, err));
         TRY(read_indexes(d, &f, 2, &references, &n_references, err));
@@ -332,6 +345,8 @@ static int read_groupings(struct plan_decoder *d, const struct pb_field *body, u
         g->keys = arena_array(d->arena, g->n_keys + 1, sizeof *g->keys, err);
         if (!g->keys)
             return out_of_memory(err);
+        if ((all_keys += g->n_keys) > PLAN_KEYS_MAX)
+            return error_set(err, ST_UNEXPECTED, "an aggregate has more than %d group keys", PLAN_KEYS_MAX);
         for (uint32_t k = 0; k < g->n_keys; k++) {
             if (!n_own && references[k] >= n_shared)
                 return error_set(err, ST_UNEXPECTED, "a grouping refers to key %u of %u", references[k], n_shared);
@@ -350,7 +365,7 @@ static int read_aggregate(struct plan_decoder *d, const struct pb_field *body, u
     rel->measures = arena_array(d->arena, rel->n_measures + 1, sizeof *rel->measures, err);
     if (!rel->measures)
         return out_of_memory(err);
-    for (struct pb_reader r = pb_inside(body); plan_next(&r, 4, &f); i++)
+    for (struct pb_reader r = plan_inside(body); plan_next(&r, 4, &f); i++)
         TRY(read_measure(d, &f, depth, &rel->measures[i], err));
     return ST_OK;
 }
@@ -384,7 +399,7 @@ int plan_decode_rel(struct plan_decoder *d, const struct pb_field *message, unsi
     if (depth > PLAN_DEPTH_MAX)
         return error_set(err, ST_UNEXPECTED, "the plan is nested deeper than %d", PLAN_DEPTH_MAX);
     TRY(plan_check(message, "relation", err));
-    for (struct pb_reader r = pb_inside(message); message->data && pb_next(&r, &f);)
+    for (struct pb_reader r = plan_inside(message); message->data && pb_next(&r, &f);)
         if (f.wire == PB_BYTES)
             body = f;
     if (!body.data)
@@ -457,7 +472,7 @@ static int read_root(struct plan_decoder *d, const struct pb_field *relation, st
     d->plan->names = arena_array(d->arena, plan_count(&root, 2) + 1, sizeof *d->plan->names, err);
     if (!d->plan->names)
         return out_of_memory(err);
-    for (struct pb_reader r = pb_inside(&root); root.data && plan_next(&r, 2, &f);)
+    for (struct pb_reader r = plan_inside(&root); root.data && plan_next(&r, 2, &f);)
         if (!(d->plan->names[d->plan->n_names++] = arena_copy(d->arena, f.data, f.size, err)))
             return out_of_memory(err);
     return plan_decode_rel(d, root.data ? &input : &rel, 0, &d->plan->root, err);
@@ -470,12 +485,13 @@ int plan_decode(const uint8_t *bytes, size_t size, struct arena *arena, struct p
     uint32_t n = 0;
     if (!d.plan)
         return out_of_memory(err);
+    d.plan->budget = arena->budget;
     if (!bytes || plan_check(&whole, "header", err) != ST_OK)
         return error_set(err, ST_INVALID_ARGUMENTS, "the plan is not a protobuf message");
     int st = ST_OK;
-    for (struct pb_reader r = pb_inside(&whole); st == ST_OK && plan_next(&r, 2, &f);)
+    for (struct pb_reader r = plan_inside(&whole); st == ST_OK && plan_next(&r, 2, &f);)
         st = read_declaration(&d, &f, err);
-    for (struct pb_reader r = pb_inside(&whole); plan_next(&r, 3, &f); n++)
+    for (struct pb_reader r = plan_inside(&whole); plan_next(&r, 3, &f); n++)
         relation = f;
     if (st == ST_OK && n != 1)
         st = error_set(err, ST_UNEXPECTED, "the plan has %u relations, expected one", n);

@@ -83,6 +83,8 @@ struct plan {
     uint32_t n_types, types_capacity;
     struct column **columns;
     uint32_t n_columns, columns_capacity;
+    struct budget *budget;      /* the arena's; `charged` bytes of it stand for types and literals */
+    size_t charged;
 };
 
 /* Decodes a serialized substrait.Plan. Malformed protobuf: ST_INVALID_ARGUMENTS. Anything that a plan cannot hold (several relations, unknown function anchors, types

@@ -40,7 +40,7 @@ static int decode_list(struct plan_decoder *d, const struct pb_field *kind, uint
 static int decode_struct(struct plan_decoder *d, const struct pb_field *kind, const char *const *names, uint32_t n_names, uint32_t *next, unsigned depth,
                          struct dtype **ret_type, struct error *err)
 {
-    struct pb_reader r = pb_inside(kind);
+    struct pb_reader r = plan_inside(kind);
     struct pb_field f;
     uint32_t n = plan_count(kind, 1), i = 0;
     struct field **fields = calloc(n + 1, sizeof *fields);
@@ -129,7 +129,7 @@ static struct dtype *simple_type(uint32_t kind, uint64_t variation)
 int plan_decode_type(struct plan_decoder *d, const struct pb_field *message, const char *const *names, uint32_t n_names, uint32_t *next, unsigned depth,
                      struct dtype **ret_type, bool *ret_nullable, struct error *err)
 {
-    struct pb_reader r = pb_inside(message);
+    struct pb_reader r = plan_inside(message);
     struct pb_field f, kind = {0};
     bool ok = true;
     if (depth > PLAN_DEPTH_MAX)
@@ -291,7 +291,7 @@ static int list_literal(struct plan_decoder *d, const struct pb_field *f, uint64
     struct column **values = arena_array(d->arena, n + 1, sizeof *values, err);
     if (!values)
         return err ? (int)err->status : ST_NO_MEMORY;
-    for (struct pb_reader r = pb_inside(f); plan_next(&r, 1, &value); i++)
+    for (struct pb_reader r = plan_inside(f); plan_next(&r, 1, &value); i++)
         TRY(plan_decode_literal(d, &value, depth + 1, &values[i], err));
     if (n == 0)
         return error_set(err, ST_UNEXPECTED, "a list literal has no values");
@@ -324,7 +324,7 @@ static int struct_literal(struct plan_decoder *d, const struct pb_field *f, unsi
     if (!children || !fields)
         return err ? (int)err->status : ST_NO_MEMORY;
     int st = ST_OK;
-    for (struct pb_reader r = pb_inside(f); st == ST_OK && plan_next(&r, 1, &value); i++) {
+    for (struct pb_reader r = plan_inside(f); st == ST_OK && plan_next(&r, 1, &value); i++) {
         char name[16];
         snprintf(name, sizeof name, "c%u", i);
         st = plan_decode_literal(d, &value, depth + 1, &children[i], err);
@@ -352,7 +352,7 @@ static int bool_literal(struct plan_decoder *d, bool v, struct column **ret_colu
 int plan_decode_literal(struct plan_decoder *d, const struct pb_field *message, unsigned depth, struct column **ret_column, struct error *err)
 {
     static const enum type_id strings[] = {TYPE_UTF8, TYPE_LARGE_UTF8, TYPE_UTF8_VIEW}, binaries[] = {TYPE_BINARY, TYPE_LARGE_BINARY, TYPE_BINARY_VIEW};
-    struct pb_reader r = pb_inside(message);
+    struct pb_reader r = plan_inside(message);
     struct pb_field f, v = {0};
     uint64_t variation = 0;
     if (depth > PLAN_DEPTH_MAX)
