@@ -1,0 +1,77 @@
+/* Row batches: the pieces that sorted sources hand on. A batch owns one reference to each of its columns, and all of them have n_rows rows. */
+#include "engine/mito/source.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+int row_batch_new(int64_t n_rows, struct column *key, struct column *time, struct column *sequence, uint64_t constant_sequence, struct column *op,
+                  struct column *const *columns, uint32_t n_columns, struct row_batch **ret_batch, struct error *err)
+{
+    struct row_batch *b = calloc(1, sizeof *b);
+    struct column **own = calloc(n_columns + 1, sizeof *own);
+    if (!b || !own) {
+        free(b);
+        free(own);
+        column_unref(key);
+        column_unref(time);
+        column_unref(sequence);
+        column_unref(op);
+        for (uint32_t i = 0; i < n_columns; i++)
+            column_unref(columns[i]);
+        return error_no_memory(err, sizeof *b + n_columns * sizeof *own);
+    }
+    *b = (struct row_batch){.n_rows = n_rows, .key = key, .time = time, .sequence = sequence, .constant_sequence = constant_sequence, .op = op,
+                            .n_columns = n_columns, .columns = own};
+    for (uint32_t i = 0; i < n_columns; i++) {
+        assert(columns[i]->length == n_rows);
+        own[i] = columns[i];
+    }
+    *ret_batch = b;
+    return ST_OK;
+}
+
+void row_batch_free(struct row_batch *b)
+{
+    if (!b)
+        return;
+    column_unref(b->key);
+    column_unref(b->time);
+    column_unref(b->sequence);
+    column_unref(b->op);
+    for (uint32_t i = 0; i < b->n_columns; i++)
+        column_unref(b->columns[i]);
+    free(b->columns);
+    free(b);
+}
+
+static int slice_optional(struct column *c, int64_t start, int64_t n, struct column **ret_column, struct error *err)
+{
+    return c ? column_slice(c, start, n, ret_column, err) : ST_OK;
+}
+
+int row_batch_slice(const struct row_batch *b, int64_t start, int64_t n, struct row_batch **ret_batch, struct error *err)
+{
+    struct row_batch *s = calloc(1, sizeof *s);
+    struct column **own = calloc(b->n_columns + 1, sizeof *own);
+    if (!s || !own) {
+        free(s);
+        free(own);
+        return error_no_memory(err, sizeof *s);
+    }
+    *s = (struct row_batch){.n_rows = n, .constant_sequence = b->constant_sequence, .n_columns = b->n_columns, .columns = own};
+    int st = slice_optional(b->key, start, n, &s->key, err);
+    if (st == ST_OK)
+        st = slice_optional(b->time, start, n, &s->time, err);
+    if (st == ST_OK)
+        st = slice_optional(b->sequence, start, n, &s->sequence, err);
+    if (st == ST_OK)
+        st = slice_optional(b->op, start, n, &s->op, err);
+    for (uint32_t i = 0; st == ST_OK && i < b->n_columns; i++)
+        st = column_slice(b->columns[i], start, n, &own[i], err);
+    if (st != ST_OK) {
+        row_batch_free(s);
+        return st;
+    }
+    *ret_batch = s;
+    return ST_OK;
+}
