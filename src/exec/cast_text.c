@@ -1,0 +1,414 @@
+#include "exec/cast_text.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "exec/expr_internal.h"
+#include "exec/temporal.h"
+
+/* ---- to text ---- */
+
+/* Shortest digits that read back to the same number; positional for moderate exponents, else with an exponent (Ryu's formats). */
+static size_t print_float(double v, bool single, char *out, size_t room)
+{
+    char digits[40];
+    int precision = 1, low = single ? -6 : -5, high = single ? 13 : 16;
+    if (isnan(v))
+        return (size_t)snprintf(out, room, "NaN");
+    if (isinf(v))
+        return (size_t)snprintf(out, room, v < 0 ? "-inf" : "inf");
+    if (v == 0)
+        return (size_t)snprintf(out, room, signbit(v) ? "-0.0" : "0.0");
+    for (; precision <= 17; precision++) {
+        snprintf(digits, sizeof digits, "%.*e", precision - 1, v);
+        if (single ? strtof(digits, NULL) == (float)v : strtod(digits, NULL) == v)
+            break;
+    }
+    int exponent = atoi(strchr(digits, 'e') + 1), point = exponent + 1;
+    if (point > low && point <= high) {
+        int decimals = precision - 1 - exponent;
+        return (size_t)snprintf(out, room, "%.*f", decimals < 1 ? 1 : decimals, v);
+    }
+    char mantissa[40];
+    snprintf(mantissa, sizeof mantissa, "%.*s", (int)(strchr(digits, 'e') - digits), digits);
+    return (size_t)snprintf(out, room, "%se%d", mantissa, exponent);
+}
+
+static size_t print_int128(__int128 v, char *out, size_t room)
+{
+    char digits[48];
+    size_t n = sizeof digits;
+    unsigned __int128 u = v < 0 ? 0 - (unsigned __int128)v : (unsigned __int128)v;
+    digits[--n] = 0;
+    do {
+        digits[--n] = (char)('0' + (int)(u % 10));
+        u /= 10;
+    } while (u);
+    return (size_t)snprintf(out, room, "%s%s", v < 0 ? "-" : "", digits + n);
+}
+
+static size_t print_decimal(__int128 v, int scale, char *out, size_t room)
+{
+    char digits[48], zeros[48];
+    bool negative = v < 0;
+    size_t n = print_int128(negative ? -v : v, digits, sizeof digits);
+    if (scale <= 0) {
+        memset(zeros, '0', sizeof zeros);
+        return (size_t)snprintf(out, room, "%s%s%.*s", negative ? "-" : "", digits, v ? -scale : 0, zeros);
+    }
+    if (n <= (size_t)scale) {
+        size_t pad = (size_t)scale + 1 - n;
+        memmove(digits + pad, digits, n + 1);
+        memset(digits, '0', pad);
+        n += pad;
+    }
+    return (size_t)snprintf(out, room, "%s%.*s.%s", negative ? "-" : "", (int)(n - (size_t)scale), digits, digits + n - (size_t)scale);
+}
+
+static size_t print_date(int64_t days, char *out, size_t room)
+{
+    int64_t year;
+    int32_t month, day;
+    civil_of_days(days, &year, &month, &day);
+    if (year < 0 || year > 9999)
+        return (size_t)snprintf(out, room, "%c%05lld-%02d-%02d", year < 0 ? '-' : '+', (long long)llabs(year), month, day);
+    return (size_t)snprintf(out, room, "%04lld-%02d-%02d", (long long)year, month, day);
+}
+
+/* HH:MM:SS and 0, 3, 6 or 9 fraction digits. */
+static size_t print_clock(int64_t nanos, char *out, size_t room)
+{
+    int64_t s = nanos / 1000000000, f = nanos % 1000000000;
+    size_t n = (size_t)snprintf(out, room, "%02lld:%02lld:%02lld", (long long)(s / 3600), (long long)(s / 60 % 60), (long long)(s % 60));
+    if (f == 0 || n >= room)
+        return n;
+    if (f % 1000000 == 0)
+        return n + (size_t)snprintf(out + n, room - n, ".%03lld", (long long)(f / 1000000));
+    if (f % 1000 == 0)
+        return n + (size_t)snprintf(out + n, room - n, ".%06lld", (long long)(f / 1000));
+    return n + (size_t)snprintf(out + n, room - n, ".%09lld", (long long)f);
+}
+
+static size_t print_timestamp(const struct dtype *t, int64_t v, char *out, size_t room)
+{
+    int64_t per_day = 86400 * units_per_second(t->unit), day = floor_div(v, per_day);
+    size_t n = print_date(day, out, room);
+    n += (size_t)snprintf(out + n, room - n, "T");
+    n += print_clock((v - day * per_day) * (1000000000 / units_per_second(t->unit)), out + n, room - n);
+    return n + (size_t)snprintf(out + n, room - n, "%s", t->timezone ? "Z" : "");
+}
+
+static size_t put_part(char *out, size_t room, size_t n, long long value, const char *name)
+{
+    return value && n < room ? n + (size_t)snprintf(out + n, room - n, "%s%lld %s", n ? " " : "", value, name) : n;
+}
+
+static size_t print_interval(const struct column *c, int64_t i, char *out, size_t room)
+{
+    const uint8_t *p = c->buffers[0]->data + (c->offset + i) * type_width(c->type);
+    int32_t a = 0, b = 0;
+    int64_t nanos = 0;
+    out[0] = 0;
+    memcpy(&a, p, 4);
+    if (c->type->id == TYPE_INTERVAL_YEAR_MONTH)
+        return (size_t)snprintf(out, room, "%d years %d mons", a / 12, a % 12);
+    memcpy(&b, p + 4, 4);
+    if (c->type->id == TYPE_INTERVAL_DAY_TIME) {
+        nanos = (int64_t)b * 1000000;
+        b = a;
+        a = 0;
+    } else {
+        memcpy(&nanos, p + 8, 8);
+    }
+    size_t n = put_part(out, room, 0, a, "mons");
+    n = put_part(out, room, n, b, "days");
+    n = put_part(out, room, n, nanos / 3600000000000, "hours");
+    n = put_part(out, room, n, nanos / 60000000000 % 60, "mins");
+    int64_t rest = nanos % 60000000000;
+    if (rest == 0 || n >= room)
+        return n;
+    const char *sign = rest < 0 ? "-" : "";
+    rest = llabs(rest);
+    bool milli = c->type->id == TYPE_INTERVAL_DAY_TIME;
+    return n + (size_t)snprintf(out + n, room - n, milli ? "%s%s%lld.%03lld secs" : "%s%s%lld.%09lld secs", n ? " " : "", sign,
+                                (long long)(rest / 1000000000), (long long)(rest % 1000000000 / (milli ? 1000000 : 1)));
+}
+
+static size_t print_duration(int64_t v, uint8_t unit, char *out, size_t room)
+{
+    static const int digits[] = {0, 3, 6, 9};
+    int64_t per = units_per_second(unit), s = v / per;
+    size_t n = (size_t)snprintf(out, room, "%lld days %lld hours %lld mins ", (long long)(s / 86400), (long long)(s / 3600 % 24), (long long)(s / 60 % 60));
+    if (unit == UNIT_SECOND)
+        return n + (size_t)snprintf(out + n, room - n, "%lld secs", (long long)(s % 60));
+    return n + (size_t)snprintf(out + n, room - n, "%s%lld.%0*lld secs", v < 0 && s % 60 == 0 ? "-" : "", (long long)(s % 60), digits[unit],
+                                (long long)llabs(v % per));
+}
+
+static size_t print_value(const struct column *c, int64_t i, char *out, size_t room)
+{
+    int32_t n;
+    switch ((enum type_id)c->type->id) {
+    case TYPE_BOOL: return (size_t)snprintf(out, room, "%s", column_bool(c, i) ? "true" : "false");
+    case TYPE_INT8: return (size_t)snprintf(out, room, "%d", COLUMN_VALUES(c, int8_t)[i]);
+    case TYPE_INT16: return (size_t)snprintf(out, room, "%d", COLUMN_VALUES(c, int16_t)[i]);
+    case TYPE_INT32: return (size_t)snprintf(out, room, "%d", COLUMN_VALUES(c, int32_t)[i]);
+    case TYPE_INT64: return (size_t)snprintf(out, room, "%lld", (long long)COLUMN_VALUES(c, int64_t)[i]);
+    case TYPE_UINT8: return (size_t)snprintf(out, room, "%u", COLUMN_VALUES(c, uint8_t)[i]);
+    case TYPE_UINT16: return (size_t)snprintf(out, room, "%u", COLUMN_VALUES(c, uint16_t)[i]);
+    case TYPE_UINT32: return (size_t)snprintf(out, room, "%u", COLUMN_VALUES(c, uint32_t)[i]);
+    case TYPE_UINT64: return (size_t)snprintf(out, room, "%llu", (unsigned long long)COLUMN_VALUES(c, uint64_t)[i]);
+    case TYPE_FLOAT32: return print_float((double)COLUMN_VALUES(c, float)[i], true, out, room);
+    case TYPE_FLOAT64: return print_float(COLUMN_VALUES(c, double)[i], false, out, room);
+    case TYPE_DECIMAL128: return print_decimal(COLUMN_VALUES(c, __int128)[i], c->type->scale, out, room);
+    case TYPE_DATE32: return print_date(COLUMN_VALUES(c, int32_t)[i], out, room);
+    case TYPE_TIMESTAMP: return print_timestamp(c->type, COLUMN_VALUES(c, int64_t)[i], out, room);
+    case TYPE_TIME32: return print_clock((int64_t)COLUMN_VALUES(c, int32_t)[i] * (1000000000 / units_per_second(c->type->unit)), out, room);
+    case TYPE_TIME64: return print_clock(COLUMN_VALUES(c, int64_t)[i] * (1000000000 / units_per_second(c->type->unit)), out, room);
+    case TYPE_DURATION: return print_duration(COLUMN_VALUES(c, int64_t)[i], c->type->unit, out, room);
+    case TYPE_INTERVAL_YEAR_MONTH: case TYPE_INTERVAL_DAY_TIME: case TYPE_INTERVAL_MONTH_DAY_NANO: return print_interval(c, i, out, room);
+    default:
+        if (type_is_varlen(c->type)) {
+            const uint8_t *p = column_bytes(c, i, &n);
+            return (size_t)snprintf(out, room, "%.*s", n, (const char *)p);
+        }
+        return (size_t)snprintf(out, room, "?");
+    }
+}
+
+size_t text_of_value(const struct column *c, int64_t i, char *out, size_t room)
+{
+    size_t n = print_value(c, i, out, room);
+    return n < room ? n : room - 1;
+}
+
+/* ---- from text ---- */
+
+bool text_to_integer(const char *p, size_t n, __int128 *out)
+{
+    bool negative = n && *p == '-';
+    __int128 v = 0;
+    if (n && (*p == '-' || *p == '+')) {
+        p++;
+        n--;
+    }
+    if (n == 0 || n > 38)
+        return false;
+    for (; n; n--, p++) {
+        if (!isdigit((unsigned char)*p))
+            return false;
+        v = v * 10 + (*p - '0');
+    }
+    *out = negative ? -v : v;
+    return true;
+}
+
+bool text_to_float(const char *p, size_t n, double *out)
+{
+    char copy[400], *end;
+    if (n == 0 || n >= sizeof copy || isspace((unsigned char)*p) || memchr(p, 'x', n) || memchr(p, 'X', n) || memchr(p, '(', n))
+        return false;
+    memcpy(copy, p, n);
+    copy[n] = 0;
+    *out = strtod(copy, &end);
+    return end == copy + n;
+}
+
+bool text_to_bool(const char *p, size_t n, bool *out)
+{
+    static const char *const yes[] = {"t", "tr", "tru", "true", "y", "ye", "yes", "on", "1"}, *const no[] = {"f", "fa", "fal", "fals", "false", "n", "no", "of",
+                                                                                                             "off", "0"};
+    while (n && isspace((unsigned char)*p)) {
+        p++;
+        n--;
+    }
+    while (n && isspace((unsigned char)p[n - 1]))
+        n--;
+    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
+        if (strlen(yes[i]) == n && strncasecmp(yes[i], p, n) == 0) {
+            *out = true;
+            return true;
+        }
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+        if (strlen(no[i]) == n && strncasecmp(no[i], p, n) == 0) {
+            *out = false;
+            return true;
+        }
+    return false;
+}
+
+bool text_to_decimal(const char *p, size_t n, int precision, int scale, __int128 *out)
+{
+    __int128 v = 0, limit = 1;
+    int decimals = -1;
+    bool negative = false, any = false, round_up = false;
+    while (n && isspace((unsigned char)*p)) {
+        p++;
+        n--;
+    }
+    while (n && isspace((unsigned char)p[n - 1]))
+        n--;
+    if (n && (*p == '-' || *p == '+')) {
+        negative = *p++ == '-';
+        n--;
+    }
+    for (; n; n--, p++) {
+        if (*p == '.' && decimals < 0) {
+            decimals = 0;
+            continue;
+        }
+        if (!isdigit((unsigned char)*p))
+            return false;
+        any = true;
+        if (decimals >= scale) {
+            if (decimals++ == scale)
+                round_up = *p >= '5';
+            continue;
+        }
+        if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *p - '0', &v))
+            return false;
+        if (decimals >= 0)
+            decimals++;
+    }
+    if (!any)
+        return false;
+    for (int d = decimals < 0 ? 0 : decimals; d < scale; d++)
+        if (__builtin_mul_overflow(v, 10, &v))
+            return false;
+    v += round_up;
+    for (int i = 0; i < precision; i++)
+        limit *= 10;
+    if (v >= limit)
+        return false;
+    *out = negative ? -v : v;
+    return true;
+}
+
+struct cursor { const char *p; size_t n; };
+
+/* Exactly `digits` digits. */
+static bool take_digits(struct cursor *c, size_t digits, int64_t *out)
+{
+    if (c->n < digits)
+        return false;
+    *out = 0;
+    for (size_t i = 0; i < digits; i++) {
+        if (!isdigit((unsigned char)c->p[i]))
+            return false;
+        *out = *out * 10 + (c->p[i] - '0');
+    }
+    c->p += digits;
+    c->n -= digits;
+    return true;
+}
+
+static bool take_char(struct cursor *c, const char *any)
+{
+    if (!c->n || !strchr(any, *c->p) || !*c->p)
+        return false;
+    c->p++;
+    c->n--;
+    return true;
+}
+
+static bool valid_date(int64_t y, int64_t m, int64_t d)
+{
+    if (m < 1 || m > 12 || d < 1 || d > 31)
+        return false;
+    int64_t ry;
+    int32_t rm, rd;
+    civil_of_days(days_of_civil(y, (int32_t)m, (int32_t)d), &ry, &rm, &rd);
+    return rm == m && rd == d;
+}
+
+/* ±hh[:]mm or Z behind a time; seconds east of UTC. */
+static bool take_zone(struct cursor *c, int64_t *offset)
+{
+    *offset = 0;
+    while (take_char(c, " "))
+        ;
+    if (c->n == 0)
+        return true;
+    if (take_char(c, "Zz"))
+        return c->n == 0;
+    if (c->n == 3 && strncasecmp(c->p, "UTC", 3) == 0)
+        return true;
+    bool west = c->n && *c->p == '-';
+    int64_t hours, minutes = 0;
+    if (!take_char(c, "+-") || !take_digits(c, 2, &hours))
+        return false;
+    take_char(c, ":");
+    if (c->n && !take_digits(c, 2, &minutes))
+        return false;
+    *offset = (west ? -1 : 1) * (hours * 3600 + minutes * 60);
+    return c->n == 0 && hours < 24 && minutes < 60;
+}
+
+bool text_to_timestamp(const char *p, size_t n, uint8_t unit, int64_t *out)
+{
+    struct cursor c = {p, n};
+    int64_t y, mo, d, h = 0, mi = 0, s = 0, offset = 0, nanos = 0, scale = 100000000;
+    if (!take_digits(&c, 4, &y) || !take_char(&c, "-") || !take_digits(&c, 2, &mo) || !take_char(&c, "-") || !take_digits(&c, 2, &d) || !valid_date(y, mo, d))
+        return false;
+    if (c.n) {
+        if (!take_char(&c, "Tt ") || !take_digits(&c, 2, &h))
+            return false;
+        bool colons = take_char(&c, ":");
+        if (!take_digits(&c, 2, &mi) || (colons && !take_char(&c, ":")) || !take_digits(&c, 2, &s) || h > 23 || mi > 59 || s > 59)
+            return false;
+        if (take_char(&c, "."))
+            for (; c.n && isdigit((unsigned char)*c.p); c.p++, c.n--, scale /= 10)
+                nanos += scale * (*c.p - '0');
+        if (!take_zone(&c, &offset))
+            return false;
+    }
+    __int128 t = ((__int128)days_of_civil(y, (int32_t)mo, (int32_t)d) * 86400 + h * 3600 + mi * 60 + s - offset) * units_per_second(unit) +
+                 nanos / (1000000000 / units_per_second(unit));
+    if (t < INT64_MIN || t > INT64_MAX)
+        return false;
+    *out = (int64_t)t;
+    return true;
+}
+
+bool text_to_date(const char *p, size_t n, int32_t *out)
+{
+    struct cursor c = {p, n};
+    int64_t y, m, d, seconds;
+    if (n > 10) {
+        if (!text_to_timestamp(p, n, UNIT_SECOND, &seconds))
+            return false;
+        *out = (int32_t)floor_div(seconds, 86400);
+        return true;
+    }
+    if (n == 8 && take_digits(&c, 4, &y) && take_digits(&c, 2, &m) && take_digits(&c, 2, &d) && valid_date(y, m, d)) {
+        *out = (int32_t)days_of_civil(y, (int32_t)m, (int32_t)d);
+        return true;
+    }
+    c = (struct cursor){p, n};
+    if (!take_digits(&c, 4, &y) || !take_char(&c, "-") || !(take_digits(&c, 2, &m) || take_digits(&c, 1, &m)) || !take_char(&c, "-") ||
+        !(take_digits(&c, 2, &d) || take_digits(&c, 1, &d)) || c.n || !valid_date(y, m, d))
+        return false;
+    *out = (int32_t)days_of_civil(y, (int32_t)m, (int32_t)d);
+    return true;
+}
+
+bool text_is_utf8(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        uint8_t c = p[i];
+        size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 4;
+        if (more == 4 || i + more >= n + (more == 0))
+            return false;
+        for (size_t k = 1; k <= more; k++)
+            if ((p[i + k] & 0xc0) != 0x80)
+                return false;
+        if ((c == 0xe0 && p[i + 1] < 0xa0) || (c == 0xed && p[i + 1] > 0x9f) || (c == 0xf0 && p[i + 1] < 0x90) || (c == 0xf4 && p[i + 1] > 0x8f))
+            return false;
+        i += more + 1;
+    }
+    return true;
+}
