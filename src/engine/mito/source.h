@@ -15,7 +15,8 @@ enum { OP_DELETE = 0, OP_PUT = 1 }; /* frozen: on disk and on the wire */
 
 struct row_batch {
     int64_t n_rows;
-    struct column *key;       /* Dictionary(UInt32, Binary): encoded primary keys; zero-length key when the region has none. Keys ascend */
+    struct column *key;       /* Dictionary(UInt32, Binary): encoded primary keys; zero-length key when the region has none. Keys
+                               * ascend by bytes; codes need not, and two codes may stand for equal keys: compare bytes, not codes */
     struct column *time;      /* the time index, its own type */
     struct column *sequence;  /* UInt64; NULL = every row has `constant_sequence` */
     uint64_t constant_sequence;
