@@ -249,7 +249,8 @@ static int value_at(const struct number_agg *a, uint32_t g, bool avg, void *to, 
     return ST_OK;
 }
 
-static int finish_numbers(const struct number_agg *a, struct dtype *type, bool avg, uint32_t first, uint32_t n, struct column **ret_column, struct error *err)
+static int finish_numbers(const struct number_agg *a, struct dtype *type, bool avg, uint32_t first, uint32_t n, struct column **ret_column,
+                          struct error *err)
 {
     struct buffer *values = NULL, *validity = NULL;
     size_t width = (size_t)type_width(type);

@@ -247,7 +247,8 @@ static void renumber_fields(struct plan_expr *e, const uint32_t *map, uint32_t n
         renumber_fields(e->args[i], map, n);
 }
 
-static int open_scan(struct binder *b, const struct plan_rel *rel, const uint32_t *columns, uint32_t n, int64_t limit, struct bound *ret, struct error *err)
+static int open_scan(struct binder *b, const struct plan_rel *rel, const uint32_t *columns, uint32_t n, int64_t limit, struct bound *ret,
+                     struct error *err)
 {
     const struct query_options *o = b->options;
     struct table *t = b->table;

@@ -348,7 +348,8 @@ int group_table_map(struct group_table *t, struct column *const *keys, int64_t n
 }
 
 /* Fixed-width keys back out of the records. */
-static int unpack_fixed(const struct group_table *t, const struct group_key *key, uint32_t first, uint32_t n, struct column **ret_column, struct error *err)
+static int unpack_fixed(const struct group_table *t, const struct group_key *key, uint32_t first, uint32_t n, struct column **ret_column,
+                        struct error *err)
 {
     struct buffer *values = NULL, *validity = NULL;
     const uint8_t *r = VEC(&t->records, const uint8_t) + (size_t)first * t->stride;

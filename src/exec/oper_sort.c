@@ -407,9 +407,12 @@ static int sort_describe(const struct oper *base, struct dynbuf *out, bool verbo
     if (o->limit >= 0)
         TRY(dynbuf_printf(out, err, "TopK(fetch=%lld), ", (long long)o->limit));
     TRY(dynbuf_printf(out, err, "expr=["));
-    for (uint32_t k = 0; k < o->n_keys; k++)
+    for (uint32_t k = 0; k < o->n_keys; k++) {
+        struct sort_spec s = o->keys[k].spec;
+        const char *nulls = s.nulls_first == s.descending ? "" : s.nulls_first ? " NULLS FIRST" : " NULLS LAST";
         TRY(dynbuf_printf(out, err, "%s%s@%u %s%s", k ? ", " : "", base->schema->fields[o->keys[k].column]->name, o->keys[k].column,
-                          o->keys[k].spec.descending ? "DESC" : "ASC", o->keys[k].spec.nulls_first == o->keys[k].spec.descending ? "" : o->keys[k].spec.nulls_first ? " NULLS FIRST" : " NULLS LAST"));
+                          s.descending ? "DESC" : "ASC", nulls));
+    }
     return dynbuf_printf(out, err, "], preserve_partitioning=[false]");
 }
 
