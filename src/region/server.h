@@ -60,6 +60,7 @@ void region_query_free(struct region_query *q); /* NULL is allowed */
 struct region_info {
     uint64_t region_id;
     const char *engine;  /* name */
+    const char *path;    /* {catalog}/{schema} as in the node's list of regions, "" without one */
     const char *state;   /* "ready", "opening", "closing", "failed" */
     const char *error;   /* why it failed, else NULL */
     bool has_stat;

@@ -4,6 +4,7 @@
  * region of the durable list that could not be opened stays, so that requests to it are told why.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,13 +161,15 @@ int region_server_each(struct region_server *s, int (*each)(void *ctx, const str
     for (size_t i = 0; i < n && rc == ST_OK; i++) {
         struct region_info info = {.region_id = ids[i]};
         struct engine *engine = NULL;
-        char text[sizeof(((struct error *)0)->msg)];
+        char text[sizeof(((struct error *)0)->msg)], path[512] = "";
         pthread_mutex_lock(&s->lock);
         struct region_slot *slot = u64_map_get(&s->slots, ids[i]);
         if (slot) {
             engine = slot->engine;
             info.engine = engine ? engine->ops->name : "";
             info.state = names[slot->status];
+            snprintf(path, sizeof(path), "%s", slot->path ? slot->path : "");
+            info.path = path;
             if (slot->error) {
                 strncpy(text, slot->error, sizeof(text) - 1);
                 text[sizeof(text) - 1] = 0;

@@ -1,0 +1,195 @@
+#include "main/node.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/mito/mito.h"
+#include "main/status.h"
+#include "os/fs.h"
+#include "os/thread.h"
+#include "rpc/server.h"
+#include "store/object_store.h"
+
+enum { STOP_GRACE_MS = 10000, WRITE_STALL_MAX_MS = 60000, DEFAULT_SYNC_MS = 1000 };
+
+struct node {
+    struct config *config;
+    char *home;
+    struct fs_file *lock;
+    struct budget root, query, requests;
+    struct object_store *store;
+    struct wal *wal;
+    struct wal_report wal_report;
+    struct region_server *regions;
+    struct rpc_server *rpc;
+    struct http_server *http;
+    struct node_view view;
+};
+
+static int join(const char *a, const char *b, char *out, size_t room, struct error *err)
+{
+    int n = snprintf(out, room, "%s/%s", a, b);
+    return n > 0 && (size_t)n < room ? ST_OK : error_set(err, ST_INVALID_ARGUMENTS, "the path %s/%s is too long", a, b);
+}
+
+/* One process a data folder. */
+static int lock_home(struct node *n, struct error *err)
+{
+    char path[PATH_MAX];
+    struct fs *fs = fs_posix();
+    TRY(fs_mkdirs(fs, n->home, err));
+    TRY(join(n->home, "regiond.lock", path, sizeof path, err));
+    TRY(fs->ops->open(fs, path, FS_READ | FS_WRITE, &n->lock, err));
+    if (fs->ops->lock(n->lock, err) != ST_OK)
+        return error_set(err, ST_ILLEGAL_STATE, "another regiond has the data folder %s open", n->home);
+    return ST_OK;
+}
+
+static enum wal_durability durability_of(const struct config *c)
+{
+    const char *text = config_text(c, OPT_WAL_DURABILITY);
+    if (*text)
+        return strcmp(text, "fsync") == 0 ? WAL_FSYNC : strcmp(text, "os") == 0 ? WAL_OS : WAL_INTERVAL;
+    return config_bool(c, OPT_WAL_SYNC_WRITE) ? WAL_FSYNC : WAL_INTERVAL;
+}
+
+static int open_wal(struct node *n, struct error *err)
+{
+    char base[PATH_MAX], dir[PATH_MAX];
+    const struct config *c = n->config;
+    if (*config_text(c, OPT_WAL_DIR))
+        snprintf(base, sizeof base, "%s", config_text(c, OPT_WAL_DIR));
+    else
+        TRY(join(n->home, "wal", base, sizeof base, err));
+    /* A folder of our own: the peer's raft-engine files, if there are any, stay as they are. */
+    TRY(join(base, "regiond", dir, sizeof dir, err));
+    struct wal_options o = {.fs = fs_posix(), .dir = dir, .durability = durability_of(c), .sync_interval_ms = DEFAULT_SYNC_MS,
+                            .segment_bytes = config_u64(c, OPT_WAL_FILE_SIZE)};
+    if (config_is_set(c, OPT_WAL_SYNC_PERIOD))
+        o.sync_interval_ms = config_duration_ms(c, OPT_WAL_SYNC_PERIOD);
+    TRY(wal_open(&o, &n->wal, &n->wal_report, err));
+    if (n->wal_report.torn_bytes)
+        log_warn("wal", "cut %llu bytes behind the last whole record of the log: %s", (unsigned long long)n->wal_report.torn_bytes, n->wal_report.detail);
+    if (n->wal_report.skipped_records)
+        log_error("wal", "the log has %llu damaged records: %s; regions that need them do not open, see `regionctl inspect wal %s`",
+                  (unsigned long long)n->wal_report.skipped_records, n->wal_report.detail, dir);
+    return ST_OK;
+}
+
+static int start_engines(struct node *n, struct error *err)
+{
+    const struct config *c = n->config;
+    struct engine *mito;
+    struct mito_options o = {
+        .store = n->store, .wal = n->wal, .root_budget = &n->root, .node_id = config_u64(c, OPT_NODE_ID),
+        .write_buffer_bytes = config_u64(c, OPT_MITO_WRITE_BUFFER), .write_reject_bytes = config_u64(c, OPT_MITO_WRITE_REJECT),
+        .footer_cache_bytes = config_u64(c, OPT_MITO_META_CACHE), .checkpoint_distance = (uint32_t)config_u64(c, OPT_MITO_CHECKPOINT_DISTANCE),
+        .default_flat_format = config_bool(c, OPT_MITO_FLAT_FORMAT),
+        .max_background_jobs = (unsigned)(config_u64(c, OPT_MITO_FLUSHES) + config_u64(c, OPT_MITO_COMPACTIONS)),
+        .auto_flush_interval_ms = config_duration_ms(c, OPT_MITO_AUTO_FLUSH), .wal_purge_bytes = config_u64(c, OPT_WAL_PURGE_THRESHOLD),
+        .write_stall_max_ms = WRITE_STALL_MAX_MS};
+    TRY(mito_engine_new(&o, &mito, err));
+    int st = region_server_add_engine(n->regions, mito, err);
+    if (st != ST_OK) {
+        mito->ops->free(mito);
+        return st;
+    }
+    log_info("regiond", "Region Engine mito is registered");
+    return ST_OK;
+}
+
+static int start_regions(struct node *n, struct error *err)
+{
+    char list[PATH_MAX];
+    const struct config *c = n->config;
+    TRY(join(n->home, "regions.json", list, sizeof list, err));
+    struct region_server_options o = {.fs = fs_posix(), .list_path = list, .query_budget = &n->query,
+                                      .init_parallelism = (unsigned)config_u64(c, OPT_INIT_PARALLELISM),
+                                      .max_concurrent_queries = (unsigned)config_u64(c, OPT_MAX_CONCURRENT_QUERIES),
+                                      .response_bytes_max = config_u64(c, OPT_GRPC_MAX_SEND)};
+    TRY(region_server_new(&o, &n->regions, err));
+    TRY(start_engines(n, err));
+    return region_server_start(n->regions, err);
+}
+
+static int start_services(struct node *n, struct error *err)
+{
+    const struct config *c = n->config;
+    const char *compression = config_text(c, OPT_GRPC_FLIGHT_COMPRESSION);
+    struct rpc_options rpc = {.addr = config_text(c, OPT_GRPC_BIND_ADDR), .regions = n->regions, .budget = &n->requests,
+                              .recv_bytes_max = config_u64(c, OPT_GRPC_MAX_RECV), .send_bytes_max = config_u64(c, OPT_GRPC_MAX_SEND),
+                              .connection_age_max_ms = config_duration_ms(c, OPT_GRPC_MAX_CONNECTION_AGE),
+                              .compression = strcmp(compression, "none") == 0 || strcmp(compression, "transport") == 0 ? RPC_FLIGHT_NONE
+                                                                                                                       : RPC_FLIGHT_ARROW_IPC};
+    TRY(rpc_server_start(&rpc, &n->rpc, err));
+    log_info("regiond", "gRPC server(name=GRPC_SERVER) is bound to %s", rpc.addr);
+    n->view = (struct node_view){n->config, n->regions, n->wal, &n->wal_report, &n->root, clock_wall_ms()};
+    struct http_options http = {.addr = config_text(c, OPT_HTTP_ADDR), .cors = config_bool(c, OPT_HTTP_CORS), .body_bytes_max = config_u64(c, OPT_HTTP_BODY_LIMIT),
+                                .status = status_json, .config = status_config, .page = status_page, .before_metrics = status_before_metrics, .ctx = &n->view};
+    TRY(http_server_start(&http, &n->http, err));
+    log_info("regiond", "HTTP server is bound to %s", http.addr);
+    return ST_OK;
+}
+
+static int start(struct node *n, struct error *err)
+{
+    const struct config *c = n->config;
+    if (strcmp(config_text(c, OPT_STORAGE_TYPE), "File") != 0)
+        return error_set(err, ST_UNSUPPORTED, "storage.type = \"%s\" is not supported yet, only \"File\"", config_text(c, OPT_STORAGE_TYPE));
+    if (strcmp(config_text(c, OPT_WAL_PROVIDER), "raft_engine") != 0)
+        return error_set(err, ST_UNSUPPORTED, "wal.provider = \"%s\" is not supported yet, only the local log", config_text(c, OPT_WAL_PROVIDER));
+    if (config_is_set(c, OPT_META_ADDRS))
+        return error_set(err, ST_UNSUPPORTED, "meta_client.metasrv_addrs is set, but this version of regiond runs alone only");
+    budget_init(&n->root, "node", "memory_limit", config_limit_bytes(c, OPT_MEMORY_LIMIT), NULL);
+    budget_init(&n->query, "queries", "query.memory_pool_size or memory_limit", config_limit_bytes(c, OPT_QUERY_MEMORY), &n->root);
+    budget_init(&n->requests, "requests in flight", "memory_limit", SIZE_MAX, &n->root);
+    n->home = strdup(config_text(c, OPT_STORAGE_DATA_HOME));
+    if (!n->home)
+        return error_no_memory(err, 64);
+    TRY(lock_home(n, err));
+    TRY(object_store_open_folder(fs_posix(), n->home, &n->store, err));
+    TRY(open_wal(n, err));
+    TRY(start_regions(n, err));
+    if (!config_bool(c, OPT_INIT_IN_BACKGROUND))
+        log_info("regiond", "regions open while others are served");
+    return start_services(n, err);
+}
+
+int node_start(struct config *config, struct node **ret_node, struct error *err)
+{
+    struct node *n = calloc(1, sizeof *n);
+    if (!n)
+        return error_no_memory(err, sizeof *n);
+    n->config = config;
+    int st = start(n, err);
+    if (st == ST_OK)
+        *ret_node = n;
+    else
+        node_stop(n);
+    return st;
+}
+
+void node_stop(struct node *n)
+{
+    if (!n)
+        return;
+    if (n->rpc) {
+        rpc_server_stop(n->rpc, STOP_GRACE_MS);
+        log_info("regiond", "Service GRPC_SERVER is shutdown!");
+    }
+    if (n->http) {
+        http_server_stop(n->http);
+        log_info("regiond", "Service HTTP_SERVER is shutdown!");
+    }
+    region_server_free(n->regions);
+    wal_close(n->wal);
+    if (n->store)
+        n->store->ops->free(n->store);
+    if (n->lock)
+        n->lock->ops->close(n->lock);
+    free(n->home);
+    free(n);
+}

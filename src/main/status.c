@@ -1,0 +1,208 @@
+#include "main/status.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/metrics.h"
+#include "main/version.h"
+#include "os/thread.h"
+
+static struct metric_family app_version = {.name = "greptime_app_version", .help = "app version", .kind = METRIC_GAUGE,
+                                           .label_names = {"version", "short_version", "app"}};
+static struct metric_family cpu_limit = {.name = "greptime_cpu_limit_in_millicores", .help = "cpu limit in millicores", .kind = METRIC_GAUGE,
+                                         .label_names = {"app"}};
+static struct metric_family memory_limit = {.name = "greptime_memory_limit_in_bytes", .help = "memory limit in bytes", .kind = METRIC_GAUGE,
+                                            .label_names = {"app"}};
+static struct metric_family memory_accounted = {.name = "regiond_memory_accounted_bytes", .help = "bytes charged to memory_limit", .kind = METRIC_GAUGE};
+static struct metric_family wal_bytes = {.name = "regiond_wal_bytes", .help = "bytes of the write-ahead log on disk", .kind = METRIC_GAUGE};
+static struct metric_family wal_unsynced = {.name = "regiond_wal_unsynced_bytes", .help = "bytes that a power cut would lose now", .kind = METRIC_GAUGE};
+static struct metric_family degraded = {.name = "regiond_degraded", .help = "1 while the named part of the node is degraded", .kind = METRIC_GAUGE,
+                                        .label_names = {"what"}};
+
+enum { TORN_TAIL, WAL_DAMAGED, WAL_FAILED, REGIONS_FAILED, DEGRADED_COUNT };
+static const char *const degraded_names[] = {"wal_torn_tail", "wal_damaged", "wal_failed", "regions_failed"};
+
+/* ---- collecting ---- */
+
+struct tally { json_t *regions, *messages; int64_t count, failed, opening, rows; };
+
+static int add_region(void *ctx, const struct region_info *r, struct error *err)
+{
+    static const char *const roles[] = {"leader", "follower", "downgrading leader", "staging leader"};
+    struct tally *t = ctx;
+    json_t *o = json_pack("{s:I, s:I, s:I, s:s, s:s}", "id", (json_int_t)r->region_id, "table", (json_int_t)(r->region_id >> 32), "number",
+                          (json_int_t)(uint32_t)r->region_id, "engine", r->engine ? r->engine : "", "state", r->state);
+    if (!o)
+        return error_no_memory(err, 256);
+    t->count++;
+    t->failed += r->error != NULL;
+    t->opening += strcmp(r->state, "opening") == 0;
+    json_object_set_new(o, "path", json_string(r->path ? r->path : ""));
+    if (r->error)
+        json_object_set_new(o, "error", json_string(r->error));
+    if (r->has_stat) {
+        t->rows += (int64_t)r->stat.num_rows;
+        json_object_set_new(o, "role", json_string(roles[r->stat.role]));
+        json_object_set_new(o, "rows", json_integer((json_int_t)r->stat.num_rows));
+        json_object_set_new(o, "memtable_bytes", json_integer((json_int_t)r->stat.memtable_bytes));
+        json_object_set_new(o, "sst_num", json_integer((json_int_t)r->stat.sst_num));
+        json_object_set_new(o, "sst_bytes", json_integer((json_int_t)r->stat.sst_bytes));
+        json_object_set_new(o, "manifest_version", json_integer((json_int_t)r->stat.manifest_version));
+        json_object_set_new(o, "flushed_entry_id", json_integer((json_int_t)r->stat.flushed_entry_id));
+        json_object_set_new(o, "last_entry_id", json_integer((json_int_t)r->stat.last_entry_id));
+    }
+    json_array_append_new(t->regions, o);
+    return ST_OK;
+}
+
+static const char *durability_name(enum wal_durability d)
+{
+    static const char *const names[] = {"fsync", "interval", "os"};
+    return names[d];
+}
+
+static void describe_loss(const struct wal_stats *w, char *out, size_t room)
+{
+    if (w->durability == WAL_FSYNC)
+        snprintf(out, room, "nothing: a write is acknowledged after it is on disk");
+    else if (w->durability == WAL_INTERVAL)
+        snprintf(out, room, "a power cut can lose the last %lld ms of acknowledged writes; kill -9 loses nothing", (long long)w->sync_interval_ms);
+    else
+        snprintf(out, room, "a power cut can lose whatever the kernel has not written back; kill -9 loses nothing");
+}
+
+static void degrade(json_t *list, int what, bool on, const char *text)
+{
+    const char *labels[] = {degraded_names[what]};
+    metric_set(metric_child(&degraded, labels), on);
+    if (on)
+        json_array_append_new(list, json_sprintf("%s: %s", degraded_names[what], text));
+}
+
+static json_t *degraded_list(const struct node_view *v, const struct wal_stats *w, const struct tally *t)
+{
+    char text[400];
+    json_t *list = json_array();
+    snprintf(text, sizeof text, "%llu bytes behind the last whole record of the log were cut at the last start (writes that were never acknowledged, or not yet synced)",
+             (unsigned long long)v->wal_report->torn_bytes);
+    degrade(list, TORN_TAIL, v->wal_report->torn_bytes > 0, text);
+    snprintf(text, sizeof text, "%llu damaged records in the log: %s; `regionctl inspect wal` shows them", (unsigned long long)v->wal_report->skipped_records,
+             v->wal_report->detail);
+    degrade(list, WAL_DAMAGED, v->wal_report->skipped_records > 0, text);
+    snprintf(text, sizeof text, "%s; writes are refused until the disk is mended and the node restarted", w->failure);
+    degrade(list, WAL_FAILED, w->failed, text);
+    snprintf(text, sizeof text, "%lld of %lld regions did not open; their `error` says why", (long long)t->failed, (long long)t->count);
+    degrade(list, REGIONS_FAILED, t->failed > 0, text);
+    return list;
+}
+
+/* ---- the answers ---- */
+
+int status_json(void *view, struct dynbuf *out, struct error *err)
+{
+    const struct node_view *v = view;
+    struct wal_stats w;
+    struct tally t = {.regions = json_array()};
+    char host[256] = "", loss[200];
+    gethostname(host, sizeof host - 1);
+    wal_stats(v->wal, &w);
+    describe_loss(&w, loss, sizeof loss);
+    int st = region_server_each(v->regions, add_region, &t, err);
+    json_t *o = st == ST_OK ? json_pack("{s:s, s:s, s:s, s:s, s:s}", "commit", "", "branch", "", "rustc_version", "", "hostname", host, "version", PEER_VERSION)
+                            : NULL;
+    if (!o) {
+        json_decref(t.regions);
+        return st == ST_OK ? error_no_memory(err, 1024) : st;
+    }
+    json_object_set_new(o, "server", json_string("regiond " REGIOND_VERSION));
+    json_object_set_new(o, "uptime_ms", json_integer(clock_wall_ms() - v->start_ms));
+    json_object_set_new(o, "degraded", degraded_list(v, &w, &t));
+    json_object_set_new(o, "memory", json_pack("{s:I, s:I, s:I}", "limit_bytes", (json_int_t)v->root_budget->limit, "accounted_bytes",
+                                               (json_int_t)budget_used(v->root_budget), "peak_bytes",
+                                               (json_int_t)atomic_load(&v->root_budget->peak)));
+    json_object_set_new(o, "wal", json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "durability", durability_name(w.durability), "can_lose", loss, "bytes",
+                                            (json_int_t)w.bytes, "segments", (json_int_t)w.segments, "unsynced_bytes", (json_int_t)w.unsynced_bytes,
+                                            "syncs", (json_int_t)w.syncs));
+    json_object_set_new(o, "rows", json_integer(t.rows));
+    json_object_set_new(o, "regions", t.regions);
+    char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    json_decref(o);
+    if (!text)
+        return error_no_memory(err, 1024);
+    st = dynbuf_append(out, text, strlen(text), err);
+    free(text);
+    return st;
+}
+
+int status_config(void *view, struct dynbuf *out, struct error *err)
+{
+    const struct node_view *v = view;
+    return config_print(v->config, out, err);
+}
+
+void status_before_metrics(void *view)
+{
+    const struct node_view *v = view;
+    const char *version[] = {PEER_VERSION, "regiond-" REGIOND_VERSION, "greptime-datanode"}, *app[] = {"greptime-datanode"};
+    struct wal_stats w;
+    struct tally t = {.regions = json_array()};
+    metric_set(metric_child(&app_version, version), 1);
+    metric_set(metric_child(&cpu_limit, app), (int64_t)cpu_count() * 1000);
+    metric_set(metric_child(&memory_limit, app), (int64_t)v->root_budget->limit);
+    metric_set(metric_plain(&memory_accounted), (int64_t)budget_used(v->root_budget));
+    wal_stats(v->wal, &w);
+    metric_set(metric_plain(&wal_bytes), (int64_t)w.bytes);
+    metric_set(metric_plain(&wal_unsynced), (int64_t)w.unsynced_bytes);
+    (void)region_server_each(v->regions, add_region, &t, NULL);
+    json_decref(degraded_list(v, &w, &t));
+    json_decref(t.regions);
+}
+
+static int page_row(struct dynbuf *out, const char *name, const char *value, struct error *err)
+{
+    return dynbuf_printf(out, err, "<tr><th>%s</th><td>%s</td></tr>\n", name, value);
+}
+
+int status_page(void *view, struct dynbuf *out, struct error *err)
+{
+    const struct node_view *v = view;
+    struct wal_stats w;
+    struct tally t = {.regions = json_array()};
+    char text[300];
+    wal_stats(v->wal, &w);
+    int st = region_server_each(v->regions, add_region, &t, err);
+    json_t *bad = degraded_list(v, &w, &t);
+    if (st == ST_OK)
+        st = dynbuf_printf(out, err,
+                           "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>regiond</title><style>body{font:16px/1.5 system-ui,sans-serif;"
+                           "margin:2rem auto;max-width:44rem;padding:0 1rem}th{text-align:left;padding-right:2rem;font-weight:500;vertical-align:top}"
+                           ".bad{background:#fee;padding:.5rem 1rem;border-left:4px solid #c00}</style></head><body><h1>regiond %s</h1>\n"
+                           "<p>A region server that stands in for a GreptimeDB datanode. Version: %s</p>\n",
+                           REGIOND_VERSION, PEER_VERSION);
+    for (size_t i = 0; st == ST_OK && i < json_array_size(bad); i++)
+        st = dynbuf_printf(out, err, "<p class=\"bad\">%s</p>\n", json_string_value(json_array_get(bad, i)));
+    if (st == ST_OK)
+        st = dynbuf_printf(out, err, "<table>\n");
+    snprintf(text, sizeof text, "%lld (%lld opening, %lld failed), %lld rows", (long long)t.count, (long long)t.opening, (long long)t.failed, (long long)t.rows);
+    if (st == ST_OK)
+        st = page_row(out, "Regions", text, err);
+    snprintf(text, sizeof text, "%.1f of %.1f MiB", (double)budget_used(v->root_budget) / 1048576, (double)v->root_budget->limit / 1048576);
+    if (st == ST_OK)
+        st = page_row(out, "Memory accounted", text, err);
+    snprintf(text, sizeof text, "%s, %.1f MiB in %llu segments", durability_name(w.durability), (double)w.bytes / 1048576, (unsigned long long)w.segments);
+    if (st == ST_OK)
+        st = page_row(out, "Write-ahead log", text, err);
+    describe_loss(&w, text, sizeof text);
+    if (st == ST_OK)
+        st = page_row(out, "Can lose", text, err);
+    if (st == ST_OK)
+        st = dynbuf_printf(out, err, "</table>\n<p><a href=\"/status\">status</a> · <a href=\"/metrics\">metrics</a> · <a href=\"/config\">config</a> · "
+                                     "<a href=\"/health\">health</a></p></body></html>\n");
+    json_decref(bad);
+    json_decref(t.regions);
+    return st;
+}
