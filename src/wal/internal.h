@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "base/buffer.h"
 #include "base/hash.h"
 #include "wal/segment.h"
 
@@ -16,11 +17,17 @@ struct span {
 
 struct segment {
     uint64_t sequence, salt, size;
+    uint64_t body_at;      /* behind header and checkpoint */
+    uint64_t damage_epoch; /* wal.epoch at its last damage, 0 if none */
     struct u64_map spans; /* region id -> struct span, owned */
 };
 
 struct region_state {
     uint64_t last_entry_id;
+    uint64_t expected; /* last entry according to a checkpoint, when it was not found; 0: nothing is missed */
+    uint64_t epoch;    /* wal.epoch when its last record was indexed */
+    uint64_t listed;   /* sequence of the last checkpoint that listed it */
+    size_t spans;      /* segments that hold entries it needs */
 };
 
 struct request; /* one queued append */
@@ -41,15 +48,28 @@ struct wal {
     size_t count, capacity;
     uint64_t next_sequence;
     struct u64_map regions; /* region id -> struct region_state, owned */
+    /* Counts the damages that could be laid on no region, and how many of them a later checkpoint has proven harmless or found the losers of. While
+     * there are more, a region without a record behind the last one may have lost its end. */
+    uint64_t epoch, proven_epoch;
     struct wal_stats stats;
     pthread_t syncer;
     bool has_syncer;
 };
 
+/* Leader only, without the lock: syncs the newest segment. */
+int wal_sync_newest(struct wal *w, struct error *err);
 void segment_free(struct segment *s);
 void wal_segment_path(const struct wal *w, uint64_t sequence, char ret_path[PATH_BYTES]);
 /* Notes a record in the index; call with the lock held or before the log is shared. */
 int wal_index(struct wal *w, struct segment *s, uint64_t offset, const struct record_header *h, struct error *err);
+/* The state of a region, made if absent. */
+int wal_region(struct wal *w, uint64_t region_id, struct region_state **ret_region, struct error *err);
+void wal_drop_span(struct wal *w, struct segment *s, uint64_t region_id);
+bool wal_in_doubt(const struct wal *w);
+int wal_checkpoint_build(struct wal *w, struct dynbuf *out, struct error *err);
+bool wal_is_checkpoint(const struct record_header *h);
+/* What the checkpoint at the head of segment `sequence` says about the segments indexed so far. */
+int wal_checkpoint_apply(struct wal *w, uint64_t sequence, const uint8_t *payload, size_t size, struct error *err);
 int wal_add_segment(struct wal *w, struct segment *s, struct error *err);
 /* Builds the index from the files and repairs the tail. */
 int wal_scan(struct wal *w, struct wal_report *report, struct error *err);

@@ -7,7 +7,7 @@
 #include "base/bits.h"
 #include "wal/crc32c.h"
 
-enum { WINDOW_BYTES = 1 << 20 };
+enum { WINDOW_BYTES = 1 << 20, FAILED_CHECKS_MAX = 64 };
 static const char magic[8] = { 'R', 'G', 'N', 'D', 'W', 'A', 'L', '1' };
 
 void segment_header_put(uint8_t out[SEGMENT_HEADER_BYTES], uint64_t sequence, uint64_t salt)
@@ -120,6 +120,8 @@ int cursor_resync(struct segment_cursor *c, struct error *err)
         TRY(cursor_payload(c, &h, &payload, err));
         if (payload)
             return ST_OK;
+        if (++c->failed_checks > FAILED_CHECKS_MAX)
+            break;
     }
     c->at = c->end;
     return ST_OK;

@@ -7,6 +7,9 @@
 #include "os/fs.h"
 #include "wal/wal.h"
 
+/* Of checkpoint records, see checkpoint.c. */
+#define CHECKPOINT_REGION UINT64_MAX
+
 enum { SEGMENT_HEADER_BYTES = 64, RECORD_HEADER_BYTES = 48 }; /* frozen */
 
 struct record_header {
@@ -28,6 +31,7 @@ struct segment_cursor {
     uint8_t *window;
     size_t capacity, filled;
     uint64_t window_at;
+    unsigned failed_checks; /* of payloads while resyncing */
 };
 
 void cursor_init(struct segment_cursor *c, struct fs_file *file, uint64_t salt, uint64_t at, uint64_t end);
@@ -39,7 +43,8 @@ int cursor_header(struct segment_cursor *c, struct record_header *ret_h, bool *r
 /* The payload behind the header at c->at, valid until the next call; *ret_payload = NULL when its checksum is wrong. */
 int cursor_payload(struct segment_cursor *c, const struct record_header *h, const uint8_t **ret_payload, struct error *err);
 
-/* Moves to the next offset > c->at that holds a whole valid record, or to c->end. */
+/* Moves to the next offset > c->at that holds a whole valid record, or to c->end. Gives up (moves to c->end) after many headers whose payloads are
+ * wrong: chance does not make them, and following each would take quadratic time. */
 int cursor_resync(struct segment_cursor *c, struct error *err);
 
 #endif

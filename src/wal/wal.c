@@ -5,8 +5,9 @@
  *   u32 CRC-32C of the salt and the 44 bytes that follow | u32 CRC-32C of the payload | u64 payload bytes | u64 region | u64 entry |
  *   u64 previous entry of the region (0: none) | u64 synced | payload
  *
- * all little-endian. The salt keeps stale bytes of other segments from passing. `previous` chains the records of a region, so that a lost record or
- * segment is noticed by exactly the regions that lose by it. `synced` says how much of the segment was on disk when the record was written: an
+ * all little-endian. The first record is a checkpoint (checkpoint.c). The salt keeps stale bytes of other segments from passing. `previous` chains the
+ * records of a region, so that a lost record or segment is noticed by exactly the regions that lose by it; the checkpoints do the same for the last
+ * record of a region. `synced` says how much of the segment was on disk when the record was written: an
  * invalid record in the newest segment is damage when a later record vouches for its bytes, and otherwise an unsynced tail, which nobody was
  * promised. A segment is synced before its successor is begun, hence only the newest can have such a tail.
  *
@@ -82,6 +83,44 @@ static void fail_log(struct wal *w, const struct error *why)
     snprintf(w->stats.failure, sizeof(w->stats.failure), "%.200s; the log is read-only until a restart", why->msg);
 }
 
+/* A failed sync: what the kernel holds is in doubt, so nothing may be promised any more. */
+static int sync_or_fail(struct wal *w, struct fs_file *f, struct error *err)
+{
+    struct error why;
+    int st = f ? f->ops->sync(f, &why) : w->options.fs->ops->sync_dir(w->options.fs, w->dir, &why);
+    if (st == ST_OK)
+        return ST_OK;
+    pthread_mutex_lock(&w->lock);
+    fail_log(w, &why);
+    st = error_set(err, ST_STORAGE, "%s", w->stats.failure);
+    pthread_mutex_unlock(&w->lock);
+    return st;
+}
+
+/* Header and checkpoint. The header is on disk before anything follows it: a damaged one in a longer file was damaged later. */
+static int write_head(struct wal *w, struct segment *s, struct fs_file *f, struct error *err)
+{
+    uint8_t header[SEGMENT_HEADER_BYTES], bytes[RECORD_HEADER_BYTES];
+    segment_header_put(header, s->sequence, s->salt);
+    struct iovec v = { header, sizeof(header) };
+    TRY(f->ops->write_at(f, 0, &v, 1, err));
+    TRY(sync_or_fail(w, f, err));
+    struct dynbuf list;
+    dynbuf_init(&list, SIZE_MAX / 2);
+    pthread_mutex_lock(&w->lock);
+    int st = wal_checkpoint_build(w, &list, err);
+    pthread_mutex_unlock(&w->lock);
+    if (st == ST_OK) {
+        record_header_put(bytes, s->salt, &(struct record_header){ .payload_crc = crc32c(0, list.data, list.size), .size = list.size,
+                                                                   .region_id = CHECKPOINT_REGION, .synced = SEGMENT_HEADER_BYTES });
+        struct iovec record[2] = { { bytes, sizeof(bytes) }, { list.data, list.size } };
+        st = f->ops->write_at(f, SEGMENT_HEADER_BYTES, record, 2, err);
+        s->size = s->body_at = SEGMENT_HEADER_BYTES + RECORD_HEADER_BYTES + list.size;
+    }
+    dynbuf_release(&list);
+    return st == ST_OK ? sync_or_fail(w, f, err) : st;
+}
+
 /* Leader only, without the lock. */
 static int begin_segment(struct wal *w, struct error *err)
 {
@@ -91,27 +130,21 @@ static int begin_segment(struct wal *w, struct error *err)
         return error_no_memory(err, sizeof(*s));
     u64_map_init(&s->spans);
     s->sequence = w->next_sequence;
-    s->size = SEGMENT_HEADER_BYTES;
     random_bytes(&s->salt, sizeof(s->salt));
-    uint8_t header[SEGMENT_HEADER_BYTES];
-    segment_header_put(header, s->sequence, s->salt);
-    struct iovec v = { header, sizeof(header) };
     char path[PATH_BYTES];
     wal_segment_path(w, s->sequence, path);
     struct fs_file *f = NULL;
     int st = fs->ops->open(fs, path, FS_WRITE | FS_TRUNCATE, &f, err);
     if (st == ST_OK)
-        st = f->ops->write_at(f, 0, &v, 1, err);
+        st = write_head(w, s, f, err);
     if (st == ST_OK)
-        st = f->ops->sync(f, err);
-    if (st == ST_OK)
-        st = fs->ops->sync_dir(fs, w->dir, err);
+        st = sync_or_fail(w, NULL, err);
     if (st == ST_OK) {
         pthread_mutex_lock(&w->lock);
         st = wal_add_segment(w, s, err);
         if (st == ST_OK) {
             w->file = f;
-            w->synced = SEGMENT_HEADER_BYTES;
+            w->synced = s->size;
             w->next_sequence++;
         }
         pthread_mutex_unlock(&w->lock);
@@ -126,29 +159,24 @@ static int begin_segment(struct wal *w, struct error *err)
     return st;
 }
 
-/* Leader only, without the lock: syncs the newest segment. */
-static int sync_newest(struct wal *w, struct error *err)
+int wal_sync_newest(struct wal *w, struct error *err)
 {
     uint64_t size = w->segments[w->count - 1]->size;
-    struct error why;
-    int st = w->synced == size ? ST_OK : w->file->ops->sync(w->file, &why);
+    if (w->synced == size)
+        return ST_OK;
+    TRY(sync_or_fail(w, w->file, err));
     pthread_mutex_lock(&w->lock);
-    if (st != ST_OK) {
-        fail_log(w, &why);
-        st = error_set(err, ST_STORAGE, "%s", w->stats.failure);
-    } else if (w->synced != size) {
-        w->synced = size;
-        w->stats.syncs++;
-    }
+    w->synced = size;
+    w->stats.syncs++;
     pthread_mutex_unlock(&w->lock);
-    return st;
+    return ST_OK;
 }
 
 /* Leader only: the newest segment, rotated when full. */
 static int ready_segment(struct wal *w, struct error *err)
 {
     if (w->file && w->segments[w->count - 1]->size >= w->options.segment_bytes) {
-        TRY(sync_newest(w, err));
+        TRY(wal_sync_newest(w, err));
         pthread_mutex_lock(&w->lock);
         struct fs_file *f = w->file;
         w->file = NULL;
@@ -160,16 +188,8 @@ static int ready_segment(struct wal *w, struct error *err)
 
 int wal_index(struct wal *w, struct segment *s, uint64_t offset, const struct record_header *h, struct error *err)
 {
-    struct region_state *r = u64_map_get(&w->regions, h->region_id);
-    if (!r) {
-        if (!(r = calloc(1, sizeof(*r))))
-            return error_no_memory(err, sizeof(*r));
-        int st = u64_map_put(&w->regions, h->region_id, r, err);
-        if (st != ST_OK) {
-            free(r);
-            return st;
-        }
-    }
+    struct region_state *r;
+    TRY(wal_region(w, h->region_id, &r, err));
     struct span *span = u64_map_get(&s->spans, h->region_id);
     if (!span) {
         if (!(span = calloc(1, sizeof(*span))))
@@ -180,13 +200,17 @@ int wal_index(struct wal *w, struct segment *s, uint64_t offset, const struct re
             free(span);
             return st;
         }
+        r->spans++;
     }
     if (h->prev_entry_id == 0 && r->last_entry_id) { /* the region was forgotten and began anew: what lies before counts no more */
         for (size_t i = 0; i < w->count; i++)
             if (w->segments[i] != s)
-                free(u64_map_remove(&w->segments[i]->spans, h->region_id));
+                wal_drop_span(w, w->segments[i], h->region_id);
         span->first_offset = offset;
     }
+    if (h->prev_entry_id == 0)
+        r->expected = 0;
+    r->epoch = w->epoch;
     span->last_entry_id = r->last_entry_id = h->entry_id;
     return ST_OK;
 }
@@ -243,12 +267,12 @@ static int write_batch(struct wal *w, struct request *batch, struct error *err)
             if (first && span) {
                 span->last_entry_id = r->header.prev_entry_id;
                 if (span->first_offset >= s->size)
-                    free(u64_map_remove(&s->spans, r->header.region_id));
+                    wal_drop_span(w, s, r->header.region_id);
             }
         }
     }
     pthread_mutex_unlock(&w->lock);
-    return st == ST_OK && w->options.durability == WAL_FSYNC ? sync_newest(w, err) : st;
+    return st == ST_OK && w->options.durability == WAL_FSYNC ? wal_sync_newest(w, err) : st;
 }
 
 static void finish(struct wal *w, struct request *list, int st, const struct error *err)
@@ -301,6 +325,8 @@ static void lead(struct wal *w)
 int wal_enqueue(struct wal *w, uint64_t region_id, uint64_t entry_id, const struct iovec *iov, int n, uint64_t *ret_ticket, struct error *err)
 {
     assert(n >= 0 && n < BATCH_VECTORS);
+    if (region_id == CHECKPOINT_REGION)
+        return error_set(err, ST_INVALID_ARGUMENTS, "no region has the id %llu", (unsigned long long)region_id);
     size_t size = 0;
     uint32_t crc = 0;
     for (int i = 0; i < n; i++) {
@@ -363,7 +389,7 @@ static void *sync_main(void *p)
     pthread_mutex_lock(&w->lock);
     while (!w->stopping) {
         struct timespec t;
-        clock_gettime(CLOCK_REALTIME, &t);
+        clock_gettime(CLOCK_MONOTONIC, &t);
         int64_t ns = t.tv_nsec + w->options.sync_interval_ms % 1000 * 1000000;
         t.tv_sec += w->options.sync_interval_ms / 1000 + ns / 1000000000;
         t.tv_nsec = ns % 1000000000;
@@ -374,7 +400,7 @@ static void *sync_main(void *p)
         if (w->file && !w->stats.failed) {
             w->writing = true;
             pthread_mutex_unlock(&w->lock);
-            sync_newest(w, NULL);
+            wal_sync_newest(w, NULL);
             pthread_mutex_lock(&w->lock);
             w->writing = false;
             pthread_cond_broadcast(&w->changed);
@@ -397,7 +423,11 @@ int wal_open(const struct wal_options *options, struct wal **ret_wal, struct wal
     if (w->options.sync_interval_ms <= 0)
         w->options.sync_interval_ms = 1000;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->changed, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->changed, &attr);
+    pthread_condattr_destroy(&attr);
     w->last = &w->first;
     u64_map_init(&w->regions);
     struct fs *fs = options->fs;
@@ -442,7 +472,7 @@ void wal_close(struct wal *w)
         pthread_join(w->syncer, NULL);
     if (w->file) {
         if (!w->stats.failed)
-            sync_newest(w, NULL);
+            wal_sync_newest(w, NULL);
         w->file->ops->close(w->file);
     }
     if (w->lock_file)

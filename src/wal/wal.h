@@ -35,8 +35,8 @@ struct wal_record {
 /* What open or replay met and survived; each is also a metric and a line in /status. */
 struct wal_report {
     uint64_t records, bytes, segments;
-    uint64_t torn_bytes;      /* cut off behind the last whole record of the newest segment */
-    uint64_t skipped_records; /* damaged in the middle of a segment: their regions must not serve until repaired */
+    uint64_t torn_bytes;      /* cut off behind the last record of the newest segment that is whole: never known to be on disk */
+    uint64_t skipped_records; /* damaged places in what had been on disk; replay fails for the regions that lost records there */
     char detail[256];
 };
 
@@ -49,23 +49,27 @@ int wal_open(const struct wal_options *options, struct wal **ret_wal, struct wal
 void wal_close(struct wal *w);
 
 /* Appends the concatenation of iov as one record. Calls for one region must be made in entry order (they are logged in call order); from any thread.
- * A failed write or sync makes the log read-only: every later append fails with the same message until the process restarts. */
+ * A failed write is undone; it fails the appends queued behind it too, and nothing else. A failed sync, or a write that could not be undone, makes
+ * the log read-only: every later append fails with the same message until the process restarts. Region UINT64_MAX is refused. */
 int wal_append(struct wal *w, uint64_t region_id, uint64_t entry_id, const struct iovec *iov, int n, struct error *err);
 
-/* The two halves of wal_append(), for callers that hold a lock while they order the records: enqueue puts the record in the log's buffer and
- * returns a ticket; wait returns once it is as durable as the mode says. The iov memory must stay valid until wait returns. */
+/* The two halves of wal_append(), for callers that hold a lock while they order the records: enqueue puts the record in the log's queue and returns
+ * a ticket; wait returns once it is as durable as the mode says, and must be called once for every ticket, before wal_close(). The iov memory must
+ * stay valid until wait returns. Queued records are written when somebody waits. */
 int wal_enqueue(struct wal *w, uint64_t region_id, uint64_t entry_id, const struct iovec *iov, int n, uint64_t *ret_ticket, struct error *err);
 int wal_wait(struct wal *w, uint64_t ticket, struct error *err);
 
-/* Replays the records of one region with entry_id > after, in entry order. Reads only the segments that hold any. ST_CORRUPT when a record of this
- * region in that range is damaged or missing. `each` may be called from this thread only. */
+/* Replays the records of one region with entry_id > after, in entry order, on this thread. Reads only the segments that hold any. ST_CORRUPT, maybe
+ * after some records, when one in that range is damaged or missing, or when the newest segment is damaged where nobody can tell whose record is
+ * lost and this region has none behind it. A damaged end of the newest segment cannot be told from a write that never finished: see torn_bytes. */
 int wal_replay(struct wal *w, uint64_t region_id, uint64_t after_entry_id, int (*each)(void *ctx, const struct wal_record *record, struct error *err),
                void *ctx, struct error *err);
 
-/* Highest entry id ever logged for the region that is still in the log, 0 if none. */
+/* Highest entry id of the region that the log remembers, 0 if none. */
 uint64_t wal_last_entry_id(struct wal *w, uint64_t region_id);
 
-/* Entries <= entry_id of the region are no longer needed; segments that nobody needs are deleted. UINT64_MAX forgets the region. */
+/* Entries <= entry_id of the region are no longer needed; segments that nobody needs are deleted, oldest first (the active one is ended for it when
+ * it holds more than 1 MiB). UINT64_MAX forgets the region. Segments with damage that can be laid on no region stay until somebody removes them. */
 int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct error *err);
 
 struct wal_stats {
@@ -78,7 +82,7 @@ struct wal_stats {
 };
 void wal_stats(struct wal *w, struct wal_stats *ret_stats);
 
-/* Walks every record of a segment file, for `regionctl inspect wal`: damaged ones are reported with payload NULL and size = bytes skipped. */
+/* Walks every record of a segment file except its checkpoint, for `regionctl inspect wal`: damaged ones are reported with payload NULL and size = bytes skipped. */
 int wal_inspect(struct fs *fs, const char *path, int (*each)(void *ctx, uint64_t offset, const struct wal_record *record, struct error *err), void *ctx,
                 struct error *err);
 

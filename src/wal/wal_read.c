@@ -5,6 +5,8 @@
 
 #include "wal/internal.h"
 
+enum { EARLY_END_BYTES = 1 << 20 };
+
 struct names {
     uint64_t *sequences;
     size_t count, capacity;
@@ -60,6 +62,44 @@ static int vouched(struct segment_cursor c, uint64_t *ret_synced, struct error *
     return st;
 }
 
+/* `hidden`: one cannot tell whose records it hit. */
+static void note_damage(struct wal *w, struct segment *s, uint64_t offset, bool hidden, struct wal_report *report)
+{
+    if (hidden)
+        s->damage_epoch = ++w->epoch;
+    report->skipped_records++;
+    if (!report->detail[0])
+        snprintf(report->detail, sizeof(report->detail), "segment %016llx: damaged at offset %llu", (unsigned long long)s->sequence,
+                 (unsigned long long)offset);
+}
+
+/* The checkpoint at the head. *ret_torn = true when the segment was being begun and nothing follows. */
+static int scan_checkpoint(struct wal *w, struct segment *s, struct segment_cursor *c, bool newest, struct wal_report *report, bool *ret_torn,
+                           struct error *err)
+{
+    struct record_header h;
+    bool valid;
+    const uint8_t *payload = NULL;
+    TRY(cursor_header(c, &h, &valid, err));
+    bool fits = valid && wal_is_checkpoint(&h);
+    if (fits)
+        TRY(cursor_payload(c, &h, &payload, err));
+    if (payload) {
+        c->at += RECORD_HEADER_BYTES + h.size;
+        s->body_at = c->at;
+        return wal_checkpoint_apply(w, s->sequence, payload, (size_t)h.size, err);
+    }
+    uint64_t at = c->at;
+    TRY(cursor_resync(c, err));
+    if (newest && c->at == c->end) { /* it was synced before anything followed it */
+        *ret_torn = true;
+        return ST_OK;
+    }
+    s->body_at = c->at;
+    note_damage(w, s, at, true, report);
+    return ST_OK;
+}
+
 static int scan_records(struct wal *w, struct segment *s, struct segment_cursor *c, bool newest, struct wal_report *report, struct error *err)
 {
     uint64_t synced = newest ? 0 : UINT64_MAX;
@@ -77,21 +117,26 @@ static int scan_records(struct wal *w, struct segment *s, struct segment_cursor 
             asked = true;
             if (synced <= c->at)
                 break; /* a tail that was never synced */
-            report->skipped_records++;
-            if (!report->detail[0])
-                snprintf(report->detail, sizeof(report->detail), "segment %016llx: damaged at offset %llu", (unsigned long long)s->sequence,
-                         (unsigned long long)c->at);
+            note_damage(w, s, c->at, !valid, report);
             if (!valid) {
                 TRY(cursor_resync(c, err));
                 continue;
             }
         }
-        TRY(wal_index(w, s, c->at, &h, err));
+        if (h.region_id != CHECKPOINT_REGION)
+            TRY(wal_index(w, s, c->at, &h, err));
         c->at += RECORD_HEADER_BYTES + h.size;
         report->records++;
         report->bytes += h.size;
     }
     return ST_OK;
+}
+
+/* A segment that is not there when the machine stops while it is being begun. */
+static int remove_unbegun(struct wal *w, const char *path, uint64_t size, struct wal_report *report, struct error *err)
+{
+    report->torn_bytes += size;
+    return w->options.fs->ops->remove(w->options.fs, path, err);
 }
 
 static int scan_segment(struct wal *w, uint64_t sequence, bool newest, struct wal_report *report, struct error *err)
@@ -104,34 +149,35 @@ static int scan_segment(struct wal *w, uint64_t sequence, bool newest, struct wa
     struct segment_cursor c = { 0 };
     struct segment *s = NULL;
     uint8_t head[SEGMENT_HEADER_BYTES];
-    uint64_t size, found, salt;
+    uint64_t size, found = 0;
+    bool torn = false, headed = false;
     int st = f->ops->size(f, &size, err);
     size_t got = 0;
     if (st == ST_OK)
         st = f->ops->read_at(f, 0, head, sizeof(head), &got, err);
+    if (st == ST_OK && !(s = calloc(1, sizeof(*s))))
+        st = error_no_memory(err, sizeof(*s));
     if (st != ST_OK)
         goto out;
-    if (got < sizeof(head) || !segment_header_get(head, &found, &salt) || found != sequence) {
-        /* Headers are synced before a record follows: a short file held nothing; a longer one is damaged, and kept for its owner to look at. */
-        if (newest && size <= SEGMENT_HEADER_BYTES) {
-            report->torn_bytes += size;
-            st = fs->ops->remove(fs, path, err);
-        } else {
-            report->skipped_records++;
-            snprintf(report->detail, sizeof(report->detail), "segment %016llx: damaged header", (unsigned long long)sequence);
-        }
-        goto out;
-    }
-    s = calloc(1, sizeof(*s));
-    if (!s) {
-        st = error_no_memory(err, sizeof(*s));
-        goto out;
-    }
     u64_map_init(&s->spans);
     s->sequence = sequence;
-    s->salt = salt;
-    cursor_init(&c, f, salt, SEGMENT_HEADER_BYTES, size);
-    st = scan_records(w, s, &c, newest, report, err);
+    headed = got == sizeof(head) && segment_header_get(head, &found, &s->salt) && found == sequence;
+    if (headed) {
+        cursor_init(&c, f, s->salt, SEGMENT_HEADER_BYTES, size);
+        st = scan_checkpoint(w, s, &c, newest, report, &torn, err);
+    } else { /* headers are synced before anything follows: a short file held nothing, a longer one was damaged */
+        torn = newest && size <= SEGMENT_HEADER_BYTES;
+        c.at = size;
+        if (!torn)
+            note_damage(w, s, 0, true, report);
+    }
+    if (torn) {
+        st = remove_unbegun(w, path, size, report, err);
+        goto out;
+    }
+    w->next_sequence = sequence + 1;
+    if (st == ST_OK && headed)
+        st = scan_records(w, s, &c, newest, report, err);
     if (st == ST_OK && newest) {
         if (c.at < size) {
             report->torn_bytes += size - c.at;
@@ -162,9 +208,9 @@ int wal_scan(struct wal *w, struct wal_report *report, struct error *err)
     int st = fs->ops->list(fs, w->dir, collect, &l, err);
     if (st == ST_OK && l.count)
         qsort(l.sequences, l.count, sizeof(*l.sequences), by_number);
+    w->next_sequence = 1;
     for (size_t i = 0; i < l.count && st == ST_OK; i++)
         st = scan_segment(w, l.sequences[i], i + 1 == l.count, report, err);
-    w->next_sequence = l.count ? l.sequences[l.count - 1] + 1 : 1;
     free(l.sequences);
     return st;
 }
@@ -228,7 +274,14 @@ int wal_replay(struct wal *w, uint64_t region_id, uint64_t after_entry_id, int (
 {
     struct replay r = { region_id, after_entry_id, after_entry_id, each, ctx };
     size_t n = 0;
+    int st = ST_OK;
     pthread_mutex_lock(&w->lock);
+    const struct region_state *state = u64_map_get(&w->regions, region_id);
+    if (state && state->expected > after_entry_id && state->expected > state->last_entry_id)
+        st = error_set(err, ST_CORRUPT, "log of region %llu ends at entry %llu instead of %llu", (unsigned long long)region_id,
+                       (unsigned long long)state->last_entry_id, (unsigned long long)state->expected);
+    else if (wal_in_doubt(w) && (!state || state->epoch < w->epoch))
+        st = error_set(err, ST_CORRUPT, "log of region %llu may have lost its end: the log is damaged behind it", (unsigned long long)region_id);
     struct part *parts = calloc(w->count + 1, sizeof(*parts));
     for (size_t i = 0; parts && i < w->count; i++) {
         struct segment *s = w->segments[i];
@@ -237,9 +290,8 @@ int wal_replay(struct wal *w, uint64_t region_id, uint64_t after_entry_id, int (
             parts[n++] = (struct part){ s->sequence, s->salt, span->first_offset, s->size, span->last_entry_id };
     }
     pthread_mutex_unlock(&w->lock);
-    if (!parts)
-        return error_no_memory(err, sizeof(*parts));
-    int st = ST_OK;
+    if (!parts && st == ST_OK)
+        st = error_no_memory(err, sizeof(*parts));
     for (size_t i = 0; i < n && st == ST_OK; i++) {
         st = replay_part(w, &parts[i], &r, err);
         if (st == ST_OK && r.last < parts[i].last_entry_id)
@@ -254,29 +306,32 @@ uint64_t wal_last_entry_id(struct wal *w, uint64_t region_id)
 {
     pthread_mutex_lock(&w->lock);
     struct region_state *r = u64_map_get(&w->regions, region_id);
-    uint64_t last = r ? r->last_entry_id : 0;
+    uint64_t last = !r ? 0 : r->expected > r->last_entry_id ? r->expected : r->last_entry_id;
     pthread_mutex_unlock(&w->lock);
     return last;
 }
 
-int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct error *err)
+/* How many of the segments may go once nobody needs them. The last one stays while it is written, or while its checkpoint knows of losses. */
+static size_t deletable(const struct wal *w)
+{
+    size_t pos = 0;
+    uint64_t region_id;
+    void *value;
+    if (w->count == 0 || w->file)
+        return w->count ? w->count - 1 : 0;
+    while (u64_map_next(&w->regions, &pos, &region_id, &value))
+        if (((const struct region_state *)value)->expected)
+            return w->count - 1;
+    return w->count;
+}
+
+/* Only from the old end: a region's chain must not lose its middle. A segment whose damage nobody could be blamed for stays, for the same reason. */
+static int delete_segments(struct wal *w, struct error *err)
 {
     struct fs *fs = w->options.fs;
     int st = ST_OK;
-    pthread_mutex_lock(&w->lock);
-    while (w->writing) /* the leader looks at the segments without the lock */
-        pthread_cond_wait(&w->changed, &w->lock);
-    for (size_t i = 0; i < w->count; i++) {
-        struct span *span = u64_map_get(&w->segments[i]->spans, region_id);
-        if (span && span->last_entry_id <= entry_id)
-            free(u64_map_remove(&w->segments[i]->spans, region_id));
-    }
-    if (entry_id == UINT64_MAX)
-        free(u64_map_remove(&w->regions, region_id));
-    /* Only from the old end: a region's chain must not lose its middle. */
-    size_t gone = 0;
-    size_t deletable = w->file ? w->count - 1 : w->count;
-    while (gone < deletable && w->segments[gone]->spans.count == 0) {
+    size_t gone = 0, most = deletable(w);
+    while (gone < most && w->segments[gone]->spans.count == 0 && w->segments[gone]->damage_epoch <= w->proven_epoch) {
         char path[PATH_BYTES];
         wal_segment_path(w, w->segments[gone]->sequence, path);
         st = fs->ops->remove(fs, path, err);
@@ -287,8 +342,52 @@ int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct er
         segment_free(w->segments[gone++]);
     }
     w->count -= gone;
-    if (gone)
+    if (gone) {
         memmove(w->segments, w->segments + gone, w->count * sizeof(*w->segments));
+        /* A power cut must not bring them back once their numbers may have been given out again. */
+        st = status_merge(st, fs->ops->sync_dir(fs, w->dir, st == ST_OK ? err : NULL));
+    }
+    return st;
+}
+
+/* Ends the active segment early when it holds nothing but obsolete records and is worth it. With the lock held. */
+static int end_obsolete(struct wal *w, struct error *err)
+{
+    if (!w->file || w->stats.failed)
+        return ST_OK;
+    const struct segment *s = w->segments[w->count - 1];
+    if (s->spans.count || s->size - s->body_at <= EARLY_END_BYTES)
+        return ST_OK;
+    w->writing = true;
+    pthread_mutex_unlock(&w->lock);
+    int st = wal_sync_newest(w, err);
+    pthread_mutex_lock(&w->lock);
+    w->writing = false;
+    if (st == ST_OK) {
+        w->file->ops->close(w->file);
+        w->file = NULL;
+    }
+    pthread_cond_broadcast(&w->changed);
+    return st;
+}
+
+int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct error *err)
+{
+    pthread_mutex_lock(&w->lock);
+    while (w->writing) /* the leader looks at the segments without the lock */
+        pthread_cond_wait(&w->changed, &w->lock);
+    for (size_t i = 0; i < w->count; i++) {
+        struct span *span = u64_map_get(&w->segments[i]->spans, region_id);
+        if (span && span->last_entry_id <= entry_id)
+            wal_drop_span(w, w->segments[i], region_id);
+    }
+    struct region_state *r = u64_map_get(&w->regions, region_id);
+    if (r && r->expected <= entry_id)
+        r->expected = 0;
+    if (entry_id == UINT64_MAX)
+        free(u64_map_remove(&w->regions, region_id));
+    int st = end_obsolete(w, err);
+    st = status_merge(st, delete_segments(w, st == ST_OK ? err : NULL));
     pthread_mutex_unlock(&w->lock);
     return st;
 }
@@ -347,7 +446,7 @@ int wal_inspect(struct fs *fs, const char *path, int (*each)(void *ctx, uint64_t
             st = cursor_resync(&c, err);
             record.size = (size_t)(c.at - at);
         }
-        if (st == ST_OK)
+        if (st == ST_OK && !(valid && wal_is_checkpoint(&h) && record.payload))
             st = each(ctx, at, &record, err);
     }
     cursor_release(&c);
