@@ -38,7 +38,7 @@ int expr_print(const struct expr *e, const struct schema *input, struct dynbuf *
 /* Values for every row of the batch. The column has expr_type(), or Dictionary(UInt32, that type) when the input came so. */
 int expr_eval(const struct expr *e, struct expr_context *ctx, const struct batch *batch, struct column **ret_column, struct error *err);
 
-/* Rows for which a boolean expression is true: ascending indexes. *ret_n = n_rows means all (then *ret_rows may be NULL). Buffer of uint32. */
+/* Rows for which a boolean expression is true: ascending indexes in a buffer of uint32. *ret_rows may be NULL when all rows or none are meant. */
 int expr_filter(const struct expr *e, struct expr_context *ctx, const struct batch *batch, struct buffer **ret_rows, int64_t *ret_n, struct error *err);
 
 /* Marks the input columns that the expression reads. */

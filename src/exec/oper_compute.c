@@ -45,7 +45,7 @@ static int filter_next(struct oper *base, struct batch **ret_batch, struct error
         if (kept == b->n_rows)
             columns[made] = column_ref(c);
         else
-            st = column_take(oper_budget(base), c, (const uint32_t *)(const void *)rows->data, kept, &columns[made], err);
+            st = column_take(oper_budget(base), c, rows ? (const uint32_t *)(const void *)rows->data : NULL, kept, &columns[made], err);
     }
     if (columns)
         st = emit_batch(base->schema, columns, made, kept, st, ret_batch, err);
