@@ -1,4 +1,4 @@
-/* Arrow IPC: schemas (both ways) and record batches (encoding) as messages.
+/* Arrow IPC: schemas, record batches and dictionaries as messages, both ways.
  *
  * A message here is the bare FlatBuffers `Message` (as in Flight's data_header), without continuation word or length; its body is separate.
  * In-memory layouts (arrow/type.h) are translated at this border. Format: Arrow columnar format 1.5, metadata versions V4 and V5;
@@ -33,6 +33,24 @@ int ipc_encode_batch(struct ipc_encoder *e, const struct batch *batch, struct dy
 
 /* The Schema message alone. */
 int ipc_decode_schema(const void *message, size_t size, struct schema **ret_schema, struct error *err);
+
+/* Decodes a RecordBatch message whose body lies in `body`; buffers that are aligned and padded well enough are shared with it, the others copied
+ * and charged to `budget`. Offsets, keys and UTF-8 are checked: what comes out is safe to compute on. `dictionaries` may be NULL when the schema has
+ * no dictionary fields (or no rows come), else it must stem from the same schema. */
+struct ipc_dictionaries;
+int ipc_decode_batch(struct schema *schema, struct ipc_dictionaries *dictionaries, const void *message, size_t size, struct buffer *body,
+                     struct budget *budget, struct batch **ret_batch, struct error *err);
+
+/* Like ipc_decode_schema(), and makes the (still empty) dictionaries of its fields. */
+int ipc_dictionaries_new(const void *schema_message, size_t size, struct schema **ret_schema, struct ipc_dictionaries **ret_dictionaries,
+                         struct error *err);
+void ipc_dictionaries_free(struct ipc_dictionaries *d); /* NULL is allowed */
+/* Takes in a DictionaryBatch message: a new dictionary, a replacement or a delta. Batches decoded before keep theirs. */
+int ipc_decode_dictionary(struct ipc_dictionaries *d, const void *message, size_t size, struct buffer *body, struct budget *budget, struct error *err);
+
+enum ipc_message { IPC_MESSAGE_NONE, IPC_MESSAGE_SCHEMA, IPC_MESSAGE_DICTIONARY, IPC_MESSAGE_BATCH };
+/* What a message is, for readers of streams; ST_UNSUPPORTED for tensors. */
+int ipc_message_kind(const void *message, size_t size, enum ipc_message *ret_kind, struct error *err);
 
 /* Length of the body that follows a message in a stream. */
 int ipc_body_length(const void *message, size_t size, int64_t *ret_bytes, struct error *err);

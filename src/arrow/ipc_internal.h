@@ -23,5 +23,24 @@ int ipc_open_message(struct fb_reader *r, const void *message, size_t size, uint
                      struct error *err);
 int ipc_read_schema(struct fb_table *header, struct schema **ret_schema, struct ipc_ids *ids, struct error *err);
 int ipc_bad_message(struct error *err);
+/* The Schema table alone, for the footer of a file. */
+uint32_t ipc_build_schema(struct fb_builder *b, const struct schema *schema);
+
+/* The buffers of a message body, taken one after another in the order in which the columns need them. */
+struct ipc_body {
+    struct buffer *bytes;      /* borrowed; slices of it take their own references */
+    struct budget *budget;
+    struct fb_vector buffers;  /* Buffer {offset, length} */
+    uint32_t next;
+    enum ipc_compression compression;
+    void *lz4, *zstd;          /* decompression contexts, made at first use */
+};
+
+#define IPC_WHOLE SIZE_MAX
+
+void ipc_body_release(struct ipc_body *b);
+int ipc_body_skip(struct ipc_body *b, struct error *err);
+/* The first `need` bytes of the next buffer, or all of it (IPC_WHOLE); ST_CORRUPT when it has fewer. One reference. */
+int ipc_body_take(struct ipc_body *b, size_t need, struct buffer **ret_buffer, struct error *err);
 
 #endif

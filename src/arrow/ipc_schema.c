@@ -164,7 +164,7 @@ static uint32_t build_fields(struct fb_builder *b, struct field *const *fields, 
     return v;
 }
 
-static uint32_t build_schema(struct fb_builder *b, const struct schema *schema)
+uint32_t ipc_build_schema(struct fb_builder *b, const struct schema *schema)
 {
     int64_t id = 0;
     uint32_t fields = build_fields(b, schema->fields, schema->n_fields, &id), meta = build_meta(b, schema->meta, schema->n_meta);
@@ -178,7 +178,7 @@ int ipc_encode_schema(const struct schema *schema, struct dynbuf *out, struct er
 {
     struct fb_builder b;
     fb_builder_init(&b);
-    uint32_t root = build_schema(&b, schema);
+    uint32_t root = ipc_build_schema(&b, schema);
     fb_table_start(&b);
     fb_put_ref(&b, MSG_HEADER, root);
     fb_put_i16(&b, MSG_VERSION, METADATA_V5);
