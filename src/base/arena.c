@@ -58,7 +58,7 @@ void *arena_alloc(struct arena *a, size_t bytes, struct error *err)
         return NULL;
     }
     size_t want = (bytes + 15) & ~(size_t)15;
-    if ((size_t)(a->end - a->next) < want && grow(a, want, err) != ST_OK)
+    if ((!a->next || (size_t)(a->end - a->next) < want) && grow(a, want, err) != ST_OK)
         return NULL;
     void *p = a->next;
     a->next += want;

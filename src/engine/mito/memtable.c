@@ -180,15 +180,23 @@ static int size_class(int64_t rows)
     return c;
 }
 
-/* Merges the last FAN_IN parts while they are small and of one size class. A failed merge loses nothing: the small parts stay. */
+/* Whether the last FAN_IN parts are small and of size class `class` or less. */
+static bool tail_is_small(const struct memtable *m, int class)
+{
+    for (uint32_t i = 1; i <= FAN_IN; i++) {
+        int64_t rows = m->parts[m->n_parts - i]->n_rows;
+        if (rows >= SMALL || size_class(rows) > class)
+            return false;
+    }
+    return true;
+}
+
+/* Merges the last FAN_IN parts while they are small. The smallest class goes first, so that writes of one size meet in parts of one size; writes of
+ * mixed sizes meet in the next class. A failed merge loses nothing: the small parts stay. */
 static void merge_tail(struct memtable *m)
 {
-    while (m->n_parts >= FAN_IN) {
-        struct mem_part **tail = m->parts + m->n_parts - FAN_IN, *merged;
-        int class = size_class(tail[0]->n_rows);
-        for (int i = 0; i < FAN_IN; i++)
-            if (tail[i]->n_rows >= SMALL || size_class(tail[i]->n_rows) != class)
-                return;
+    while (m->n_parts >= FAN_IN && (tail_is_small(m, 0) || tail_is_small(m, 1))) {
+        struct mem_part **tail = m->parts + m->n_parts - FAN_IN, *merged = NULL;
         if (merge_parts(m, tail, FAN_IN, &merged, NULL) != ST_OK)
             return;
         for (int i = 0; i < FAN_IN; i++) {

@@ -289,6 +289,10 @@ static int decode_tags(struct series_snapshot *s, struct error *err)
     }
     for (uint32_t k = 0; st == ST_OK && k < n_key; k++)
         st = column_builder_finish(&builders[k], &s->tags[k], err);
+    for (uint32_t k = 0; st != ST_OK && k < n_key; k++) { /* all or none: the next call decodes them again */
+        column_unref(s->tags[k]);
+        s->tags[k] = NULL;
+    }
     for (uint32_t k = 0; k < made; k++)
         column_builder_release(&builders[k]);
     free(builders);

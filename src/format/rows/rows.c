@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "format/json/json.h"
 #include "format/rows/internal.h"
 #include "format/rows/values.h"
 
@@ -46,7 +47,7 @@ bool rows_count(const uint8_t *rows, size_t size, int64_t *ret_rows)
     struct pb_field f;
     int64_t n = 0;
     while (pb_next(&r, &f))
-        n += f.number == 2;
+        n += f.number == 2 && f.wire == PB_BYTES;
     *ret_rows = n;
     return pb_done(&r);
 }
@@ -237,6 +238,8 @@ static int put_bytes(struct slot *s, int64_t row, const uint8_t *data, size_t si
         return error_set(err, ST_INVALID_ARGUMENTS, "column %s has more than 2 GiB in one write", s->column->name);
     if (s->column->logical == LOGICAL_VECTOR && size != (size_t)s->column->vector_dim * 4)
         return error_set(err, ST_INVALID_ARGUMENTS, "column %s takes vectors of %u dimensions, given %zu bytes", s->column->name, s->column->vector_dim, size);
+    if (type_is_string(s->column->type) && !json_utf8_valid(data, size))
+        return error_set(err, ST_INVALID_ARGUMENTS, "a value of column %s is not UTF-8", s->column->name);
     if (end > s->bytes->capacity) {
         size_t keep = s->bytes->size;
         TRY(buffer_resize(s->bytes, end + end / 2, err));
@@ -262,6 +265,8 @@ static int put_general(struct decoder *d, struct slot *s, int64_t row, const uin
         return error_set(err, ST_INVALID_ARGUMENTS, "column %s has a value of another type (member %u)", s->column->name, m.number);
     switch (s->form.kind) {
     case VALUE_BOOL:
+        if (m.wire == PB_BYTES)
+            return error_set(err, ST_INVALID_ARGUMENTS, "a value of column %s is malformed", s->column->name);
         bit_put(s->values->data, row, m.value != 0);
         return ST_OK;
     case VALUE_BYTES:

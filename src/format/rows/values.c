@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "format/json/json.h"
+
 enum { DEPTH_MAX = 32 };
 
 /* Members of Value's oneof (frozen: region-rpc.md 3.1). */
@@ -130,6 +132,13 @@ int value_to_fixed(const struct value_form *form, const struct pb_field *member,
     return error_set(err, ST_INVALID_ARGUMENTS, "a value's bytes do not fit its type");
 }
 
+static int append_bytes(struct column_builder *b, const struct pb_field *m, struct error *err)
+{
+    if (type_is_string(b->type) && !json_utf8_valid(m->data, m->size))
+        return error_set(err, ST_INVALID_ARGUMENTS, "a nested string is not UTF-8");
+    return column_builder_append_bytes(b, m->data, m->size, err);
+}
+
 static int append_json(struct column_builder *b, const uint8_t *data, size_t size, unsigned depth, struct error *err);
 
 /* {items = `number` repeated}: appends each through `append`, then closes the list. */
@@ -176,12 +185,14 @@ static bool json_entry(struct pb_reader r, const char *name, struct pb_field *re
 {
     struct pb_field entry, f, key = {0}, value = {0};
     while (pb_next(&r, &entry)) {
+        if (entry.wire != PB_BYTES)
+            continue;
         struct pb_reader inside = pb_inside(&entry);
         key = value = (struct pb_field){0};
         while (pb_next(&inside, &f)) {
-            if (f.number == 1)
+            if (f.number == 1 && f.wire == PB_BYTES)
                 key = f;
-            else if (f.number == 2)
+            else if (f.number == 2 && f.wire == PB_BYTES)
                 value = f;
         }
         if (key.size == strlen(name) && (key.size == 0 || memcmp(key.data, name, key.size) == 0)) {
@@ -197,14 +208,14 @@ static int append_json_struct(struct column_builder *b, const struct pb_field *m
 {
     /* A value that is no object sits in a struct with the single member __json_plain__ (region-rpc.md 7.10). */
     bool plain = b->n_children == 1 && strcmp(b->type->children[0]->name, "__json_plain__") == 0;
-    if (!plain && member->number != 7)
+    if (!plain && (member->number != 7 || member->wire != PB_BYTES))
         return error_set(err, ST_INVALID_ARGUMENTS, "a JSON value is not an object, as its column's type asks");
     for (uint32_t i = 0; i < b->n_children; i++) {
         struct pb_field value;
         if (plain)
             TRY(append_json(&b->children[i], whole, whole_size, depth + 1, err));
         else if (json_entry(pb_inside(member), b->type->children[i]->name, &value))
-            TRY(append_json(&b->children[i], value.data, value.size, depth + 1, err));
+            TRY(append_json(&b->children[i], value.data ? value.data : (const uint8_t *)"", value.size, depth + 1, err));
         else
             TRY(column_builder_append_null(&b->children[i], err));
     }
@@ -233,9 +244,9 @@ static int append_json(struct column_builder *b, const uint8_t *data, size_t siz
         double d = m.number == 4 ? pb_double(&m) : m.number == 2 ? (double)(int64_t)m.value : (double)m.value;
         return column_builder_append_fixed(b, &d, err);
     }
-    if (type_is_varlen(t) && m.number == 5)
-        return column_builder_append_bytes(b, m.data, m.size, err);
-    if ((t->id == TYPE_LIST || t->id == TYPE_LARGE_LIST) && m.number == 6)
+    if (type_is_varlen(t) && m.number == 5 && m.wire == PB_BYTES)
+        return append_bytes(b, &m, err);
+    if ((t->id == TYPE_LIST || t->id == TYPE_LARGE_LIST) && m.number == 6 && m.wire == PB_BYTES)
         return append_list(b, pb_inside(&m), 1, true, depth, err);
     return error_set(err, ST_INVALID_ARGUMENTS, "a JSON value does not fit its column's type");
 }
@@ -249,14 +260,14 @@ int value_append_nested(struct column_builder *b, const struct pb_field *m, unsi
     const struct dtype *t = b->type;
     if (m->number == MEMBER_JSON && m->wire == PB_BYTES)
         return append_json(b, m->data, m->size, depth, err);
-    if ((t->id == TYPE_LIST || t->id == TYPE_LARGE_LIST) && m->number == MEMBER_LIST)
+    if ((t->id == TYPE_LIST || t->id == TYPE_LARGE_LIST) && m->number == MEMBER_LIST && m->wire == PB_BYTES)
         return append_list(b, pb_inside(m), 1, false, depth, err);
-    if (t->id == TYPE_STRUCT && m->number == MEMBER_STRUCT)
+    if (t->id == TYPE_STRUCT && m->number == MEMBER_STRUCT && m->wire == PB_BYTES)
         return append_struct(b, pb_inside(m), depth, err);
     if (t->id == TYPE_BOOL && m->wire == PB_VARINT)
         return column_builder_append_bool(b, m->value != 0, err);
     if (type_is_varlen(t) && m->wire == PB_BYTES && (m->number == MEMBER_BINARY || m->number == 13))
-        return column_builder_append_bytes(b, m->data, m->size, err);
+        return append_bytes(b, m, err);
     struct value_form form = {.kind = kind_of(t), .width = type_width(t)};
     uint8_t fixed[16];
     if (form.kind == VALUE_NESTED || form.kind == VALUE_BYTES || form.width == 0 || form.width > 16)

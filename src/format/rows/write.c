@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "format/json/json.h"
 #include "format/key/key.h"
 #include "format/rows/internal.h"
 #include "format/rows/values.h"
@@ -127,6 +128,8 @@ static int encode_tag(const struct region_column *c, const uint8_t *value, size_
     case VALUE_BYTES: {
         if (m.wire != PB_BYTES)
             return error_set(err, ST_INVALID_ARGUMENTS, "a value of column %s is malformed", c->name);
+        if (type_is_string(c->type) && !json_utf8_valid(m.data, m.size))
+            return error_set(err, ST_INVALID_ARGUMENTS, "a value of column %s is not UTF-8", c->name);
         if (type_is_string(c->type))
             return key_append_string(out, m.data, m.size, err);
         struct column_builder b;
@@ -140,6 +143,8 @@ static int encode_tag(const struct region_column *c, const uint8_t *value, size_
         return st;
     }
     case VALUE_BOOL:
+        if (m.wire == PB_BYTES)
+            return error_set(err, ST_INVALID_ARGUMENTS, "a value of column %s is malformed", c->name);
         fixed[0] = m.value != 0;
         return key_append_fixed(out, c->type, fixed, err);
     case VALUE_NESTED:
