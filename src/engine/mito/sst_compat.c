@@ -1,0 +1,356 @@
+/* Fitting old SSTs to the region's current schema: defaults, casts, tags out of keys, longer keys (mito-on-disk.md 3.4 and section 4). */
+#include "engine/mito/sst_footer.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/key/key.h"
+
+int sst_default_column(struct budget *budget, const struct region_column *c, int64_t n, struct column **ret_column, struct error *err)
+{
+    if (c->default_kind == DEFAULT_VALUE && c->default_value) {
+        uint32_t *rows = calloc((size_t)n + 1, sizeof *rows);
+        if (!rows)
+            return error_no_memory(err, (size_t)n * sizeof *rows);
+        int st = column_take(budget, c->default_value, rows, n, ret_column, err);
+        free(rows);
+        return st;
+    }
+    int32_t width = type_width(c->type);
+    if (c->nullable || width == 0)
+        return column_new_nulls(budget, c->type, n, ret_column, err);
+    struct buffer *zeros;
+    TRY(buffer_new(budget, (size_t)n * (size_t)width, &zeros, err));
+    return column_new(c->type, n, 0, NULL, zeros, NULL, ret_column, err);
+}
+
+/* ---- casts ---- */
+
+struct value {
+    enum { NONE, INTEGER, FLOATING, TEXT } kind; /* NONE = does not fit */
+    __int128 integer;
+    double number;
+    const char *text;
+    size_t size;
+};
+
+static const int64_t unit_per_second[] = {1, 1000, 1000000, 1000000000};
+
+static struct value value_at(const struct column *c, int64_t i)
+{
+#define INTEGER_OF(ctype) (struct value){.kind = INTEGER, .integer = COLUMN_VALUES(c, ctype)[i]}
+    if (type_is_varlen(c->type)) {
+        int32_t size;
+        const uint8_t *text = column_bytes(c, i, &size);
+        return (struct value){.kind = TEXT, .text = (const char *)text, .size = (size_t)size};
+    }
+    switch ((enum type_id)c->type->id) {
+    case TYPE_BOOL: return (struct value){.kind = INTEGER, .integer = column_bool(c, i)};
+    case TYPE_INT8: return INTEGER_OF(int8_t);
+    case TYPE_INT16: return INTEGER_OF(int16_t);
+    case TYPE_INT32: case TYPE_DATE32: return INTEGER_OF(int32_t);
+    case TYPE_INT64: case TYPE_TIMESTAMP: return INTEGER_OF(int64_t);
+    case TYPE_UINT8: return INTEGER_OF(uint8_t);
+    case TYPE_UINT16: return INTEGER_OF(uint16_t);
+    case TYPE_UINT32: return INTEGER_OF(uint32_t);
+    case TYPE_UINT64: return INTEGER_OF(uint64_t);
+    case TYPE_FLOAT32: return (struct value){.kind = FLOATING, .number = (double)COLUMN_VALUES(c, float)[i]};
+    case TYPE_FLOAT64: return (struct value){.kind = FLOATING, .number = COLUMN_VALUES(c, double)[i]};
+    default: return (struct value){.kind = NONE};
+    }
+#undef INTEGER_OF
+}
+
+/* Texts as numbers: the whole text must be one. */
+static struct value parse(struct value v, bool floating)
+{
+    char text[64], *end;
+    if (v.size == 0 || v.size >= sizeof text || memchr(v.text, 0, v.size))
+        return (struct value){.kind = NONE};
+    memcpy(text, v.text, v.size);
+    text[v.size] = 0;
+    errno = 0;
+    if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
+        return (struct value){.kind = INTEGER, .integer = text[0] == 't'};
+    if (!floating && strchr(text, '-')) {
+        long long n = strtoll(text, &end, 10);
+        return *end || errno ? (struct value){.kind = NONE} : (struct value){.kind = INTEGER, .integer = n};
+    }
+    if (!floating) {
+        unsigned long long n = strtoull(text, &end, 10);
+        return *end || errno ? (struct value){.kind = NONE} : (struct value){.kind = INTEGER, .integer = n};
+    }
+    double d = strtod(text, &end);
+    return *end ? (struct value){.kind = NONE} : (struct value){.kind = FLOATING, .number = d};
+}
+
+static bool integer_range(const struct dtype *t, __int128 *ret_min, __int128 *ret_max)
+{
+    if (!type_is_integer(t) && t->id != TYPE_TIMESTAMP && t->id != TYPE_DATE32)
+        return false;
+    int bits = type_width(t) * 8;
+    bool is_signed = !type_is_integer(t) || type_is_signed(t);
+    *ret_max = ((__int128)1 << (bits - is_signed)) - 1;
+    *ret_min = is_signed ? -*ret_max - 1 : 0;
+    return true;
+}
+
+static int append_text(struct column_builder *b, const struct column *from, struct value v, struct error *err)
+{
+    char text[64];
+    int n = (int)v.size;
+    if (v.kind == TEXT)
+        return column_builder_append_bytes(b, v.text, v.size, err);
+    if (from->type->id == TYPE_BOOL)
+        n = snprintf(text, sizeof text, "%s", v.integer ? "true" : "false");
+    else if (v.kind == FLOATING && v.number == floor(v.number) && fabs(v.number) < 1e15)
+        n = snprintf(text, sizeof text, "%.1f", v.number);
+    else if (v.kind == FLOATING) /* the shortest text that reads back as the same number */
+        for (int digits = from->type->id == TYPE_FLOAT32 ? 6 : 15; digits <= 17; digits++) {
+            n = snprintf(text, sizeof text, "%.*g", digits, v.number);
+            double back = strtod(text, NULL);
+            if (from->type->id == TYPE_FLOAT32 ? (float)back == (float)v.number : back == v.number)
+                break;
+        }
+    else if (from->type->id == TYPE_UINT64)
+        n = snprintf(text, sizeof text, "%llu", (unsigned long long)v.integer);
+    else
+        n = snprintf(text, sizeof text, "%lld", (long long)v.integer);
+    return column_builder_append_bytes(b, text, (size_t)n, err);
+}
+
+static int append_number(struct column_builder *b, const struct column *from, struct value v, struct error *err)
+{
+    const struct dtype *t = b->type;
+    bool floating = type_is_float(t);
+    __int128 min, max;
+    if (v.kind == TEXT)
+        v = parse(v, floating);
+    if (v.kind == NONE)
+        return column_builder_append_null(b, err);
+    if (t->id == TYPE_BOOL)
+        return column_builder_append_bool(b, v.kind == INTEGER ? v.integer != 0 : v.number != 0, err);
+    if (floating) {
+        double d = v.kind == INTEGER ? (double)v.integer : v.number;
+        float f = (float)d;
+        return column_builder_append_fixed(b, t->id == TYPE_FLOAT32 ? (void *)&f : (void *)&d, err);
+    }
+    if (v.kind == FLOATING) {
+        if (!(fabs(v.number) < 1.9e19))
+            return column_builder_append_null(b, err);
+        v.integer = (__int128)v.number;
+    }
+    if (t->id == TYPE_TIMESTAMP && from->type->id == TYPE_TIMESTAMP) {
+        int64_t to = unit_per_second[t->unit], was = unit_per_second[from->type->unit];
+        v.integer = to >= was ? v.integer * (to / was) : v.integer / (was / to) - (v.integer % (was / to) < 0);
+    }
+    if (!integer_range(t, &min, &max) || v.integer < min || v.integer > max)
+        return column_builder_append_null(b, err);
+    uint64_t bits = (uint64_t)v.integer; /* little-endian: the low bytes are the narrower value */
+    return column_builder_append_fixed(b, &bits, err);
+}
+
+static bool castable(const struct dtype *t, bool target)
+{
+    bool sized_float = t->id == TYPE_FLOAT32 || t->id == TYPE_FLOAT64;
+    return t->id == TYPE_BOOL || type_is_integer(t) || sized_float || (target ? type_is_string(t) : type_is_varlen(t)) || t->id == TYPE_TIMESTAMP ||
+           t->id == TYPE_DATE32 || (target && type_is_binary(t));
+}
+
+int sst_cast(struct budget *budget, const struct column *c, struct dtype *type, struct column **ret_column, struct error *err)
+{
+    struct column_builder b;
+    char from[128], to[128];
+    if (!castable(c->type, false) || !castable(type, true))
+        return error_set(err, ST_UNSUPPORTED, "a stored column of type %s cannot be read as %s", type_print(c->type, from, sizeof from),
+                         type_print(type, to, sizeof to));
+    TRY(column_builder_init(&b, budget, type, err));
+    int st = ST_OK;
+    for (int64_t i = 0; st == ST_OK && i < c->length; i++) {
+        if (column_is_null(c, i))
+            st = column_builder_append_null(&b, err);
+        else if (type_is_varlen(type))
+            st = append_text(&b, c, value_at(c, i), err);
+        else
+            st = append_number(&b, c, value_at(c, i), err);
+    }
+    if (st == ST_OK)
+        st = column_builder_finish(&b, ret_column, err);
+    column_builder_release(&b);
+    return st;
+}
+
+/* ---- keys ---- */
+
+int sst_key_dictionary(struct budget *budget, struct column **keys, struct error *err)
+{
+    struct column *plain = *keys, *values = NULL, *made;
+    struct dtype *type = type_dictionary(TYPE_UINT32, type_of(TYPE_BINARY));
+    struct buffer *codes = NULL;
+    uint32_t *used = malloc(((size_t)plain->length + 1) * sizeof *used), n = 0;
+    int st = used && type ? buffer_new_uninit(budget, (size_t)plain->length * 4, &codes, err) : error_no_memory(err, (size_t)plain->length * 4);
+    if (st == ST_OK) {
+        const uint8_t *last = NULL;
+        int32_t last_size = -1, size;
+        for (int64_t i = 0; i < plain->length; i++) {
+            const uint8_t *key = column_bytes(plain, i, &size);
+            if (size != last_size || (size && memcmp(key, last, (size_t)size) != 0))
+                used[n++] = (uint32_t)i;
+            last = key;
+            last_size = size;
+            ((uint32_t *)(void *)codes->data)[i] = n - 1;
+        }
+        st = column_take(budget, plain, used, n, &values, err);
+    }
+    free(used);
+    if (st == ST_OK)
+        st = column_new_nested(type, plain->length, 0, NULL, codes, &values, 1, &made, err);
+    else
+        buffer_unref(codes);
+    type_unref(type);
+    if (st == ST_OK) {
+        column_unref(plain);
+        *keys = made;
+    }
+    return st;
+}
+
+/* The encoded defaults of the tags that the file's keys lack. */
+static int key_suffix(const struct sst_footer *f, const struct region_metadata *region, struct dynbuf *out, struct error *err)
+{
+    for (uint32_t i = f->metadata->n_key; i < region->n_key; i++) {
+        const struct region_column *c = &region->columns[region->key[i]];
+        struct column *value;
+        TRY(sst_default_column(NULL, c, 1, &value, err));
+        int st = column_is_null(value, 0) ? key_append_null(out, err) : key_append_value(out, value, 0, err);
+        column_unref(value);
+        TRY(st);
+    }
+    return ST_OK;
+}
+
+int sst_extend_keys(struct budget *budget, const struct sst_footer *f, const struct region_metadata *region, struct column **keys, struct error *err)
+{
+    struct column *c = *keys, *values = NULL, *made;
+    struct column_builder b;
+    struct dynbuf suffix, key;
+    if (region->sparse_key || f->metadata->sparse_key || f->metadata->n_key >= region->n_key)
+        return ST_OK;
+    dynbuf_init(&suffix, 1 << 20);
+    dynbuf_init(&key, 64 << 20);
+    int st = column_builder_init(&b, budget, type_of(TYPE_BINARY), err);
+    if (st != ST_OK)
+        return st;
+    st = key_suffix(f, region, &suffix, err);
+    for (int64_t i = 0; st == ST_OK && i < c->dictionary->length; i++) {
+        int32_t size;
+        const uint8_t *bytes = column_bytes(c->dictionary, i, &size);
+        dynbuf_clear(&key);
+        st = dynbuf_append(&key, bytes, (size_t)size, err);
+        if (st == ST_OK)
+            st = dynbuf_append(&key, suffix.data, suffix.size, err);
+        if (st == ST_OK)
+            st = column_builder_append_bytes(&b, key.data, key.size, err);
+    }
+    if (st == ST_OK)
+        st = column_builder_finish(&b, &values, err);
+    column_builder_release(&b);
+    dynbuf_release(&suffix);
+    dynbuf_release(&key);
+    TRY(st);
+    struct buffer *codes = buffer_ref(c->buffers[0]);
+    TRY(column_new_nested(c->type, c->offset + c->length, 0, NULL, codes, &values, 1, &made, err));
+    st = column_slice(made, c->offset, c->length, &values, err);
+    column_unref(made);
+    if (st == ST_OK) {
+        column_unref(c);
+        *keys = values;
+    }
+    return st;
+}
+
+static int decode_dense(const struct sst_footer *f, const struct sst_column *c, const uint8_t *key, size_t size, struct column_builder *b, struct error *err)
+{
+    const struct region_metadata *m = f->metadata;
+    size_t at = 0;
+    for (int32_t i = 0; i < c->key_position; i++)
+        TRY(key_skip_value(key, size, &at, m->columns[m->key[i]].type, err));
+    return key_decode_value(key, size, &at, b, err);
+}
+
+static int decode_sparse(const struct region_column *c, const uint8_t *key, size_t size, struct dynbuf *text, struct column_builder *b, struct error *err)
+{
+    uint32_t table_id;
+    uint64_t tsid;
+    bool found;
+    if (c->id == KEY_COLUMN_TABLE_ID || c->id == KEY_COLUMN_TSID) {
+        TRY(key_sparse_prefix(key, size, &table_id, &tsid, err));
+        if (type_width(b->type) != (c->id == KEY_COLUMN_TSID ? 8 : 4))
+            return error_set(err, ST_CORRUPT, "column %s of a sparse key has an unexpected type", c->name);
+        return column_builder_append_fixed(b, c->id == KEY_COLUMN_TSID ? (void *)&tsid : (void *)&table_id, err);
+    }
+    if (!type_is_varlen(b->type))
+        return error_set(err, ST_CORRUPT, "label %s of a sparse key is no string", c->name);
+    dynbuf_clear(text);
+    TRY(key_sparse_label(key, size, c->id, text, &found, err));
+    return found ? column_builder_append_bytes(b, text->data, text->size, err) : column_builder_append_null(b, err);
+}
+
+/* The column that has the keys' codes over `values`; takes `values`. Rows of a null value are null themselves. */
+static int code_values(struct budget *budget, const struct column *keys, struct column *values, struct column **ret_column, struct error *err)
+{
+    const uint32_t *codes = COLUMN_VALUES(keys, uint32_t);
+    struct buffer *copy = NULL, *validity = NULL;
+    struct dtype *type = type_dictionary(TYPE_UINT32, values->type);
+    int64_t nulls = 0;
+    int st = type ? buffer_new_uninit(budget, (size_t)keys->length * 4, &copy, err) : error_no_memory(err, sizeof *type);
+    if (st == ST_OK)
+        memcpy(copy->data, codes, (size_t)keys->length * 4);
+    if (st == ST_OK && column_null_count(values) > 0 && (st = buffer_new(budget, bits_bytes(keys->length), &validity, err)) == ST_OK)
+        for (int64_t i = 0; i < keys->length; i++) {
+            bool valid = !column_is_null(values, codes[i]);
+            bit_put(validity->data, i, valid);
+            nulls += !valid;
+        }
+    if (st == ST_OK) {
+        st = column_new_nested(type, keys->length, nulls, validity, copy, &values, 1, ret_column, err);
+    } else {
+        buffer_unref(copy);
+        column_unref(values);
+    }
+    type_unref(type);
+    return st;
+}
+
+int sst_tag_from_key(struct budget *budget, const struct sst_footer *f, const struct sst_column *c, struct column *keys, struct column **ret_column,
+                     struct error *err)
+{
+    const struct region_column *stored = &f->metadata->columns[c->file_column];
+    struct column_builder b;
+    struct column *values = NULL, *coded;
+    struct dynbuf text;
+    dynbuf_init(&text, 64 << 20);
+    TRY(column_builder_init(&b, budget, stored->type, err));
+    int st = ST_OK;
+    for (int64_t i = 0; st == ST_OK && i < keys->dictionary->length; i++) {
+        int32_t size;
+        const uint8_t *key = column_bytes(keys->dictionary, i, &size);
+        st = f->metadata->sparse_key ? decode_sparse(stored, key, (size_t)size, &text, &b, err) : decode_dense(f, c, key, (size_t)size, &b, err);
+    }
+    if (st == ST_OK)
+        st = column_builder_finish(&b, &values, err);
+    column_builder_release(&b);
+    dynbuf_release(&text);
+    TRY(st);
+    TRY(code_values(budget, keys, values, &coded, err));
+    if (type_is_varlen(stored->type)) {
+        *ret_column = coded;
+        return ST_OK;
+    }
+    st = column_decode_dictionary(budget, coded, ret_column, err);
+    column_unref(coded);
+    return st;
+}

@@ -1,0 +1,50 @@
+/* What reading SSTs shares: the decoded footer of a file, pruning by its statistics, and fitting old files to the region's current schema. */
+#ifndef ENGINE_MITO_SST_FOOTER_H
+#define ENGINE_MITO_SST_FOOTER_H
+
+#include "engine/mito/sst.h"
+#include "format/parquet/parquet.h"
+
+struct sst_footer {
+    uint32_t users;                   /* guarded by the file's lock */
+    struct parquet_file *parquet;
+    struct region_metadata *metadata; /* of the time when the file was written; governs the file */
+    int32_t *place;                   /* per metadata column: its top-level Parquet column, -1 = only in the key */
+    uint32_t time, key, sequence, op; /* top-level Parquet columns */
+    bool zero_sequence;               /* all sequences are zero: the file's own counts for every row */
+    bool unique;                      /* one sequence, all puts: what a deduplicating writer leaves */
+};
+
+/* Where a wanted column of the region comes from. */
+struct sst_column {
+    const struct region_column *want;
+    int32_t file_column;   /* index into the footer's metadata, -1 = the file has none: the default */
+    int32_t key_position;  /* among the file's key columns, -1 = no tag */
+};
+
+/* The footer, read on first use and shared by all who use it at a time; given back with sst_footer_put(), the last of them frees it. */
+int sst_footer_get(struct sst_file *file, struct object_reader *reader, struct sst_footer **ret_footer, struct error *err);
+void sst_footer_put(struct sst_file *file, struct sst_footer *f); /* NULL is allowed */
+
+int sst_open_reader(const struct sst_file *file, struct object_reader **ret_reader, struct error *err);
+struct parquet_source sst_parquet_source(struct object_reader *reader);
+
+struct sst_column sst_find_column(const struct sst_footer *f, const struct region_metadata *region, uint32_t column);
+/* Whether a row group may hold rows that the request wants. */
+bool sst_may_match(const struct sst_footer *f, const struct read_request *q, uint32_t row_group);
+/* min = max of an integer column that is at most 64 bits wide; false when the statistics do not say so. */
+bool sst_constant(const struct sst_footer *f, uint32_t row_group, uint32_t column, uint64_t *ret_value);
+
+/* `n` times the column's default, or null (zero where null is not allowed). */
+int sst_default_column(struct budget *budget, const struct region_column *c, int64_t n, struct column **ret_column, struct error *err);
+/* The values under another type: numbers, booleans, strings and timestamps; what does not fit becomes null. ST_UNSUPPORTED for the rest. */
+int sst_cast(struct budget *budget, const struct column *c, struct dtype *type, struct column **ret_column, struct error *err);
+/* Values of a tag out of the encoded keys (a dictionary column). */
+int sst_tag_from_key(struct budget *budget, const struct sst_footer *f, const struct sst_column *c, struct column *keys, struct column **ret_column,
+                     struct error *err);
+/* Keys with the defaults of the tags that the region has gained appended; replaces *keys. */
+int sst_extend_keys(struct budget *budget, const struct sst_footer *f, const struct region_metadata *region, struct column **keys, struct error *err);
+/* Dictionary(UInt32, Binary) of a Binary column, equal neighbours sharing a code; replaces *keys. */
+int sst_key_dictionary(struct budget *budget, struct column **keys, struct error *err);
+
+#endif
