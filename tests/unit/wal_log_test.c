@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,12 +215,265 @@ static void many_threads(void **state)
     }
 }
 
+/* A folder of segments in memory, to be damaged and written out again. */
+enum { FILES = 8 };
+struct image {
+    int n;
+    char paths[FILES][128];
+    struct dynbuf data[FILES];
+};
+
+static int take_file(void *ctx, const char *name, bool is_dir, struct error *err)
+{
+    struct image *m = ctx;
+    if (is_dir || !strstr(name, ".wal"))
+        return ST_OK;
+    assert_true(m->n < FILES);
+    int i = m->n++;
+    for (; i > 0 && strcmp(strrchr(m->paths[i - 1], '/') + 1, name) > 0; i--) { /* ascending */
+        memcpy(m->paths[i], m->paths[i - 1], sizeof(m->paths[i]));
+        m->data[i] = m->data[i - 1];
+    }
+    snprintf(m->paths[i], sizeof(m->paths[i]), "%s/%s", dir, name);
+    dynbuf_init(&m->data[i], 1 << 20);
+    return fs_read_all(fs_posix(), m->paths[i], 1 << 20, &m->data[i], err);
+}
+
+static void take_image(struct image *m)
+{
+    m->n = 0;
+    assert_int_equal(fs_posix()->ops->list(fs_posix(), dir, take_file, m, NULL), ST_OK);
+}
+
+static int remove_file(void *ctx, const char *name, bool is_dir, struct error *err)
+{
+    char path[PATH_MAX];
+    (void)ctx, (void)is_dir;
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    return fs_posix()->ops->remove(fs_posix(), path, err);
+}
+
+static void put_image(const struct image *m, int skip)
+{
+    fs_posix()->ops->list(fs_posix(), dir, remove_file, NULL, NULL);
+    for (int i = 0; i < m->n; i++) {
+        if (i == skip)
+            continue;
+        FILE *f = fopen(m->paths[i], "wb");
+        assert_non_null(f);
+        assert_int_equal(fwrite(m->data[i].data, 1, m->data[i].size, f), m->data[i].size);
+        fclose(f);
+    }
+}
+
+static void free_image(struct image *m)
+{
+    for (int i = 0; i < m->n; i++)
+        dynbuf_release(&m->data[i]);
+}
+
+/* Regions 1..3 with 16 entries each, region 4 with entries in the first segment only, region 5 that is known to be flushed up to entry 2. */
+static void make_image(struct image *m)
+{
+    fresh_dir();
+    struct wal *w = open_log(WAL_OS, 1000, NULL);
+    for (uint64_t e = 1; e <= 16; e++) {
+        for (uint64_t r = 1; r <= 3; r++)
+            append(w, r, e);
+        if (e < 4)
+            append(w, 4, e);
+        if (e < 3)
+            append(w, 5, e);
+    }
+    wal_obsolete(w, 5, 2, NULL);
+    wal_close(w);
+    take_image(m);
+    assert_true(m->n >= 3);
+}
+
+/* Replays all regions: complete or ST_CORRUPT, except that `torn` allows the last entries to be gone. Returns how many failed. */
+static int check_damaged(struct wal *w, bool torn)
+{
+    int failed = 0, st;
+    uint64_t missing = 0;
+    static const uint64_t ends[] = { 0, 16, 16, 16, 3, 2 };
+    for (uint64_t r = 1; r <= 5; r++) {
+        uint64_t last = replay(w, r, r == 5 ? 2 : 0, &st);
+        assert_true(st == ST_OK || st == ST_CORRUPT);
+        failed += st != ST_OK;
+        if (st == ST_OK)
+            missing += ends[r] - last;
+    }
+    if (!torn)
+        assert_int_equal(missing, 0);
+    if (failed) {
+        struct wal_report again;
+        wal_close(w);
+        w = open_log(WAL_OS, 1000, &again);
+        append(w, 6, 1); /* a new segment with its checkpoint must not hide the damage */
+        wal_close(w);
+        w = open_log(WAL_OS, 1000, &again);
+        int still = 0;
+        for (uint64_t r = 1; r <= 5; r++) {
+            replay(w, r, r == 5 ? 2 : 0, &st);
+            still += st != ST_OK;
+        }
+        assert_int_equal(still, failed);
+    }
+    wal_close(w);
+    return failed;
+}
+
+static void torn_tail(void **state)
+{
+    (void)state;
+    struct image m;
+    make_image(&m);
+    struct dynbuf *last = &m.data[m.n - 1];
+    size_t whole = last->size;
+    for (last->size = 0; last->size <= whole; last->size++) {
+        struct wal_report report;
+        put_image(&m, -1);
+        struct wal *w = open_log(WAL_OS, 1000, &report);
+        assert_int_equal(report.skipped_records, 0);
+        assert_int_equal(check_damaged(w, true), 0);
+        w = open_log(WAL_OS, 1000, &report);
+        assert_int_equal(report.torn_bytes + report.skipped_records, 0);
+        uint64_t next[4];
+        for (uint64_t r = 1; r <= 3; r++)
+            append(w, r, next[r] = wal_last_entry_id(w, r) + 1);
+        wal_close(w);
+        w = open_log(WAL_OS, 1000, &report);
+        for (uint64_t r = 1; r <= 3; r++)
+            check_region(w, r, 0, next[r]);
+        wal_close(w);
+    }
+    free_image(&m);
+    drop_dir();
+}
+
+static void bit_flips(void **state)
+{
+    (void)state;
+    struct image m;
+    size_t silent = 0;
+    make_image(&m);
+    for (int i = 0; i < m.n; i++) {
+        for (size_t at = 0; at < m.data[i].size; at++) {
+            uint8_t bit = (uint8_t)(1 << at % 8);
+            struct wal_report report;
+            m.data[i].data[at] ^= bit;
+            put_image(&m, -1);
+            m.data[i].data[at] ^= bit;
+            struct wal *w = open_log(WAL_OS, 1000, &report);
+            bool newest = i == m.n - 1;
+            int failed = check_damaged(w, newest);
+            if (!newest && at >= 64)
+                assert_true(failed <= 1); /* one record lost: nobody else suffers */
+            if (report.skipped_records + report.torn_bytes == 0) /* a payload of an older segment: only its replay notices */
+                silent += !failed;
+        }
+    }
+    char data[256];
+    assert_int_equal(silent, payload_of(5, 1, data) + payload_of(5, 2, data)); /* which nobody needs */
+    free_image(&m);
+    drop_dir();
+}
+
+static void missing_segments(void **state)
+{
+    (void)state;
+    struct image m;
+    make_image(&m);
+    for (int i = 0; i < m.n; i++) {
+        struct wal_report report;
+        put_image(&m, i);
+        struct wal *w = open_log(WAL_OS, 1000, &report);
+        int st, failed = 0;
+        for (uint64_t r = 1; r <= 5; r++) {
+            replay(w, r, r == 5 ? 2 : 0, &st);
+            failed += st != ST_OK;
+        }
+        if (i < m.n - 1) /* the newest one cannot be missed */
+            assert_true(failed >= 3 && failed <= 4);
+        wal_close(w);
+    }
+    free_image(&m);
+    drop_dir();
+}
+
+/* Damage in the middle of the newest segment, which later records prove to have been on disk. */
+static void damage_in_newest(void **state)
+{
+    (void)state;
+    struct image m;
+    fresh_dir();
+    struct wal *w = open_log(WAL_FSYNC, 0, NULL);
+    append(w, 1, 1);
+    append(w, 2, 1);
+    append(w, 3, 1);
+    append(w, 1, 2);
+    append(w, 1, 3);
+    wal_close(w);
+    take_image(&m);
+    assert_int_equal(m.n, 1);
+    size_t last_bytes = 48 + payload_of(1, 3, (char[256]){ 0 });
+    for (size_t at = 0; at < m.data[0].size - last_bytes; at++) {
+        struct wal_report report;
+        m.data[0].data[at] ^= 4;
+        put_image(&m, -1);
+        m.data[0].data[at] ^= 4;
+        w = open_log(WAL_FSYNC, 0, &report);
+        assert_true(report.skipped_records > 0);
+        int st[4];
+        for (uint64_t r = 1; r <= 3; r++) {
+            uint64_t last = replay(w, r, 0, &st[r]);
+            assert_true(st[r] == ST_CORRUPT || last == (r == 1 ? 3 : 1));
+        }
+        assert_true(at < 120 || st[1] != ST_OK || st[2] != ST_OK || st[3] != ST_OK);
+        wal_close(w);
+    }
+    free_image(&m);
+    drop_dir();
+}
+
+static void early_end(void **state)
+{
+    (void)state;
+    fresh_dir();
+    struct wal *w = open_log(WAL_OS, 0, NULL);
+    static char big[400000];
+    struct iovec v = { big, sizeof(big) };
+    struct wal_stats stats;
+    for (uint64_t e = 1; e <= 2; e++)
+        assert_int_equal(wal_append(w, 1, e, &v, 1, NULL), ST_OK);
+    assert_int_equal(wal_obsolete(w, 1, 2, NULL), ST_OK);
+    wal_stats(w, &stats);
+    assert_int_equal(stats.segments, 1); /* not worth it */
+    assert_int_equal(wal_append(w, 1, 3, &v, 1, NULL), ST_OK);
+    assert_int_equal(wal_obsolete(w, 1, 3, NULL), ST_OK);
+    wal_stats(w, &stats);
+    assert_int_equal(stats.segments, 0);
+    append(w, 1, 4);
+    wal_close(w);
+    w = open_log(WAL_OS, 0, NULL);
+    check_region(w, 1, 3, 4);
+    assert_int_equal(wal_append(w, UINT64_MAX, 1, &v, 1, NULL), ST_INVALID_ARGUMENTS);
+    wal_close(w);
+    drop_dir();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(append_reopen_replay),
         cmocka_unit_test(rotation_and_obsolete),
         cmocka_unit_test(many_threads),
+        cmocka_unit_test(torn_tail),
+        cmocka_unit_test(bit_flips),
+        cmocka_unit_test(missing_segments),
+        cmocka_unit_test(damage_in_newest),
+        cmocka_unit_test(early_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
