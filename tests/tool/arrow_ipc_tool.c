@@ -1,11 +1,12 @@
 /* Writes a sample batch as "u32 size, bytes" three times (Schema message, RecordBatch message, body) for tests/py/test_ipc.py.
  * arrow_ipc_tool encode none|lz4|zstd <rows> <start>: rows [start, rows) of the sample, so that slices are covered.
- * arrow_ipc_tool schema: reads a Schema message from stdin, decodes it and writes it encoded again; exit 1 and a message when it is refused. */
+ * arrow_ipc_tool schema: reads a Schema message from stdin, decodes it and writes it encoded again; exit 1 and a message when it is refused.
+ * arrow_ipc_tool file none|lz4|zstd: reads an IPC stream from stdin and writes its batches as an IPC file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "arrow/ipc.h"
+#include "arrow/ipc_stream.h"
 
 #define N_COLUMNS 9
 
@@ -112,11 +113,58 @@ static int reencode_schema(void)
     return 0;
 }
 
+static int write_out(void *context, const void *data, size_t size, struct error *err)
+{
+    return fwrite(data, 1, size, context) == size ? ST_OK : error_set(err, ST_STORAGE, "cannot write");
+}
+
+static enum ipc_compression compression_named(const char *name)
+{
+    return strcmp(name, "lz4") == 0 ? IPC_LZ4 : strcmp(name, "zstd") == 0 ? IPC_ZSTD : IPC_NONE;
+}
+
+static int stream_to_file(enum ipc_compression how)
+{
+    struct error err = {0};
+    struct dynbuf in;
+    struct buffer *bytes;
+    struct batch_stream *stream;
+    struct ipc_file_writer *w;
+    struct batch *batch;
+    struct ipc_sink sink = {write_out, stdout};
+    size_t n;
+    dynbuf_init(&in, 1 << 30);
+    do {
+        check(dynbuf_reserve(&in, 1 << 16, &err), &err);
+        n = fread(in.data + in.size, 1, 1 << 16, stdin);
+        in.size += n;
+    } while (n);
+    check(buffer_new_uninit(NULL, in.size, &bytes, &err), &err);
+    memcpy(bytes->data, in.data, in.size);
+    check(ipc_stream_open(bytes, NULL, &stream, &err), &err);
+    buffer_unref(bytes);
+    check(ipc_file_writer_open(&sink, stream->schema, NULL, how, &w, &err), &err);
+    for (;;) {
+        check(batch_stream_next(stream, &batch, &err), &err);
+        if (!batch)
+            break;
+        check(ipc_file_writer_put(w, batch, &err), &err);
+        batch_unref(batch);
+    }
+    check(ipc_file_writer_finish(w, &err), &err);
+    ipc_file_writer_free(w);
+    batch_stream_free(stream);
+    dynbuf_release(&in);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "file") == 0)
+        return stream_to_file(compression_named(argv[2]));
     if (argc == 2 && strcmp(argv[1], "schema") == 0)
         return reencode_schema();
     if (argc != 5)
         return 2;
-    return encode(strcmp(argv[2], "lz4") == 0 ? IPC_LZ4 : strcmp(argv[2], "zstd") == 0 ? IPC_ZSTD : IPC_NONE, atoll(argv[3]), atoll(argv[4]));
+    return encode(compression_named(argv[2]), atoll(argv[3]), atoll(argv[4]));
 }
