@@ -153,6 +153,18 @@ int rpc_client_handle(struct rpc_client *c, const void *request, size_t size, st
     return rc;
 }
 
+int rpc_client_health(struct rpc_client *c, struct error *err)
+{
+    struct client_call k;
+    struct buffer *reply = NULL;
+    begin(&k, c, "/grpc.health.v1.Health/Check", grpc_empty_slice());
+    int rc = end(&k, receive(&k, &reply, err), err);
+    if (rc == ST_OK && !(reply && reply->size == 2 && reply->data[0] == 8 && reply->data[1] == 1))
+        rc = error_set(err, ST_STORAGE, "the server does not serve");
+    buffer_unref(reply);
+    return rc;
+}
+
 static int take_metrics(const struct pb_field *meta, const struct rpc_query_sink *sink, struct error *err)
 {
     struct pb_field f, g;

@@ -11,6 +11,9 @@ struct rpc_client;
 int rpc_client_new(const char *addr, int64_t timeout_ms, struct rpc_client **ret_client, struct error *err);
 void rpc_client_free(struct rpc_client *c); /* NULL is allowed */
 
+/* grpc.health.v1.Health/Check of the node as a whole; ST_STORAGE when it does not answer or does not serve. */
+int rpc_client_health(struct rpc_client *c, struct error *err);
+
 /* Region/Handle: RegionRequest in, RegionResponse appended to ret_response. A server's error comes back as its status and text. */
 int rpc_client_handle(struct rpc_client *c, const void *request, size_t size, struct dynbuf *ret_response, struct error *err);
 
