@@ -1,15 +1,23 @@
-#define TOML_EXCEPTIONS 0
-#define TOML_HEADER_ONLY 1
 #include "config/toml.h"
-
-#include <toml++/toml.h>
 
 #include <cstdio>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
+/* With exceptions off, toml++ 3.3 walks on behind an error and trips over its own asserts ("[[["). So they are on; an assert that fails counts as one
+ * more syntax error. All stop in toml_walk(): nothing is thrown through C. */
+#define TOML_EXCEPTIONS 1
+#define TOML_HEADER_ONLY 1
+#define TOML_MAX_NESTED_VALUES 64
+#define TOML_ASSERT(expr) ((expr) ? static_cast<void>(0) : throw std::logic_error("syntax error"))
+#define TOML_ASSERT_ASSUME(expr) TOML_ASSERT(expr)
+#include <toml++/toml.h>
+
 namespace {
+
+constexpr size_t text_max = 1 << 20; /* no configuration is that long */
 
 struct walker {
     int (*each)(void *, const struct toml_leaf *);
@@ -80,11 +88,17 @@ struct walker {
 
 extern "C" int toml_walk(const char *text, size_t size, int (*each)(void *, const struct toml_leaf *), void *ctx, char *message, size_t message_room)
 {
-    toml::parse_result parsed = toml::parse(std::string_view(text, size));
-    if (!parsed) {
-        std::snprintf(message, message_room, "line %u: %s", static_cast<unsigned>(parsed.error().source().begin.line),
-                      std::string(parsed.error().description()).c_str());
+    if (size > text_max) {
+        std::snprintf(message, message_room, "the file is longer than %zu bytes", text_max);
         return -1;
     }
-    return walker{each, ctx}.table("", parsed.table());
+    try {
+        toml::table parsed = toml::parse(std::string_view(text, size));
+        return walker{each, ctx}.table("", parsed);
+    } catch (const toml::parse_error &e) {
+        std::snprintf(message, message_room, "line %u: %s", static_cast<unsigned>(e.source().begin.line), std::string(e.description()).c_str());
+    } catch (const std::exception &e) {
+        std::snprintf(message, message_room, "%s", e.what());
+    }
+    return -1;
 }

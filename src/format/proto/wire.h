@@ -31,7 +31,8 @@ struct pb_field {
 
 static inline struct pb_reader pb_reader_of(const void *data, size_t size)
 {
-    return (struct pb_reader){(const uint8_t *)data, (const uint8_t *)data + size};
+    const uint8_t *start = data ? (const uint8_t *)data : (const uint8_t *)""; /* the inside of a field that is no message is empty */
+    return (struct pb_reader){start, start + size};
 }
 
 /* The next varint; false when it is cut off or longer than 10 bytes. */
