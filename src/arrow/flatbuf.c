@@ -168,7 +168,7 @@ static uint8_t *push(struct fb_builder *b, size_t n)
         b->failed = true;
         return NULL;
     }
-    if (b->used + n > b->capacity) {
+    if (!b->data || b->used + n > b->capacity) {
         size_t capacity = b->capacity ? b->capacity : 512;
         while (capacity < b->used + n)
             capacity *= 2;

@@ -75,7 +75,12 @@ def through(stream, how, name):
     out = subprocess.run([tool, "file", how], input=stream, capture_output=True)
     assert out.returncode == 0, (name, out.stderr)
     got = pa.ipc.open_file(pa.BufferReader(out.stdout)).read_all()
-    got.validate(full=True)
+    try:
+        want.validate(full=True)
+    except pa.ArrowInvalid:  # some test files hold date64 values that are no whole days
+        got.validate()
+    else:
+        got.validate(full=True)
     assert got.num_rows == want.num_rows and got.schema.names == want.schema.names, name
     for n in range(want.num_columns):
         assert same(got.column(n), want.column(n)), (name, want.schema.field(n))
