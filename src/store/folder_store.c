@@ -50,6 +50,9 @@ static int check_key(const char *key, struct error *err)
         return error_set(err, ST_INVALID_ARGUMENTS, "object key longer than %d bytes", KEY_BYTES_MAX);
     if (key[0] == '/')
         return error_set(err, ST_INVALID_ARGUMENTS, "object key %.200s is an absolute path", key);
+    size_t first = strcspn(key, "/");
+    if ((first == 3 && !memcmp(key, "tmp", 3)) || (first == 4 && !memcmp(key, ".tmp", 4)))
+        return error_set(err, ST_INVALID_ARGUMENTS, "object key %.200s is in the store's own folder", key);
     for (const char *part = key; *part;) {
         size_t n = strcspn(part, "/");
         if ((n == 1 && part[0] == '.') || (n == 2 && part[0] == '.' && part[1] == '.'))
