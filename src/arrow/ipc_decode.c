@@ -539,6 +539,8 @@ int ipc_dictionaries_new(const void *schema_message, size_t size, struct schema 
         d->n = ids.n;
         for (uint32_t i = 0; i < schema->n_fields; i++)
             list_dictionaries(d, schema->fields[i]->type, ids.ids, &next);
+        if (next != ids.n)
+            st = ipc_bad_message(err);
     }
     free(ids.ids);
     if (st != ST_OK) {

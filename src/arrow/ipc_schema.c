@@ -370,6 +370,9 @@ static int read_type(uint8_t kind, const struct fb_table *t, struct field *const
     enum type_id id;
     int32_t width;
     *ret = NULL;
+    bool nested = kind == FB_LIST || kind == FB_LARGE_LIST || kind == FB_FIXED_LIST || kind == FB_MAP || kind == FB_STRUCT;
+    if (n && !nested && kind && kind <= FB_UTF8_VIEW && kind != FB_UNION && kind != FB_RUN_END)
+        return error_set(err, ST_CORRUPT, "Arrow type number %u with children", kind);
     if (kind <= FB_UTF8_VIEW && simple[kind]) {
         *ret = type_of((enum type_id)(simple[kind] - 1));
         return ST_OK;
