@@ -46,7 +46,8 @@ int ipc_dictionaries_new(const void *schema_message, size_t size, struct schema 
                          struct error *err);
 void ipc_dictionaries_free(struct ipc_dictionaries *d); /* NULL is allowed */
 /* Takes in a DictionaryBatch message: a new dictionary, a replacement or a delta. Batches decoded before keep theirs. */
-int ipc_decode_dictionary(struct ipc_dictionaries *d, const void *message, size_t size, struct buffer *body, struct budget *budget, struct error *err);
+int ipc_decode_dictionary(struct ipc_dictionaries *d, const void *message, size_t size, struct buffer *body, struct budget *budget,
+                          struct error *err);
 
 enum ipc_message { IPC_MESSAGE_NONE, IPC_MESSAGE_SCHEMA, IPC_MESSAGE_DICTIONARY, IPC_MESSAGE_BATCH };
 /* What a message is, for readers of streams; ST_UNSUPPORTED for tensors. */

@@ -29,8 +29,8 @@ static int next_range(struct ipc_body *b, const uint8_t **ret_data, size_t *ret_
     const uint8_t *pair = fb_vector_data(&b->buffers) + 16 * (size_t)b->next++;
     uint64_t offset = load_le64(pair), size = load_le64(pair + 8), room = b->bytes ? b->bytes->size : 0;
     if (size && (offset > room || size > room - offset))
-        return error_set(err, ST_CORRUPT, "Arrow buffer of %llu bytes at %llu in a body of %llu", (unsigned long long)size, (unsigned long long)offset,
-                         (unsigned long long)room);
+        return error_set(err, ST_CORRUPT, "Arrow buffer of %llu bytes at %llu in a body of %llu", (unsigned long long)size,
+                         (unsigned long long)offset, (unsigned long long)room);
     *ret_data = size ? b->bytes->data + offset : NULL;
     *ret_size = (size_t)size;
     return ST_OK;

@@ -438,8 +438,8 @@ static int decode_column(struct decoder *d, struct dtype *type, struct column **
 
 /* ---- messages ---- */
 
-static int decoder_init(struct decoder *d, const struct fb_table *batch, int64_t body_length, struct buffer *body, struct ipc_dictionaries *dictionaries,
-                        struct budget *budget, int64_t *ret_rows, struct error *err)
+static int decoder_init(struct decoder *d, const struct fb_table *batch, int64_t body_length, struct buffer *body,
+                        struct ipc_dictionaries *dictionaries, struct budget *budget, int64_t *ret_rows, struct error *err)
 {
     struct fb_table packed = fb_table_at(batch, BATCH_COMPRESSION);
     uint8_t codec = fb_u8(&packed, 0, 0), method = fb_u8(&packed, 1, 0);

@@ -119,7 +119,8 @@ static size_t compress(struct ipc_encoder *e, uint8_t *to, size_t room, const ui
         size_t n = ZSTD_compressCCtx(e->zstd, to, room, from, size, 1);
         return ZSTD_isError(n) ? 0 : n;
     }
-    LZ4F_preferences_t prefs = {.frameInfo = {.blockSizeID = size > 65536 ? LZ4F_max256KB : LZ4F_max64KB, .blockMode = LZ4F_blockIndependent}, .autoFlush = 1};
+    LZ4F_preferences_t prefs = {.frameInfo = {.blockSizeID = size > 65536 ? LZ4F_max256KB : LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
+                                .autoFlush = 1};
     size_t head = LZ4F_compressBegin(e->lz4, to, room, &prefs);
     if (LZ4F_isError(head))
         return 0;
