@@ -1,6 +1,7 @@
 #include "config/toml.h"
 
 #include <cstdio>
+#include <cstring>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -84,12 +85,50 @@ struct walker {
     }
 };
 
+/* Line of the first byte outside strings and comments that is not ASCII, 0 if none. TOML allows none there, and the classifier of toml++ 3.3 for
+ * such characters is undefined on some. */
+unsigned first_stray_line(std::string_view text)
+{
+    unsigned line = 1;
+    size_t i = text.substr(0, 3) == "\xef\xbb\xbf" ? 3 : 0;
+    while (i < text.size()) {
+        char c = text[i];
+        if (static_cast<unsigned char>(c) >= 0x80)
+            return line;
+        line += c == '\n';
+        i++;
+        if (c == '#') {
+            while (i < text.size() && text[i] != '\n')
+                i++;
+        } else if ((c == '"' || c == '\'') && (i == 1 || std::strchr(" \t\r\n=,[{.", text[i - 2]))) { /* elsewhere no string can begin */
+            bool triple = text.substr(i, 2) == std::string(2, c);
+            std::string end(triple ? 3 : 1, c);
+            i += triple ? 2 : 0;
+            bool stray = false;
+            for (; i < text.size() && text.compare(i, end.size(), end) != 0 && (triple || text[i] != '\n'); i++) {
+                stray = stray || static_cast<unsigned char>(text[i]) >= 0x80;
+                i += c == '"' && text[i] == '\\' && i + 1 < text.size();
+                line += text[i] == '\n';
+            }
+            if (text.substr(i, end.size()) == end)
+                i += end.size();
+            else if (stray)
+                return line;
+        }
+    }
+    return 0;
+}
+
 } // namespace
 
 extern "C" int toml_walk(const char *text, size_t size, int (*each)(void *, const struct toml_leaf *), void *ctx, char *message, size_t message_room)
 {
     if (size > text_max) {
         std::snprintf(message, message_room, "the file is longer than %zu bytes", text_max);
+        return -1;
+    }
+    if (unsigned line = first_stray_line(std::string_view(text, size))) {
+        std::snprintf(message, message_room, "line %u: only strings and comments may hold other characters than ASCII", line);
         return -1;
     }
     try {
