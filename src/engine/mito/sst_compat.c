@@ -272,7 +272,8 @@ int sst_extend_keys(struct budget *budget, const struct sst_footer *f, const str
     return st;
 }
 
-static int decode_dense(const struct sst_footer *f, const struct sst_column *c, const uint8_t *key, size_t size, struct column_builder *b, struct error *err)
+static int decode_dense(const struct sst_footer *f, const struct sst_column *c, const uint8_t *key, size_t size, struct column_builder *b,
+                        struct error *err)
 {
     const struct region_metadata *m = f->metadata;
     size_t at = 0;
@@ -281,7 +282,8 @@ static int decode_dense(const struct sst_footer *f, const struct sst_column *c, 
     return key_decode_value(key, size, &at, b, err);
 }
 
-static int decode_sparse(const struct region_column *c, const uint8_t *key, size_t size, struct dynbuf *text, struct column_builder *b, struct error *err)
+static int decode_sparse(const struct region_column *c, const uint8_t *key, size_t size, struct dynbuf *text, struct column_builder *b,
+                         struct error *err)
 {
     uint32_t table_id;
     uint64_t tsid;

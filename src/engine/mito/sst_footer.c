@@ -179,8 +179,8 @@ static void bound_column(struct dtype *type, const uint8_t *data, uint32_t size,
     int32_t width = type_width(type);
     *ret_column = NULL;
     bool plain = type->id >= TYPE_INT8 && type->id <= TYPE_UINT64;
-    bool fixed = type->id == TYPE_FLOAT32 || type->id == TYPE_FLOAT64 || type->id == TYPE_DATE32 || type->id == TYPE_TIMESTAMP || type->id == TYPE_TIME32 ||
-                 type->id == TYPE_TIME64;
+    bool fixed = type->id == TYPE_FLOAT32 || type->id == TYPE_FLOAT64 || type->id == TYPE_DATE32 || type->id == TYPE_TIMESTAMP ||
+                 type->id == TYPE_TIME32 || type->id == TYPE_TIME64;
     uint32_t stored = width < 4 ? 4 : (uint32_t)width; /* narrow integers are stored as INT32 */
     if (!type_is_varlen(type) && !(plain && size == stored) && !(fixed && size == (uint32_t)width))
         return;
@@ -252,7 +252,8 @@ static bool times_may_match(const struct sst_footer *f, const struct read_reques
 {
     const struct region_column *now = &q->metadata->columns[q->metadata->time_index], *then = &f->metadata->columns[f->metadata->time_index];
     const struct parquet_chunk *c = chunk_of(f, row_group, f->time);
-    if (!c || !c->bounds.has_min || !c->bounds.has_max || c->bounds.min_size != 8 || c->bounds.max_size != 8 || !type_equal(now->type, then->type, false))
+    if (!c || !c->bounds.has_min || !c->bounds.has_max || c->bounds.min_size != 8 || c->bounds.max_size != 8 ||
+        !type_equal(now->type, then->type, false))
         return true;
     return (int64_t)load_le64(c->bounds.max) >= q->time_min && (int64_t)load_le64(c->bounds.min) <= q->time_max;
 }

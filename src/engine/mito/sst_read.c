@@ -27,7 +27,8 @@ struct sst_source {
     int64_t row;
 };
 
-static int read_stored(struct sst_source *s, uint32_t row_group, uint32_t column, struct dtype *type, int flags, bool required, struct column **ret_column,
+static int read_stored(struct sst_source *s, uint32_t row_group, uint32_t column, struct dtype *type, int flags, bool required,
+                       struct column **ret_column,
                        struct error *err)
 {
     struct parquet_source source = sst_parquet_source(s->reader);
@@ -60,7 +61,8 @@ static int read_keys(struct sst_source *s, uint32_t g, struct column **ret_keys,
 }
 
 /* A wanted column of the region; `keys` are the file's own. */
-static int read_wanted(struct sst_source *s, const struct sst_column *c, uint32_t g, struct column *keys, struct column **ret_column, struct error *err)
+static int read_wanted(struct sst_source *s, const struct sst_column *c, uint32_t g, struct column *keys, struct column **ret_column,
+                       struct error *err)
 {
     int64_t n = parquet_row_group(s->footer->parquet, g)->n_rows;
     struct column *stored, *plain = NULL;
