@@ -132,11 +132,16 @@ static int scan_records(struct wal *w, struct segment *s, struct segment_cursor 
     return ST_OK;
 }
 
-/* A segment that is not there when the machine stops while it is being begun. */
-static int remove_unbegun(struct wal *w, const char *path, uint64_t size, struct wal_report *report, struct error *err)
+/* An empty successor, which tells later scans that what is left of this segment was synced: the cut tail may have held the only record that did. */
+static int vouch_for(struct wal *w, uint64_t sequence, struct error *err)
 {
-    report->torn_bytes += size;
-    return w->options.fs->ops->remove(w->options.fs, path, err);
+    struct fs *fs = w->options.fs;
+    char path[PATH_BYTES];
+    struct fs_file *f;
+    wal_segment_path(w, sequence + 1, path);
+    TRY(fs->ops->open(fs, path, FS_WRITE | FS_TRUNCATE, &f, err));
+    f->ops->close(f);
+    return fs->ops->sync_dir(fs, w->dir, err);
 }
 
 static int scan_segment(struct wal *w, uint64_t sequence, bool newest, struct wal_report *report, struct error *err)
@@ -172,7 +177,12 @@ static int scan_segment(struct wal *w, uint64_t sequence, bool newest, struct wa
             note_damage(w, s, 0, true, report);
     }
     if (torn) {
-        st = remove_unbegun(w, path, size, report, err);
+        /* It was being begun when the machine stopped and held nothing. Its presence tells every scan that its predecessor was synced whole, so it
+         * stays, empty, until its number is used. */
+        report->torn_bytes += size;
+        w->next_sequence = sequence;
+        if (st == ST_OK && size)
+            st = f->ops->truncate(f, 0, err);
         goto out;
     }
     w->next_sequence = sequence + 1;
@@ -181,7 +191,9 @@ static int scan_segment(struct wal *w, uint64_t sequence, bool newest, struct wa
     if (st == ST_OK && newest) {
         if (c.at < size) {
             report->torn_bytes += size - c.at;
-            st = f->ops->truncate(f, c.at, err);
+            st = report->skipped_records ? vouch_for(w, sequence, err) : ST_OK;
+            if (st == ST_OK)
+                st = f->ops->truncate(f, c.at, err);
         }
         if (st == ST_OK) /* what a killed process left in the kernel */
             st = f->ops->sync(f, err);
