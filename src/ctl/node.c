@@ -65,7 +65,7 @@ static int http_connect(const char *addr, int *ret_fd, struct error *err)
 static int http_get(const char *addr, const char *path, struct dynbuf *out, struct error *err)
 {
     char request[512];
-    int fd;
+    int fd = -1;
     int n = snprintf(request, sizeof request, "GET %s HTTP/1.0\r\nHost: %.200s\r\nConnection: close\r\n\r\n", path, addr);
     TRY(http_connect(addr, &fd, err));
     int rc = ST_OK;
@@ -147,8 +147,8 @@ static int read_regions(struct ctl *c, const char *body, size_t size, struct ctl
 int ctl_regions(struct ctl *c, struct ctl_region **ret_regions, uint32_t *ret_n, struct error *err)
 {
     struct dynbuf answer;
-    const char *body;
-    size_t size;
+    const char *body = NULL;
+    size_t size = 0;
     dynbuf_init(&answer, STATUS_BYTES_MAX);
     int rc = http_get(c->http, "/status", &answer, err);
     if (rc == ST_OK)

@@ -78,7 +78,7 @@ static int put_struct_type(const struct dtype *t, int depth, struct dynbuf *out,
 static int fill_type(const struct dtype *t, int depth, struct dynbuf *in, uint32_t *ret_field, struct error *err)
 {
     char text[200];
-    struct type_kind kind;
+    struct type_kind kind = {0};
     if (simple_kind(t, &kind)) {
         *ret_field = kind.field;
         if (kind.variation)
@@ -293,7 +293,7 @@ static int bad_literal(struct build *b, const struct term *t, struct error *err)
 static int put_integer(struct build *b, const struct term *t, const struct dtype *type, struct dynbuf *out, struct error *err)
 {
     __int128 v;
-    struct type_kind kind;
+    struct type_kind kind = {0};
     int bits = type_width(type) * 8;
     bool is_signed = type_is_signed(type);
     __int128 min = is_signed ? -((__int128)1 << (bits - 1)) : 0, max = ((__int128)1 << (is_signed ? bits - 1 : bits)) - 1;
@@ -329,7 +329,7 @@ static int fill_literal(struct build *b, const struct term *t, struct dynbuf *ou
     if (type_is_integer(type))
         return put_integer(b, t, type, out, err);
     if (type_is_string(type)) {
-        struct type_kind kind;
+        struct type_kind kind = {0};
         simple_kind(type, &kind);
         TRY(pb_put_bytes(out, 12, t->text, t->size, err));
         return kind.variation ? pb_put_uint(out, 51, kind.variation, err) : ST_OK;

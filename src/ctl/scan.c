@@ -335,7 +335,7 @@ int ctl_scan(struct ctl *c, struct error *err)
     const struct ctl_flag flags[] = {{.name = "--columns", .value = &columns}, {.name = "--filter", .value = &plan.filter},
                                      {.name = "--limit", .value = &limit}, {.name = "--format", .value = &format_name},
                                      {.name = "-o", .value = &path}, {.name = "--output", .value = &path}, {0}};
-    enum scan_format format;
+    enum scan_format format = SCAN_TABLE;
     TRY(ctl_arguments(c, flags, &region, 1, 1, err));
     TRY(parse_format(c, format_name, &format, err));
     if (limit) {
