@@ -276,6 +276,36 @@ static void batches(void **state)
     b = batch_of(meta, names + 1, 3);
     assert_int_equal(row_write_from_batch(b, meta, NULL, &w, &err), ST_UNEXPECTED);
     batch_unref(b);
+    /* Dictionaries are as good as plain columns, the time index included. */
+    struct batch *plain = batch_of(meta, names, 4);
+    struct field *fields[4];
+    struct column *columns[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        struct dtype *type = type_dictionary(TYPE_UINT32, plain->columns[i]->type);
+        struct buffer *codes;
+        assert_int_equal(buffer_new(NULL, 12, &codes, NULL), ST_OK);
+        for (uint32_t row = 0; row < 3; row++)
+            ((uint32_t *)(void *)codes->data)[row] = 2 - row;
+        struct column *child = column_ref(plain->columns[i]);
+        assert_int_equal(column_new_nested(type, 3, 0, NULL, codes, &child, 1, &columns[i], NULL), ST_OK);
+        fields[i] = field_new(names[i], type, true);
+        type_unref(type);
+    }
+    struct schema *schema = schema_new(fields, 4);
+    assert_int_equal(batch_new(schema, 3, columns, &b, NULL), ST_OK);
+    if (row_write_from_batch(b, meta, NULL, &w, &err) != ST_OK)
+        fail_msg("%s", err.msg);
+    for (int64_t row = 0; row < 3; row++) {
+        assert_int_equal(((const int64_t *)(const void *)w.times->data)[row], 2 - row);
+        assert_int_equal(COLUMN_VALUES(w.columns[region_metadata_find(meta, "must", 4)], int64_t)[row], 2 - row);
+    }
+    check_key(&w, "K", "dflt");
+    row_write_release(&w);
+    batch_unref(b);
+    batch_unref(plain);
+    schema_unref(schema);
+    for (uint32_t i = 0; i < 4; i++)
+        field_unref(fields[i]);
     region_metadata_unref(meta);
 }
 

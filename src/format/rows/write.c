@@ -217,13 +217,19 @@ static int keys_of_batch(struct row_write *w, struct column *const *tags, struct
     return ST_OK;
 }
 
-static int take_times(struct row_write *w, struct column *time, struct error *err)
+static int take_times(struct row_write *w, struct column *given, struct error *err)
 {
+    struct column *time;
+    TRY(column_decode_dictionary(w->budget, given, &time, err));
+    int st = ST_OK;
     if (column_null_count(time))
-        return error_set(err, ST_INVALID_ARGUMENTS, "the time index of a bulk insert has nulls");
-    TRY(buffer_new_uninit(w->budget, (size_t)w->n_rows * 8, &w->times, err));
-    memcpy(w->times->data, COLUMN_VALUES(time, int64_t), (size_t)w->n_rows * 8);
-    return ST_OK;
+        st = error_set(err, ST_INVALID_ARGUMENTS, "the time index of a bulk insert has nulls");
+    if (st == ST_OK)
+        st = buffer_new_uninit(w->budget, (size_t)w->n_rows * 8, &w->times, err);
+    if (st == ST_OK && w->n_rows)
+        memcpy(w->times->data, COLUMN_VALUES(time, int64_t), (size_t)w->n_rows * 8);
+    column_unref(time);
+    return st;
 }
 
 /* One column of the batch to its place; tags[] collects those of the key. */
@@ -240,7 +246,7 @@ static int adopt_column(struct row_write *w, struct field *field, struct column 
     if (!type_equal(type_values(column->type), c->type, false))
         return error_set(err, ST_INVALID_ARGUMENTS, "column %s has type %s, given %s", c->name, type_print(c->type, want, sizeof want),
                          type_print(column->type, have, sizeof have));
-    if (!c->nullable && column_null_count(column))
+    if (!c->nullable && (column_null_count(column) || (column->dictionary && column_null_count(column->dictionary))))
         return error_set(err, ST_INVALID_ARGUMENTS, "column %s is not null but input has null", c->name);
     present[index] = true;
     for (uint32_t k = 0; k < m->n_key; k++)
