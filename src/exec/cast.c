@@ -51,7 +51,7 @@ bool cast_supported(const struct dtype *from, const struct dtype *to)
         return is_number(to) && to->id != TYPE_DECIMAL128;
     if (is_number(from) && is_number(to))
         return true;
-    if (type_is_integer(from) || type_is_float(from))
+    if (type_is_integer(from) || from->id == TYPE_FLOAT32 || from->id == TYPE_FLOAT64)
         return is_counted(to);
     if (is_counted(from) && is_number(to))
         return to->id != TYPE_DECIMAL128;
@@ -195,7 +195,7 @@ static bool cast_counted(const struct column *c, int64_t i, const struct dtype *
     __int128 t;
     bool from_date = from->id == TYPE_DATE32, to_date = to->id == TYPE_DATE32;
     if ((to->id == TYPE_TIME32 || to->id == TYPE_TIME64) && from->id == TYPE_TIMESTAMP) {
-        int64_t per_day = 86400 * units_per_second(from->unit), rest = v - floor_div(v, per_day) * per_day;
+        int64_t per_day = 86400 * units_per_second(from->unit), rest = floor_mod(v, per_day);
         t = (__int128)rest * units_per_second(to->unit) / units_per_second(from->unit);
     } else if (to_date) {
         int64_t per_day = from->id == TYPE_DATE64 ? 86400000 : 86400 * units_per_second(from->unit);

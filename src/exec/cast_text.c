@@ -31,7 +31,7 @@ static size_t print_float(double v, bool single, char *out, size_t room)
     int exponent = atoi(strchr(digits, 'e') + 1), point = exponent + 1;
     if (point > low && point <= high) {
         int decimals = precision - 1 - exponent;
-        return (size_t)snprintf(out, room, "%.*f", decimals < 1 ? 1 : decimals, v);
+        return (size_t)snprintf(out, room, "%.*f", decimals < 1 ? 1 : decimals, strtod(digits, NULL)); /* its own digits, then zeros */
     }
     char mantissa[40];
     snprintf(mantissa, sizeof mantissa, "%.*s", (int)(strchr(digits, 'e') - digits), digits);
@@ -55,8 +55,11 @@ static size_t print_decimal(__int128 v, int scale, char *out, size_t room)
 {
     char digits[48], zeros[48];
     bool negative = v < 0;
-    size_t n = print_int128(negative ? -v : v, digits, sizeof digits);
-    if (scale <= 0) {
+    size_t n = print_int128(v, digits, sizeof digits);
+    if (negative)
+        memmove(digits, digits + 1, n--);
+    if (scale <= 0 || scale > 38) {
+        scale = scale < -38 ? -38 : scale > 0 ? 0 : scale;
         memset(zeros, '0', sizeof zeros);
         return (size_t)snprintf(out, room, "%s%s%.*s", negative ? "-" : "", digits, v ? -scale : 0, zeros);
     }
@@ -93,12 +96,20 @@ static size_t print_clock(int64_t nanos, char *out, size_t room)
     return n + (size_t)snprintf(out + n, room - n, ".%09lld", (long long)f);
 }
 
+/* A time of day; a number outside the day is shown as it is. */
+static size_t print_time(int64_t v, uint8_t unit, char *out, size_t room)
+{
+    if (v < 0 || v >= 86400 * units_per_second(unit))
+        return (size_t)snprintf(out, room, "%lld", (long long)v);
+    return print_clock(v * (1000000000 / units_per_second(unit)), out, room);
+}
+
 static size_t print_timestamp(const struct dtype *t, int64_t v, char *out, size_t room)
 {
     int64_t per_day = 86400 * units_per_second(t->unit), day = floor_div(v, per_day);
     size_t n = print_date(day, out, room);
     n += (size_t)snprintf(out + n, room - n, "T");
-    n += print_clock((v - day * per_day) * (1000000000 / units_per_second(t->unit)), out + n, room - n);
+    n += print_clock(floor_mod(v, per_day) * (1000000000 / units_per_second(t->unit)), out + n, room - n);
     return n + (size_t)snprintf(out + n, room - n, "%s", t->timezone ? "Z" : "");
 }
 
@@ -167,8 +178,8 @@ static size_t print_value(const struct column *c, int64_t i, char *out, size_t r
     case TYPE_DECIMAL128: return print_decimal(COLUMN_VALUES(c, __int128)[i], c->type->scale, out, room);
     case TYPE_DATE32: return print_date(COLUMN_VALUES(c, int32_t)[i], out, room);
     case TYPE_TIMESTAMP: return print_timestamp(c->type, COLUMN_VALUES(c, int64_t)[i], out, room);
-    case TYPE_TIME32: return print_clock((int64_t)COLUMN_VALUES(c, int32_t)[i] * (1000000000 / units_per_second(c->type->unit)), out, room);
-    case TYPE_TIME64: return print_clock(COLUMN_VALUES(c, int64_t)[i] * (1000000000 / units_per_second(c->type->unit)), out, room);
+    case TYPE_TIME32: return print_time(COLUMN_VALUES(c, int32_t)[i], c->type->unit, out, room);
+    case TYPE_TIME64: return print_time(COLUMN_VALUES(c, int64_t)[i], c->type->unit, out, room);
     case TYPE_DURATION: return print_duration(COLUMN_VALUES(c, int64_t)[i], c->type->unit, out, room);
     case TYPE_INTERVAL_YEAR_MONTH: case TYPE_INTERVAL_DAY_TIME: case TYPE_INTERVAL_MONTH_DAY_NANO: return print_interval(c, i, out, room);
     default:
@@ -279,11 +290,11 @@ bool text_to_decimal(const char *p, size_t n, int precision, int scale, __int128
     for (int d = decimals < 0 ? 0 : decimals; d < scale; d++)
         if (__builtin_mul_overflow(v, 10, &v))
             return false;
-    v += round_up;
     for (int i = 0; i < precision; i++)
         limit *= 10;
-    if (v >= limit)
+    if (v >= limit - round_up)
         return false;
+    v += round_up;
     *out = negative ? -v : v;
     return true;
 }

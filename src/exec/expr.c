@@ -401,7 +401,24 @@ static int decode_arguments(struct expr_context *ctx, struct value *args, uint32
     return ST_OK;
 }
 
-static int eval_call(const struct expr *e, struct expr_context *ctx, const struct batch *batch, struct value *ret, struct error *err)
+static int run_kernel(const struct expr *e, struct expr_context *ctx, struct value *args, uint32_t n, int64_t rows, struct column **ret, struct error *err)
+{
+    int dictionary = lone_dictionary(e, args, rows);
+    if (dictionary >= 0) {
+        struct error inner = {0};
+        int st = call_on_dictionary(e, ctx, args, dictionary, ret, &inner);
+        if (st != ST_EXECUTE_QUERY) {
+            if (st != ST_OK && err)
+                *err = inner;
+            return st;
+        }
+        /* The value that failed may belong to no row. */
+    }
+    TRY(decode_arguments(ctx, args, n, err));
+    return e->function->kernel(e, ctx, args, rows, ret, err);
+}
+
+static int eval_arguments(const struct expr *e, struct expr_context *ctx, const struct batch *batch, struct value *ret, struct error *err)
 {
     struct value on_stack[ARGS_ON_STACK], *args = on_stack;
     uint32_t n = 0;
@@ -415,12 +432,7 @@ static int eval_call(const struct expr *e, struct expr_context *ctx, const struc
     }
     int64_t rows = scalar ? 1 : batch->n_rows;
     if (st == ST_OK) {
-        int dictionary = lone_dictionary(e, args, rows);
-        if (dictionary >= 0) {
-            st = call_on_dictionary(e, ctx, args, dictionary, &ret->column, err);
-        } else if ((st = decode_arguments(ctx, args, n, err)) == ST_OK) {
-            st = e->function->kernel(e, ctx, args, rows, &ret->column, err);
-        }
+        st = run_kernel(e, ctx, args, n, rows, &ret->column, err);
         ret->scalar = scalar;
     }
     for (uint32_t i = 0; i < n; i++)
@@ -428,6 +440,26 @@ static int eval_call(const struct expr *e, struct expr_context *ctx, const struc
     if (args != on_stack)
         free(args);
     return st;
+}
+
+static int eval_call(const struct expr *e, struct expr_context *ctx, const struct batch *batch, struct value *ret, struct error *err)
+{
+    if (!expr_can_be_lazy(e))
+        return eval_arguments(e, ctx, batch, ret, err);
+    if (!ctx->careful) {
+        struct error inner = {0};
+        int st = eval_arguments(e, ctx, batch, ret, &inner);
+        if (st != ST_EXECUTE_QUERY || expr_is_scalar(e)) {
+            if (st != ST_OK && err)
+                *err = inner;
+            return st;
+        }
+        ctx->careful = true;
+    } else if (expr_is_scalar(e)) {
+        return eval_arguments(e, ctx, batch, ret, err);
+    }
+    ret->scalar = false;
+    return expr_eval_lazy(e, ctx, batch, &ret->column, err);
 }
 
 static int eval(const struct expr *e, struct expr_context *ctx, const struct batch *batch, struct value *ret, struct error *err)

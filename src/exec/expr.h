@@ -19,6 +19,7 @@ struct expr_context {
     struct budget *budget;
     struct work_context *work;
     const char *timezone;       /* IANA name, NULL = UTC */
+    bool careful;               /* set by the first failure inside a CASE, AND or the like: from then on branches see only their own rows */
 };
 
 /* Binds against the fields of `input`. Unknown functions ST_UNEXPECTED (named), types that do not fit ST_PLAN_QUERY. The result lives in `arena`;

@@ -69,6 +69,13 @@ static inline const uint8_t *value_bytes(const struct value *v, int64_t i, int32
 /* A Boolean column from one byte (0 or 1) a row. Takes the reference to `validity`. */
 int kernel_bools(struct budget *budget, const uint8_t *bytes, int64_t rows, struct buffer *validity, int64_t nulls, struct column **ret, struct error *err);
 
+/* A Boolean column from bytes 0, 1 and 2 (null). Takes the reference to `bytes`. */
+int kernel_truths(struct expr_context *ctx, struct buffer *bytes, int64_t rows, struct column **ret, struct error *err);
+
+/* CASE, COALESCE, AND, OR without computing branches for rows that do not take them. The result is a column of batch->n_rows. */
+bool expr_can_be_lazy(const struct expr *e);
+int expr_eval_lazy(const struct expr *e, struct expr_context *ctx, const struct batch *batch, struct column **ret, struct error *err);
+
 /* Whether cast.c can go from one type to another. */
 bool cast_supported(const struct dtype *from, const struct dtype *to);
 

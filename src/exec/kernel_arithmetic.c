@@ -10,12 +10,16 @@ enum { OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MOD };
 
 /* ---- decimals ---- */
 
-static __int128 power10(int n)
+/* v * 10^n; false when that is over 128 bits, n below 0 included. */
+static bool scaled(__int128 v, int n, __int128 *out)
 {
-    __int128 p = 1;
-    while (n-- > 0)
-        p *= 10;
-    return p;
+    if (n < 0 || n > 76)
+        return false;
+    for (; n > 0 && v; n--)
+        if (__builtin_mul_overflow(v, 10, &v))
+            return false;
+    *out = v;
+    return true;
 }
 
 static struct dtype *decimal_result(int op, const struct dtype *a, const struct dtype *b)
@@ -40,7 +44,7 @@ static bool decimal_op(int op, const struct dtype *ta, const struct dtype *tb, c
     __int128 x = a, y = b;
     switch (op) {
     case OP_ADD: case OP_SUB: case OP_MOD:
-        if (__builtin_mul_overflow(a, power10(tr->scale - ta->scale), &x) || __builtin_mul_overflow(b, power10(tr->scale - tb->scale), &y))
+        if (!scaled(a, tr->scale - ta->scale, &x) || !scaled(b, tr->scale - tb->scale, &y))
             return false;
         if (op == OP_ADD)
             return !__builtin_add_overflow(x, y, out);
@@ -56,9 +60,9 @@ static bool decimal_op(int op, const struct dtype *ta, const struct dtype *tb, c
         *zero = b == 0;
         if (*zero)
             return true;
-        if (shift > 38 || __builtin_mul_overflow(a, power10(shift), &x))
+        if (!scaled(a, shift, &x) || (b == -1 && __builtin_sub_overflow((__int128)0, x, out)))
             return false;
-        *out = x / b;
+        *out = b == -1 ? -x : x / b;
         return true;
     }
     }
@@ -235,8 +239,10 @@ static int bind_unary(struct expr *e, struct error *err)
     do {                                                                                                 \
         const ctype *x = COLUMN_VALUES(args[0].column, ctype);                                           \
         ctype *out = (ctype *)(void *)values->data;                                                      \
-        for (int64_t i = 0; i < rows; i++)                                                               \
+        for (int64_t i = 0; i < rows; i++) {                                                             \
             out[i] = op == UNARY_NEGATE || x[i] < 0 ? (ctype)(0 - (utype)x[i]) : x[i];                   \
+            overflow = overflow || (checked && x[i] < 0 && out[i] < 0 && !value_is_null(&args[0], i));    \
+        }                                                                                                \
     } while (0)
 
 static double unary_float(int op, double x)
@@ -255,6 +261,7 @@ static int kernel_unary(const struct expr *e, struct expr_context *ctx, const st
     struct buffer *validity, *values;
     int64_t nulls;
     int op = e->function->op;
+    bool overflow = false, checked = op == UNARY_ABS || e->type->id == TYPE_DECIMAL128; /* the minus of integers wraps */
     TRY(kernel_validity(ctx->budget, args, 1, rows, &validity, &nulls, err));
     int st = buffer_new_uninit(ctx->budget, (size_t)rows * (size_t)type_width(e->type), &values, err);
     if (st != ST_OK) {
@@ -277,6 +284,11 @@ static int kernel_unary(const struct expr *e, struct expr_context *ctx, const st
         break;
     default: /* the absolute value of an unsigned number */
         memcpy(values->data, args[0].column->buffers[0]->data + args[0].column->offset * type_width(e->type), (size_t)rows * (size_t)type_width(e->type));
+    }
+    if (overflow) {
+        buffer_unref(validity);
+        buffer_unref(values);
+        return error_set(err, ST_EXECUTE_QUERY, "Arithmetic overflow: the result of %s does not fit", e->function->name);
     }
     return column_new(e->type, rows, nulls, validity, values, NULL, ret, err);
 }

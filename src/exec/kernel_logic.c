@@ -23,8 +23,7 @@ static inline uint8_t truth(const struct value *v, int64_t i)
     return column_bool(v->column, v->scalar ? 0 : i);
 }
 
-/* A Boolean column from bytes 0, 1, 2 (null). */
-static int finish(struct expr_context *ctx, struct buffer *bytes, int64_t rows, struct column **ret, struct error *err)
+int kernel_truths(struct expr_context *ctx, struct buffer *bytes, int64_t rows, struct column **ret, struct error *err)
 {
     struct buffer *validity = NULL;
     int64_t nulls = 0;
@@ -60,7 +59,7 @@ static int kernel_binary(const struct expr *e, struct expr_context *ctx, const s
     for (uint32_t k = 1; k < e->n_args; k++)
         for (int64_t i = 0; i < rows; i++)
             bytes->data[i] = table[bytes->data[i]][truth(&args[k], i)];
-    return finish(ctx, bytes, rows, ret, err);
+    return kernel_truths(ctx, bytes, rows, ret, err);
 }
 
 static int kernel_not(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
@@ -71,7 +70,7 @@ static int kernel_not(const struct expr *e, struct expr_context *ctx, const stru
     TRY(buffer_new_uninit(ctx->budget, (size_t)rows + 8, &bytes, err));
     for (int64_t i = 0; i < rows; i++)
         bytes->data[i] = flipped[truth(&args[0], i)];
-    return finish(ctx, bytes, rows, ret, err);
+    return kernel_truths(ctx, bytes, rows, ret, err);
 }
 
 static int bind_test(struct expr *e, struct error *err)
@@ -96,7 +95,7 @@ static int kernel_test(const struct expr *e, struct expr_context *ctx, const str
             bytes->data[i] = is == (op == TEST_TRUE || op == TEST_FALSE);
         }
     }
-    return finish(ctx, bytes, rows, ret, err);
+    return kernel_truths(ctx, bytes, rows, ret, err);
 }
 
 /* ---- choosing among branches ---- */
@@ -155,8 +154,11 @@ static int bind_case(struct expr *e, struct error *err)
             type = e->args[e->n_args - 1]->type;
     }
     e->type = type_ref(type ? type : type_of(TYPE_NULL));
-    for (uint32_t i = 0; i < pairs; i++)
+    for (uint32_t i = 0; i < pairs; i++) {
+        if (e->flag) /* the base's type may have grown meanwhile */
+            TRY(expr_bind_cast(e, first + 2 * i, e->args[0]->type, err));
         TRY(expr_bind_cast(e, first + 2 * i + 1, e->type, err));
+    }
     return e->flag2 ? expr_bind_cast(e, e->n_args - 1, e->type, err) : ST_OK;
 }
 

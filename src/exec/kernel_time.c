@@ -34,9 +34,9 @@ static int32_t days_in_month(int64_t year, int32_t month)
     return month == 2 && leap ? 29 : days[month - 1];
 }
 
-bool temporal_add(int64_t value, uint8_t unit, int64_t months, int64_t days, int64_t nanos, int64_t *ret)
+bool temporal_add(int64_t value, uint8_t unit, int64_t months, int64_t days, __int128 nanos, int64_t *ret)
 {
-    int64_t per_day = 86400 * units_per_second(unit), day = floor_div(value, per_day), rest = value - day * per_day, t;
+    int64_t per_day = 86400 * units_per_second(unit), day = floor_div(value, per_day), rest = floor_mod(value, per_day);
     if (months) {
         int64_t year;
         int32_t month, dom;
@@ -51,9 +51,14 @@ bool temporal_add(int64_t value, uint8_t unit, int64_t months, int64_t days, int
         int32_t last = days_in_month(year, month);
         day = days_of_civil(year, month, dom < last ? dom : last);
     }
-    if (__builtin_add_overflow(day, days, &day) || __builtin_mul_overflow(day, per_day, &t) || __builtin_add_overflow(t, rest, &t))
+    if (__builtin_add_overflow(day, days, &day))
         return false;
-    return !__builtin_add_overflow(t, nanos / (1000000000 / units_per_second(unit)), ret);
+    __int128 scale = 1000000000 / units_per_second(unit), down = nanos / scale - (nanos % scale < 0); /* to the unit below, as for a point in time */
+    __int128 t = (__int128)day * per_day + rest + down;
+    if (t < INT64_MIN || t > INT64_MAX)
+        return false;
+    *ret = (int64_t)t;
+    return true;
 }
 
 /* ---- arithmetic ---- */
@@ -85,7 +90,8 @@ int temporal_bind(struct expr *e, bool add, struct error *err)
         e->type = type_of(TYPE_INT64);
     } else if (!add && is_point(a) && is_point(b)) {
         TRY(expr_bind_common(e, 0, 1, false, err));
-        e->type = type_temporal(TYPE_DURATION, (enum time_unit)e->args[0]->type->unit);
+        const struct dtype *both = e->args[0]->type;
+        e->type = type_temporal(TYPE_DURATION, both->id == TYPE_DATE64 ? UNIT_MILLI : (enum time_unit)both->unit);
     } else if (a->id == TYPE_DURATION && b->id == TYPE_DURATION && a->unit == b->unit) {
         e->type = type_ref(a);
     } else if (is_interval(a) && is_interval(b)) {
@@ -98,7 +104,7 @@ int temporal_bind(struct expr *e, bool add, struct error *err)
     return ST_OK;
 }
 
-struct span { int64_t months, days, nanos; };
+struct span { int64_t months, days; __int128 nanos; };
 
 /* An interval or duration of row i. */
 static struct span span_at(const struct value *v, int64_t i)
@@ -117,7 +123,7 @@ static struct span span_at(const struct value *v, int64_t i)
         return (struct span){0, a, (int64_t)b * 1000000};
     case TYPE_DURATION:
         memcpy(&n, base, 8);
-        return (struct span){0, 0, n * (1000000000 / units_per_second(c->type->unit))};
+        return (struct span){0, 0, (__int128)n * (1000000000 / units_per_second(c->type->unit))};
     default:
         memcpy(&a, base, 4);
         memcpy(&b, base + 4, 4);
@@ -137,7 +143,7 @@ static bool move_point(const struct dtype *t, int64_t point, struct span s, bool
 {
     int sign = add ? 1 : -1;
     if (t->id == TYPE_DATE32) {
-        int64_t days = s.days + s.nanos / 86400000000000;
+        int64_t days = s.days + (int64_t)(s.nanos / 86400000000000);
         int64_t moved;
         if (!temporal_add(point * 86400, UNIT_SECOND, sign * s.months, sign * days, 0, &moved))
             return false;
@@ -228,18 +234,23 @@ static int bind_trunc(struct expr *e, struct error *err)
     return ST_OK;
 }
 
+static int64_t saturated(__int128 t)
+{
+    return t < INT64_MIN ? INT64_MIN : t > INT64_MAX ? INT64_MAX : (int64_t)t;
+}
+
 static int64_t trunc_calendar(int64_t value, int what, int64_t per_second)
 {
     int64_t per_day = 86400 * per_second, day = floor_div(value, per_day), year;
     int32_t month, dom;
     if (what == TRUNC_WEEK) /* 1970-01-01 was a Thursday */
-        return (day - ((day + 3) % 7 + 7) % 7) * per_day;
+        return saturated((__int128)(day - ((day + 3) % 7 + 7) % 7) * per_day);
     civil_of_days(day, &year, &month, &dom);
     if (what == TRUNC_QUARTER)
         month = (month - 1) / 3 * 3 + 1;
     else if (what == TRUNC_YEAR)
         month = 1;
-    return days_of_civil(year, month, 1) * per_day;
+    return saturated((__int128)days_of_civil(year, month, 1) * per_day);
 }
 
 static int kernel_trunc(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
@@ -267,8 +278,8 @@ static int kernel_trunc(const struct expr *e, struct expr_context *ctx, const st
         int64_t from = 1, to = 0;
         for (int64_t i = 0; i < rows; i++) {
             if (in[i] < from || in[i] >= to) {
-                int64_t m = in[i] % width;
-                from = in[i] - (m < 0 ? m + width : m);
+                if (__builtin_sub_overflow(in[i], floor_mod(in[i], width), &from))
+                    from = INT64_MIN;
                 if (__builtin_add_overflow(from, width, &to))
                     to = INT64_MAX;
             }
@@ -404,7 +415,7 @@ static int64_t iso_week(int64_t day, int64_t *ret_year)
 
 static int64_t part_at(int part, int64_t value, int64_t per)
 {
-    int64_t per_day = 86400 * per, day = floor_div(value, per_day), rest = value - day * per_day, year, iso_year;
+    int64_t per_day = 86400 * per, day = floor_div(value, per_day), rest = floor_mod(value, per_day), year, iso_year;
     int32_t month, dom;
     civil_of_days(day, &year, &month, &dom);
     switch (part) {

@@ -86,7 +86,8 @@ static int decode_map(struct plan_decoder *d, const struct pb_field *kind, uint6
 static int decode_decimal(struct plan_decoder *d, const struct pb_field *kind, struct dtype **ret_type, struct error *err)
 {
     uint64_t scale = number_in(kind, 1), precision = number_in(kind, 2), variation = number_in(kind, 3);
-    if (precision == 0 || precision > (variation ? 76u : 38u) || (int64_t)scale > 76 || (int64_t)scale < -76)
+    int64_t most = variation ? 76 : 38;
+    if (precision == 0 || precision > (uint64_t)most || (int64_t)scale > most || (int64_t)scale < -most)
         return error_set(err, ST_UNEXPECTED, "a decimal type has precision %llu and scale %lld", (unsigned long long)precision, (long long)scale);
     return made(d, type_decimal(variation ? TYPE_DECIMAL256 : TYPE_DECIMAL128, (uint8_t)precision, (int8_t)scale), ret_type, err);
 }
@@ -226,7 +227,7 @@ static int interval_literal(struct plan_decoder *d, const struct pb_field *f, st
 }
 
 /* precision=1, value=2 */
-static int time_literal(struct plan_decoder *d, const struct pb_field *f, uint64_t variation, struct column **ret_column, struct error *err)
+static int time_literal(struct plan_decoder *d, const struct pb_field *f, struct column **ret_column, struct error *err)
 {
     uint64_t precision = number_in(f, 1);
     int64_t value = (int64_t)number_in(f, 2);
@@ -235,7 +236,7 @@ static int time_literal(struct plan_decoder *d, const struct pb_field *f, uint64
     if (!ok)
         return error_set(err, ST_UNEXPECTED, "a time literal has precision %llu", (unsigned long long)precision);
     if (f->number == 37)
-        return fixed_literal(d, type_temporal(variation ? TYPE_TIME64 : TYPE_TIME32, unit), &value, ret_column, err);
+        return fixed_literal(d, type_temporal(unit >= UNIT_MICRO ? TYPE_TIME64 : TYPE_TIME32, unit), &value, ret_column, err);
     if (f->number == 34)
         return fixed_literal(d, type_temporal(TYPE_TIMESTAMP, unit), &value, ret_column, err);
     struct dtype *zoned;
@@ -387,7 +388,7 @@ int plan_decode_literal(struct plan_decoder *d, const struct pb_field *message, 
     case 29: return null_literal(d, &v, depth, ret_column, err);
     case 30: return list_literal(d, &v, variation, depth, ret_column, err);
     case 31: return empty_list_literal(d, &v, variation, depth, ret_column, err);
-    case 34: case 35: case 37: return time_literal(d, &v, variation, ret_column, err);
+    case 34: case 35: case 37: return time_literal(d, &v, ret_column, err);
     default: return error_set(err, ST_UNEXPECTED, "unsupported literal (kind %u)", v.number);
     }
 }
