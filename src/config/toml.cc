@@ -9,10 +9,14 @@
 
 /* With exceptions off, toml++ 3.3 walks on behind an error and trips over its own asserts ("[[["). So they are on; an assert that fails counts as one
  * more syntax error. All stop in toml_walk(): nothing is thrown through C. */
+[[noreturn]] static void assert_failed()
+{
+    throw std::logic_error("syntax error");
+}
 #define TOML_EXCEPTIONS 1
 #define TOML_HEADER_ONLY 1
 #define TOML_MAX_NESTED_VALUES 64
-#define TOML_ASSERT(expr) ((expr) ? static_cast<void>(0) : throw std::logic_error("syntax error"))
+#define TOML_ASSERT(expr) ((expr) ? static_cast<void>(0) : assert_failed())
 #define TOML_ASSERT_ASSUME(expr) TOML_ASSERT(expr)
 #include <toml++/toml.h>
 
