@@ -32,7 +32,9 @@ static void bound_text(int32_t physical_type, const uint8_t *p, uint32_t size, c
     enum { BOOLEAN, INT32, INT64, INT96, FLOAT, DOUBLE };
     double d;
     float f;
-    if (physical_type == INT32 && size == 4) {
+    if (physical_type == BOOLEAN && size == 1) {
+        snprintf(out, room, "%s", *p ? "true" : "false");
+    } else if (physical_type == INT32 && size == 4) {
         snprintf(out, room, "%d", (int)(int32_t)load_le32(p));
     } else if (physical_type == INT64 && size == 8) {
         snprintf(out, room, "%" PRId64, (int64_t)load_le64(p));

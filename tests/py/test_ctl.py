@@ -95,18 +95,23 @@ print('create, list, describe: ok')
 
 ctl('flush', 'cpu')
 assert len(rows('cpu')) == 7001
-ctl('compact', 'cpu')
 sst = [p for p in glob.glob(os.path.join(server.home, '**', '*.parquet'), recursive=True) if 'regionctl/cpu' in p]
 assert sst, 'no file after the flush'
-text = ctl('inspect', 'sst', sst[0])
-assert 'rows        7001' in text and 'greptime:metadata' in text and 'cpu' in text, text
+total = 0
+for path in sst:
+    text = ctl('inspect', 'sst', path)
+    assert 'greptime:metadata' in text and 'cpu' in text and 'Timestamp(Millisecond, None)' in text, text
+    total += int(next(line for line in text.splitlines() if line.startswith('rows ')).split()[1])
+assert total == 7001, (total, sst)
 text = ctl('inspect', 'manifest', os.path.dirname(sst[0]))
-assert 'Edit +1 -0 files' in text and '7001' in text, text
+assert f'Edit +{len(sst)} -0 files' in text and all(os.path.basename(p)[:36] in text for p in sst), text
 ctl('inspect', 'sst', odd, code=1)
 wal = [p for p in glob.glob(os.path.join(server.home, 'wal', '**', '*'), recursive=True) if os.path.isfile(p) and os.path.getsize(p) > 4096]
 if wal:
     text = ctl('inspect', 'wal', wal[0])
     assert '0 damaged' in text, text
+ctl('compact', 'cpu')
+assert len(rows('cpu')) == 7001
 print('flush, compact, inspect: ok')
 
 ctl('drop', 'cpu')
