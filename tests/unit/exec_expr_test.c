@@ -1,0 +1,562 @@
+/* Scalar expressions over small batches: each is evaluated with plain and with dictionary-encoded columns, which must agree. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/expr.h"
+
+enum { POOL = 4096, COLUMNS = 4 };
+
+static struct arena arena;
+static struct budget budget;
+static struct dtype *types[POOL];
+static struct column *columns[POOL], *input[COLUMNS];
+static int n_types, n_columns, n_input;
+
+static int set_up(void **state)
+{
+    (void)state;
+    budget_init(&budget, "query", "query.memory_limit", SIZE_MAX, NULL);
+    arena_init(&arena, &budget);
+    n_types = n_columns = n_input = 0;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    for (int i = 0; i < n_columns; i++)
+        column_unref(columns[i]);
+    for (int i = 0; i < n_types; i++)
+        type_unref(types[i]);
+    arena_release(&arena);
+    assert_int_equal(budget_used(&budget), 0);
+    return 0;
+}
+
+static struct dtype *decimal(int precision, int scale)
+{
+    return types[n_types++] = type_decimal(TYPE_DECIMAL128, (uint8_t)precision, (int8_t)scale);
+}
+
+static struct dtype *stamp(enum time_unit unit)
+{
+    return type_temporal(TYPE_TIMESTAMP, unit);
+}
+
+#define T(name) type_of(TYPE_##name)
+
+static __int128 parse128(const char *p)
+{
+    bool negative = *p == '-';
+    unsigned __int128 v = 0;
+    for (p += negative; *p >= '0' && *p <= '9'; p++)
+        v = v * 10 + (unsigned)(*p - '0');
+    return (__int128)(negative ? 0 - v : v);
+}
+
+/* One value in the builder: "NULL", bytes, true/false, a raw number, or `months/days/nanos`. */
+static void append(struct column_builder *b, const char *item)
+{
+    const struct dtype *t = b->type;
+    struct { int32_t months, days; int64_t nanos; } span = {0, 0, 0};
+    int st;
+    if (strcmp(item, "NULL") == 0)
+        st = column_builder_append_null(b, NULL);
+    else if (type_is_varlen(t))
+        st = column_builder_append_bytes(b, item, strlen(item), NULL);
+    else if (t->id == TYPE_BOOL)
+        st = column_builder_append_bool(b, *item == 't', NULL);
+    else if (t->id == TYPE_FLOAT64)
+        st = column_builder_append_fixed(b, &(double){strtod(item, NULL)}, NULL);
+    else if (t->id == TYPE_FLOAT32)
+        st = column_builder_append_fixed(b, &(float){strtof(item, NULL)}, NULL);
+    else if (t->id == TYPE_INTERVAL_MONTH_DAY_NANO && sscanf(item, "%d/%d/%ld", &span.months, &span.days, &span.nanos) == 3)
+        st = column_builder_append_fixed(b, &span, NULL);
+    else
+        st = column_builder_append_fixed(b, &(__int128){parse128(item)}, NULL);
+    assert_int_equal(st, ST_OK);
+}
+
+/* Items are separated by '|'. */
+static struct column *make(struct dtype *type, const char *text)
+{
+    struct column_builder b;
+    assert_int_equal(column_builder_init(&b, &budget, type, NULL), ST_OK);
+    for (;;) {
+        char item[200];
+        size_t n = strcspn(text, "|");
+        snprintf(item, sizeof item, "%.*s", (int)n, text);
+        append(&b, item);
+        if (!text[n])
+            break;
+        text += n + 1;
+    }
+    assert_int_equal(column_builder_finish(&b, &columns[n_columns], NULL), ST_OK);
+    column_builder_release(&b);
+    return columns[n_columns++];
+}
+
+static size_t show_one(const struct column *c, int64_t i, char *out, size_t room)
+{
+    int32_t size;
+    if (column_is_null(c, i))
+        return (size_t)snprintf(out, room, "NULL");
+    if (type_is_varlen(c->type)) {
+        const uint8_t *p = column_bytes(c, i, &size);
+        return (size_t)snprintf(out, room, "%.*s", size, (const char *)p);
+    }
+    if (c->type->id == TYPE_BOOL)
+        return (size_t)snprintf(out, room, "%s", column_bool(c, i) ? "true" : "false");
+    if (c->type->id == TYPE_FLOAT64)
+        return (size_t)snprintf(out, room, "%.17g", COLUMN_VALUES(c, double)[i]);
+    if (c->type->id == TYPE_FLOAT32)
+        return (size_t)snprintf(out, room, "%.9g", (double)COLUMN_VALUES(c, float)[i]);
+    if (type_width(c->type) == 16) {
+        __int128 v = COLUMN_VALUES(c, __int128)[i];
+        char digits[50] = "";
+        int at = 49;
+        bool negative = v < 0;
+        do {
+            digits[--at] = (char)('0' + abs((int)(v % 10)));
+            v /= 10;
+        } while (v);
+        return (size_t)snprintf(out, room, "%s%s", negative ? "-" : "", digits + at);
+    }
+    const uint8_t *p = c->buffers[0]->data + (c->offset + i) * type_width(c->type);
+    int64_t v = 0;
+    memcpy(&v, p, (size_t)type_width(c->type));
+    int spare = 64 - 8 * type_width(c->type);
+    v = type_is_integer(c->type) && !type_is_signed(c->type) ? v : (int64_t)((uint64_t)v << spare) >> spare;
+    return (size_t)snprintf(out, room, type_is_signed(c->type) || !type_is_integer(c->type) ? "%ld" : "%lu", v);
+}
+
+static void show(struct column *c, char *out, size_t room)
+{
+    struct column *plain;
+    size_t n = 0;
+    assert_int_equal(column_decode_dictionary(&budget, c, &plain, NULL), ST_OK);
+    for (int64_t i = 0; i < plain->length; i++) {
+        n += (size_t)snprintf(out + n, room - n, i ? "|" : "");
+        n += show_one(plain, i, out + n, room - n);
+    }
+    column_unref(plain);
+}
+
+/* The same rows through a dictionary in another order with one value too many. */
+static struct column *encoded(struct column *c)
+{
+    struct column *values, *out;
+    struct buffer *keys, *validity = NULL;
+    uint32_t reversed[64];
+    int64_t n = c->length, nulls = column_null_count(c);
+    for (int64_t i = 0; i < n; i++)
+        reversed[i] = (uint32_t)(n - 1 - i);
+    assert_int_equal(column_take(&budget, c, reversed, n, &values, NULL), ST_OK);
+    assert_int_equal(buffer_new(&budget, (size_t)n * 4, &keys, NULL), ST_OK);
+    memcpy(keys->data, reversed, (size_t)n * 4);
+    if (nulls) {
+        assert_int_equal(buffer_new(&budget, 8, &validity, NULL), ST_OK);
+        for (int64_t i = 0; i < n; i++)
+            if (!column_is_null(c, i))
+                bit_set(validity->data, i);
+    }
+    struct dtype *type = type_dictionary(TYPE_UINT32, c->type);
+    assert_int_equal(column_new_nested(type, n, nulls, validity, keys, &values, 1, &out, NULL), ST_OK);
+    type_unref(type);
+    return out;
+}
+
+static void run(const struct plan_expr *plan, bool dictionary, char *out, size_t room)
+{
+    struct field *fields[COLUMNS];
+    struct column *given[COLUMNS], *result;
+    struct error err = {0};
+    struct batch *batch;
+    struct expr *e = NULL;
+    for (int i = 0; i < n_input; i++) {
+        given[i] = dictionary ? encoded(input[i]) : column_ref(input[i]);
+        fields[i] = field_new("c", given[i]->type, true);
+    }
+    struct schema *schema = schema_new(fields, (uint32_t)n_input);
+    int64_t rows = n_input ? input[0]->length : 1;
+    assert_int_equal(batch_new(schema, rows, given, &batch, NULL), ST_OK);
+    struct expr_context ctx = {.budget = &budget};
+    int st = expr_bind(plan, schema, &arena, &e, &err);
+    if (st == ST_OK) {
+        st = expr_eval(e, &ctx, batch, &result, &err);
+        if (st == ST_OK) {
+            assert_int_equal(result->length, rows);
+            assert_true(type_equal(type_values(result->type), expr_type(e), false));
+            show(result, out, room);
+            column_unref(result);
+        }
+    }
+    if (st != ST_OK) {
+        assert_int_equal(err.status, st);
+        assert_true(err.msg[0]);
+        snprintf(out, room, "!%s", status_name((enum status)st));
+    }
+    expr_release(e);
+    batch_unref(batch);
+    schema_unref(schema);
+    for (int i = 0; i < n_input; i++)
+        field_unref(fields[i]);
+}
+
+static char plain_text[4096], coded_text[4096];
+
+static const char *calc(const struct plan_expr *plan)
+{
+    run(plan, false, plain_text, sizeof plain_text);
+    run(plan, true, coded_text, sizeof coded_text);
+    assert_string_equal(plain_text, coded_text);
+    return plain_text;
+}
+
+#define IS(plan, text) assert_string_equal(calc(plan), text)
+#define QUERY_ERROR "!execute query"
+
+static struct plan_expr *node(enum plan_expr_kind kind)
+{
+    struct plan_expr *p = ARENA_NEW(&arena, struct plan_expr, NULL);
+    p->kind = kind;
+    return p;
+}
+
+static struct plan_expr *F(uint32_t i)
+{
+    struct plan_expr *p = node(PLAN_FIELD);
+    p->field = i;
+    return p;
+}
+
+static struct plan_expr *L(struct dtype *type, const char *text)
+{
+    struct plan_expr *p = node(PLAN_LITERAL);
+    p->literal = make(type, text);
+    return p;
+}
+
+static struct plan_expr *with_args(enum plan_expr_kind kind, const char *name, ...)
+{
+    struct plan_expr *p = node(kind), *arg;
+    va_list list;
+    p->name = name;
+    p->args = ARENA_ARRAY(&arena, 40, struct plan_expr *, NULL);
+    va_start(list, name);
+    while ((arg = va_arg(list, struct plan_expr *)))
+        p->args[p->n_args++] = arg;
+    va_end(list);
+    return p;
+}
+
+#define CALL(name, ...) with_args(PLAN_CALL, name, __VA_ARGS__, NULL)
+#define IN(...) with_args(PLAN_IN, "in", __VA_ARGS__, NULL)
+
+static struct plan_expr *choose(bool base, bool otherwise, struct plan_expr *p)
+{
+    p->has_base = base;
+    p->has_else = otherwise;
+    return p;
+}
+#define CASE(base, otherwise, ...) choose(base, otherwise, with_args(PLAN_IF, "if", __VA_ARGS__, NULL))
+
+static struct plan_expr *cast(struct plan_expr *operand, struct dtype *type, bool try)
+{
+    struct plan_expr *p = with_args(PLAN_CAST, "cast", operand, NULL);
+    p->type = type;
+    p->null_on_failure = try;
+    return p;
+}
+
+static void given(struct dtype *type, const char *text)
+{
+    input[n_input++] = make(type, text);
+}
+
+/* ---- tests ---- */
+
+static void test_compare_every_type(void **state)
+{
+    (void)state;
+    static const enum type_id numbers[] = {TYPE_INT8, TYPE_INT16, TYPE_INT32, TYPE_INT64, TYPE_UINT8, TYPE_UINT16, TYPE_UINT32, TYPE_UINT64, TYPE_FLOAT32,
+        TYPE_FLOAT64, TYPE_DATE32, TYPE_DATE64, TYPE_TIMESTAMP, TYPE_TIME32, TYPE_TIME64, TYPE_DURATION, TYPE_INTERVAL_YEAR_MONTH,
+        TYPE_UTF8, TYPE_LARGE_UTF8, TYPE_UTF8_VIEW, TYPE_BINARY, TYPE_LARGE_BINARY, TYPE_BINARY_VIEW, TYPE_DECIMAL128};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct dtype *t = numbers[i] == TYPE_DECIMAL128 ? decimal(10, 2) : type_of(numbers[i]);
+        n_input = 0;
+        given(t, "1|2|3|NULL|2|NULL|5|6|7");
+        given(t, "2|2|2|2|NULL|NULL|5|7|6");
+        IS(CALL("equal", F(0), F(1)), "false|true|false|NULL|NULL|NULL|true|false|false");
+        IS(CALL("not_equal", F(0), F(1)), "true|false|true|NULL|NULL|NULL|false|true|true");
+        IS(CALL("lt", F(0), F(1)), "true|false|false|NULL|NULL|NULL|false|true|false");
+        IS(CALL("lte", F(0), F(1)), "true|true|false|NULL|NULL|NULL|true|true|false");
+        IS(CALL("gt", F(0), F(1)), "false|false|true|NULL|NULL|NULL|false|false|true");
+        IS(CALL("gte", F(0), F(1)), "false|true|true|NULL|NULL|NULL|true|false|true");
+        IS(CALL("is_distinct_from", F(0), F(1)), "true|false|true|true|true|false|false|true|true");
+        IS(CALL("is_not_distinct_from", F(0), F(1)), "false|true|false|false|false|true|true|false|false");
+        IS(CALL("lt", F(0), L(t, "3")), "true|true|false|NULL|true|NULL|false|false|false");
+        IS(CALL("lt", L(t, "3"), F(0)), "false|false|false|NULL|false|NULL|true|true|true");
+    }
+}
+
+static void test_compare_order(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct dtype *t = i ? T(FLOAT64) : T(FLOAT32);
+        n_input = 0;
+        given(t, "nan|0|-0|-nan|inf|-inf|nan");
+        given(t, "nan|-0|0|-inf|nan|-inf|1");
+        IS(CALL("equal", F(0), F(1)), "true|false|false|false|false|true|false");
+        IS(CALL("lt", F(0), F(1)), "false|false|true|true|true|false|false");
+        IS(CALL("gte", F(0), L(t, "0")), "true|true|false|false|true|false|true");
+        IS(IN(F(0), L(t, "nan"), L(t, "-0")), "true|false|true|false|false|false|true");
+    }
+    n_input = 0;
+    given(T(UTF8), "|a|ab|\xc3\xa9|b");
+    IS(CALL("lt", F(0), L(T(UTF8), "ab")), "true|true|false|false|false");
+    n_input = 0;
+    given(T(BOOL), "true|false|NULL");
+    IS(CALL("gt", F(0), L(T(BOOL), "false")), "true|false|NULL");
+    n_input = 0;
+    given(T(INTERVAL_MONTH_DAY_NANO), "1/0/0|0/30/0|0/0/5|1/0/-1");
+    IS(CALL("gt", F(0), L(T(INTERVAL_MONTH_DAY_NANO), "0/30/0")), "true|false|false|true");
+    IS(CALL("equal", F(0), L(T(INTERVAL_MONTH_DAY_NANO), "1/0/0")), "true|false|false|false");
+}
+
+static void test_compare_mixed(void **state)
+{
+    (void)state;
+    given(T(INT64), "1|-1|NULL");
+    given(T(UINT64), "1|18446744073709551615|3");
+    IS(CALL("equal", F(0), F(1)), "true|false|NULL");
+    IS(CALL("lt", F(0), F(1)), "false|true|NULL");
+    IS(CALL("equal", F(0), L(T(UTF8), "1")), "true|false|NULL");
+    IS(CALL("gte", F(0), L(T(FLOAT64), "0.5")), "true|false|NULL");
+    IS(CALL("equal", F(0), L(T(NULL), "NULL")), "NULL|NULL|NULL");
+    n_input = 0;
+    given(stamp(UNIT_MILLI), "0|1500|NULL");
+    IS(CALL("lt", F(0), L(stamp(UNIT_SECOND), "1")), "true|false|NULL");
+    IS(CALL("gte", F(0), L(T(UTF8), "1970-01-01 00:00:01")), "false|true|NULL");
+    IS(CALL("equal", F(0), L(T(BOOL), "true")), "!plan query");
+}
+
+static void test_logic(void **state)
+{
+    (void)state;
+    given(T(BOOL), "true|true|true|false|false|false|NULL|NULL|NULL");
+    given(T(BOOL), "true|false|NULL|true|false|NULL|true|false|NULL");
+    IS(CALL("and", F(0), F(1)), "true|false|NULL|false|false|false|NULL|false|NULL");
+    IS(CALL("or", F(0), F(1)), "true|true|true|true|false|NULL|true|NULL|NULL");
+    IS(CALL("xor", F(0), F(1)), "false|true|NULL|true|false|NULL|NULL|NULL|NULL");
+    IS(CALL("and_not", F(0), F(1)), "false|true|NULL|false|false|NULL|NULL|NULL|NULL");
+    IS(CALL("not", F(1)), "false|true|NULL|false|true|NULL|false|true|NULL");
+    IS(CALL("is_null", F(1)), "false|false|true|false|false|true|false|false|true");
+    IS(CALL("is_not_null", F(1)), "true|true|false|true|true|false|true|true|false");
+    IS(CALL("is_true", F(1)), "true|false|false|true|false|false|true|false|false");
+    IS(CALL("is_not_true", F(1)), "false|true|true|false|true|true|false|true|true");
+    IS(CALL("is_false", F(1)), "false|true|false|false|true|false|false|true|false");
+    IS(CALL("is_not_false", F(1)), "true|false|true|true|false|true|true|false|true");
+    IS(CALL("and", F(0), L(T(NULL), "NULL")), "NULL|NULL|NULL|false|false|false|NULL|NULL|NULL");
+    IS(CALL("and", F(0), F(1), L(T(BOOL), "false")), "false|false|false|false|false|false|false|false|false");
+}
+
+static void test_case_in(void **state)
+{
+    (void)state;
+    given(T(INT64), "1|2|3|NULL");
+    given(T(INT64), "0|2|0|0");
+    struct plan_expr *one = L(T(INT64), "1"), *two = L(T(INT64), "2"), *zero = L(T(INT64), "0"), *null = L(T(INT64), "NULL");
+    IS(CASE(false, true, CALL("equal", F(0), one), L(T(UTF8), "a"), CALL("lt", F(0), L(T(INT64), "3")), L(T(UTF8), "b"), L(T(UTF8), "c")), "a|b|c|c");
+    IS(CASE(false, false, CALL("equal", F(0), one), F(1)), "0|NULL|NULL|NULL");
+    IS(CASE(true, true, F(0), one, L(T(UTF8), "x"), null, L(T(UTF8), "y"), L(T(UTF8), "z")), "x|z|z|z");
+    IS(CASE(true, true, F(0), L(T(INT32), "1"), one, L(T(FLOAT64), "2"), two, zero), "1|2|0|0");
+    IS(CALL("coalesce", null, F(0), L(T(INT64), "9")), "1|2|3|9");
+    IS(IN(F(0), one, two), "true|true|false|NULL");
+    IS(IN(F(0), one, null), "true|NULL|NULL|NULL");
+    IS(CALL("not", IN(F(0), one, null)), "false|NULL|NULL|NULL");
+    IS(IN(F(0), F(1), L(T(INT32), "3")), "false|true|true|NULL");
+    /* branches not taken do not fail the query */
+    struct plan_expr *ratio = CALL("divide", F(0), F(1)), *guard = CALL("not_equal", F(1), zero);
+    IS(ratio, QUERY_ERROR);
+    IS(CASE(false, true, guard, ratio, L(T(INT64), "-1")), "-1|1|-1|-1");
+    IS(CASE(false, false, guard, CASE(true, false, F(0), two, ratio)), "NULL|1|NULL|NULL");
+    IS(CASE(true, true, F(1), zero, F(0), ratio), "1|1|3|NULL");
+    IS(CASE(false, true, CALL("equal", F(1), zero), CALL("is_null", F(0)), CALL("gt", ratio, zero)), "false|true|false|true");
+    IS(CALL("and", guard, CALL("gt", ratio, zero)), "false|true|false|false");
+    IS(CALL("or", CALL("equal", F(1), zero), CALL("gt", ratio, zero)), "true|true|true|true");
+    IS(CALL("coalesce", CASE(false, false, guard, ratio), F(0)), "1|1|3|NULL");
+    IS(CASE(false, true, guard, one, ratio), QUERY_ERROR);
+}
+
+static void test_arithmetic(void **state)
+{
+    (void)state;
+    given(T(INT8), "127|-128|7|NULL|-7");
+    given(T(INT8), "1|-1|2|0|2");
+    IS(CALL("add", F(0), F(1)), "-128|127|9|NULL|-5");
+    IS(CALL("subtract", F(0), F(1)), "126|-127|5|NULL|-9");
+    IS(CALL("multiply", F(0), F(1)), "127|-128|14|NULL|-14");
+    IS(CALL("modulus", F(0), F(1)), "0|0|1|NULL|-1");
+    IS(CALL("divide", F(0), F(1)), QUERY_ERROR); /* -128 / -1 */
+    IS(CALL("divide", F(0), L(T(INT8), "2")), "63|-64|3|NULL|-3");
+    IS(CALL("divide", F(0), L(T(INT8), "0")), QUERY_ERROR);
+    IS(CALL("modulus", F(0), L(T(INT8), "0")), QUERY_ERROR);
+    IS(CALL("negate", F(0)), "-127|-128|-7|NULL|7");
+    IS(CALL("abs", F(1)), "1|1|2|0|2");
+    IS(CALL("abs", F(0)), QUERY_ERROR);
+    IS(CALL("add", F(0), L(T(INT64), "1000")), "1127|872|1007|NULL|993");
+    n_input = 0;
+    given(T(INT64), "9223372036854775807|-9223372036854775808");
+    IS(CALL("add", F(0), L(T(INT64), "1")), "-9223372036854775808|-9223372036854775807");
+    IS(CALL("modulus", F(0), L(T(INT64), "-1")), "0|0");
+    n_input = 0;
+    given(T(UINT64), "18446744073709551615|0");
+    IS(CALL("add", F(0), L(T(UINT64), "1")), "0|1");
+    IS(CALL("negate", F(0)), "!plan query");
+    n_input = 0;
+    given(T(FLOAT64), "1|-1|0|NULL|7.5");
+    IS(CALL("divide", F(0), L(T(FLOAT64), "0")), "inf|-inf|-nan|NULL|inf");
+    IS(CALL("modulus", F(0), L(T(FLOAT64), "2")), "1|-1|0|NULL|1.5");
+    IS(CALL("negate", F(0)), "-1|1|-0|NULL|-7.5");
+    IS(CALL("floor", F(0)), "1|-1|0|NULL|7");
+    IS(CALL("ceil", F(0)), "1|-1|0|NULL|8");
+}
+
+static const char *printed(struct plan_expr *p)
+{
+    return calc(cast(p, T(UTF8), false));
+}
+#define PRINTS(plan, text) assert_string_equal(printed(plan), text)
+
+static void test_decimals(void **state)
+{
+    (void)state;
+    static const char most[] = "170141183460469231731687303715884105727", least[] = "-170141183460469231731687303715884105728";
+    given(decimal(10, 2), "12345|-5|NULL|200");
+    given(decimal(8, 3), "1000|2500|1|-3000");
+    PRINTS(F(0), "123.45|-0.05|NULL|2.00");
+    PRINTS(CALL("add", F(0), F(1)), "124.450|2.450|NULL|-1.000");
+    PRINTS(CALL("subtract", F(0), F(1)), "122.450|-2.550|NULL|5.000");
+    PRINTS(CALL("multiply", F(0), F(1)), "123.45000|-0.12500|NULL|-6.00000");
+    PRINTS(CALL("divide", F(0), F(1)), "123.450000|-0.020000|NULL|-0.666666");
+    PRINTS(CALL("modulus", F(0), F(1)), "0.450|-0.050|NULL|2.000");
+    PRINTS(CALL("negate", F(0)), "-123.45|0.05|NULL|-2.00");
+    PRINTS(CALL("add", F(0), L(T(INT64), "1")), "124.45|0.95|NULL|3.00");
+    IS(CALL("divide", F(0), L(decimal(5, 0), "0")), QUERY_ERROR);
+    IS(CALL("gt", F(0), L(T(INT64), "2")), "true|false|NULL|false");
+    n_input = 0;
+    given(decimal(38, 0), least);
+    PRINTS(F(0), least);
+    IS(CALL("negate", F(0)), QUERY_ERROR);
+    IS(CALL("add", F(0), L(decimal(38, 0), "-1")), QUERY_ERROR);
+    IS(CALL("divide", F(0), L(decimal(38, 0), "-1")), QUERY_ERROR);
+    IS(CALL("multiply", L(decimal(38, 0), most), F(0)), QUERY_ERROR);
+    IS(CALL("multiply", L(decimal(38, 20), "1"), L(decimal(38, 20), "1")), "!execute query");
+    PRINTS(L(decimal(38, 38), "-1"), "-0.00000000000000000000000000000000000001");
+    PRINTS(L(decimal(5, -2), "12"), "1200");
+}
+
+static void test_cast_to_text(void **state)
+{
+    (void)state;
+    given(T(FLOAT64), "1|0.1|-0|1e15|1e16|1e20|1e-5|1e-7|1.5e-7|123456.789|nan|inf|-inf|5e-324|NULL");
+    PRINTS(F(0), "1.0|0.1|-0.0|1000000000000000.0|1e16|1e20|0.00001|1e-7|1.5e-7|123456.789|NaN|inf|-inf|5e-324|NULL");
+    n_input = 0;
+    given(T(FLOAT32), "1|0.1|16777216|1.2345678e12|1e13|1e-5|1e-7|3.4028235e38");
+    PRINTS(F(0), "1.0|0.1|16777216.0|1234567800000.0|1e13|0.00001|1e-7|3.4028235e38");
+    n_input = 0;
+    given(stamp(UNIT_MILLI), "0|-1|1580474096000|1580474096120|253402300800000|-62167219200001|NULL");
+    PRINTS(F(0), "1970-01-01T00:00:00|1969-12-31T23:59:59.999|2020-01-31T12:34:56|2020-01-31T12:34:56.120|+10000-01-01T00:00:00|"
+                 "-00001-12-31T23:59:59.999|NULL");
+    n_input = 0;
+    PRINTS(L(stamp(UNIT_NANO), "-9223372036854775808"), "1677-09-21T00:12:43.145224192");
+    PRINTS(L(T(TIMESTAMP), "-9223372036854775808"), "-292277022657-01-27T08:29:52");
+    PRINTS(L(T(DATE32), "18292"), "2020-01-31");
+    PRINTS(L(T(DATE32), "-1"), "1969-12-31");
+    PRINTS(L(type_temporal(TYPE_TIME64, UNIT_MICRO), "45296000120"), "12:34:56.000120");
+    PRINTS(L(T(INTERVAL_MONTH_DAY_NANO), "1/2/11045000000000"), "1 mons 2 days 3 hours 4 mins 5.000000000 secs");
+    PRINTS(L(T(INTERVAL_YEAR_MONTH), "14"), "1 years 2 mons");
+    PRINTS(L(type_temporal(TYPE_DURATION, UNIT_MILLI), "1000"), "0 days 0 hours 0 mins 1.000 secs");
+    PRINTS(L(T(BOOL), "true"), "true");
+    IS(cast(L(T(BINARY), "\xff"), T(UTF8), false), QUERY_ERROR);
+    IS(cast(L(T(BINARY), "\xff"), T(UTF8), true), "NULL");
+}
+
+static void test_cast_from_text(void **state)
+{
+    (void)state;
+    given(T(UTF8), "12|-128|+5|128|x|1.5| 1|NULL|");
+    IS(cast(F(0), T(INT8), false), QUERY_ERROR);
+    IS(cast(F(0), T(INT8), true), "12|-128|5|NULL|NULL|NULL|NULL|NULL|NULL");
+    IS(cast(F(0), T(UINT8), true), "12|NULL|5|128|NULL|NULL|NULL|NULL|NULL");
+    IS(cast(F(0), T(FLOAT64), true), "12|-128|5|128|NULL|1.5|NULL|NULL|NULL");
+    IS(cast(F(0), decimal(4, 1), true), "120|-1280|50|1280|NULL|15|10|NULL|NULL");
+    n_input = 0;
+    given(T(UTF8), "2020-01-31|2020-01-31T12:34:56|2020-01-31 12:34:56.120Z|2020-01-31T12:34:56+01:30|2019-02-29|2020-13-01|1969-12-31 23:59:59.999");
+    IS(cast(F(0), stamp(UNIT_MILLI), true), "1580428800000|1580474096000|1580474096120|1580468696000|NULL|NULL|-1");
+    IS(cast(F(0), T(DATE32), true), "18292|18292|18292|18292|NULL|NULL|-1");
+    n_input = 0;
+    given(T(UTF8), "t| TRUE |on|1|f|no|off|0|2");
+    IS(cast(F(0), T(BOOL), true), "true|true|true|true|false|false|false|false|NULL");
+    n_input = 0;
+    given(T(UTF8), "inf|-Infinity|NaN|1e3|0x10|1e|.5");
+    IS(cast(F(0), T(FLOAT64), true), "inf|-inf|nan|1000|NULL|NULL|0.5");
+    n_input = 0;
+    given(T(UTF8), "1.25|-1.25|170141183460469231731687303715884105727.9|.|1e3");
+    IS(cast(F(0), decimal(38, 1), true), "13|-13|NULL|NULL|NULL");
+}
+
+static void test_cast_numbers(void **state)
+{
+    (void)state;
+    given(T(FLOAT64), "1.9|-1.9|nan|inf|300|-129|NULL");
+    IS(cast(F(0), T(INT8), true), "1|-1|NULL|NULL|NULL|NULL|NULL");
+    IS(cast(F(0), T(INT8), false), QUERY_ERROR);
+    IS(cast(F(0), T(BOOL), false), "true|true|true|true|true|true|NULL");
+    IS(cast(F(0), decimal(4, 0), true), "2|-2|NULL|NULL|300|-129|NULL");
+    n_input = 0;
+    IS(cast(L(T(FLOAT64), "1e300"), T(FLOAT32), false), "inf");
+    IS(cast(L(T(INT64), "-1"), T(UINT64), true), "NULL");
+    IS(cast(L(T(UINT64), "18446744073709551615"), T(INT64), true), "NULL");
+    IS(cast(L(decimal(5, 2), "-199"), T(INT32), false), "-1");
+    IS(cast(L(decimal(5, 2), "155"), decimal(5, 1), false), "16");
+    IS(cast(L(decimal(5, 2), "-155"), decimal(5, 1), false), "-16");
+    IS(cast(L(decimal(5, 2), "99999"), decimal(4, 2), true), "NULL");
+    IS(cast(L(decimal(5, 2), "150"), T(BOOL), false), "!unsupported");
+    IS(cast(L(T(BOOL), "true"), T(INT16), false), "1");
+    IS(cast(L(T(INT64), "1000000"), decimal(5, 0), false), QUERY_ERROR);
+}
+
+static void test_cast_times(void **state)
+{
+    (void)state;
+    given(stamp(UNIT_MILLI), "-1|1999|-1999|NULL");
+    IS(cast(F(0), stamp(UNIT_SECOND), false), "0|1|-1|NULL");
+    IS(cast(F(0), stamp(UNIT_MICRO), false), "-1000|1999000|-1999000|NULL");
+    IS(cast(F(0), T(DATE32), false), "-1|0|-1|NULL");
+    IS(cast(F(0), T(INT64), false), "-1|1999|-1999|NULL");
+    IS(cast(F(0), type_temporal(TYPE_TIME32, UNIT_MILLI), false), "86399999|1999|86398001|NULL");
+    n_input = 0;
+    IS(cast(L(T(TIMESTAMP), "9223372036854775807"), stamp(UNIT_NANO), false), QUERY_ERROR);
+    IS(cast(L(T(DATE32), "1"), stamp(UNIT_MILLI), false), "86400000");
+    IS(cast(L(T(DATE32), "2147483647"), stamp(UNIT_NANO), true), "NULL");
+    IS(cast(L(T(DATE32), "2"), T(DATE64), false), "172800000");
+    IS(cast(L(T(INTERVAL_MONTH_DAY_NANO), "0/0/5000000"), type_temporal(TYPE_DURATION, UNIT_MILLI), false), "5");
+    IS(cast(L(T(INTERVAL_MONTH_DAY_NANO), "0/1/0"), type_temporal(TYPE_DURATION, UNIT_MILLI), true), "NULL");
+    IS(cast(L(T(FLOAT16), "1"), stamp(UNIT_MILLI), true), "!unsupported");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {TEST(test_compare_every_type), TEST(test_compare_order), TEST(test_compare_mixed), TEST(test_logic), TEST(test_case_in),
+        TEST(test_arithmetic), TEST(test_decimals), TEST(test_cast_to_text), TEST(test_cast_from_text), TEST(test_cast_numbers), TEST(test_cast_times)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
