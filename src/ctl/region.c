@@ -113,7 +113,8 @@ int ctl_describe(struct ctl *c, struct error *err)
     uint64_t id;
     TRY(ctl_arguments(c, NULL, &region, 1, 1, err));
     TRY(ctl_resolve(c, region, &id, err));
-    TRY(ctl_metadata(c, id, &m, err));
+    if (ctl_metadata(c, id, &m, err) != ST_OK)
+        return error_prefix(err, "region '%s'", region);
     printf("region          %" PRIu64 " (%u:%u)\nschema version  %" PRIu64 "\n", id, (unsigned)(id >> 32), (unsigned)id, m->schema_version);
     print_region_status(c, id);
     printf("\n");
@@ -291,7 +292,8 @@ int ctl_drop(struct ctl *c, struct error *err)
     uint64_t id;
     TRY(ctl_arguments(c, NULL, &region, 1, 1, err));
     TRY(ctl_resolve(c, region, &id, err));
-    TRY(ctl_metadata(c, id, &m, err)); /* dropping what is not there succeeds: a person wants to know */
+    if (ctl_metadata(c, id, &m, err) != ST_OK) /* dropping what is not there succeeds: a person wants to know */
+        return error_prefix(err, "region '%s'", region);
     region_metadata_unref(m);
     return simple(c, REQUEST_DROP, "dropped", err);
 }

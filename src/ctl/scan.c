@@ -33,7 +33,8 @@ static int write_message(struct scan *s, const uint8_t *message, size_t size, co
     fwrite(head, 1, 8, s->out);
     fwrite(message, 1, size, s->out);
     fwrite(zeros, 1, pad, s->out);
-    fwrite(body, 1, body_size, s->out);
+    if (body_size)
+        fwrite(body, 1, body_size, s->out);
     return ferror(s->out) ? error_set(err, ST_STORAGE, "cannot write the output: %m") : ST_OK;
 }
 
@@ -313,7 +314,8 @@ static int scan_region(struct ctl *c, struct ctl_plan *plan, const char *region,
     uint32_t *picked = NULL;
     uint64_t id;
     TRY(ctl_resolve(c, region, &id, err));
-    TRY(ctl_metadata(c, id, &m, err));
+    if (ctl_metadata(c, id, &m, err) != ST_OK)
+        return error_prefix(err, "region '%s'", region);
     int rc = pick_columns(c, m, columns, &picked, &plan->n_columns, err);
     plan->meta = m;
     plan->columns = picked;
