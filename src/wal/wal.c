@@ -9,7 +9,8 @@
  * records of a region, so that a lost record or segment is noticed by exactly the regions that lose by it; the checkpoints do the same for the last
  * record of a region. `synced` says how much of the segment was on disk when the record was written: an
  * invalid record in the newest segment is damage when a later record vouches for its bytes, and otherwise an unsynced tail, which nobody was
- * promised. A segment is synced before its successor is begun, hence only the newest can have such a tail.
+ * promised. A segment is synced before its successor is begun, hence only the newest can have such a tail; an
+ * empty successor counts.
  *
  * The first thread that waits becomes the leader: it takes what is queued, writes it with one call, syncs once, and wakes the others. A failed
  * write is undone by truncation, and everything queued then fails, so that no later record overtakes an earlier one. A failed sync or truncation makes
