@@ -5,7 +5,7 @@
  *   u32 CRC-32C of the salt and the 44 bytes that follow | u32 CRC-32C of the payload | u64 payload bytes | u64 region | u64 entry |
  *   u64 previous entry of the region (0: none) | u64 synced | payload
  *
- * all little-endian. The first record is a checkpoint (checkpoint.c). The salt keeps stale bytes of other segments from passing. `previous` chains the
+ * all little-endian. The first record is a checkpoint (checkpoint.c). The salt keeps stale bytes of other segments out. `previous` chains the
  * records of a region, so that a lost record or segment is noticed by exactly the regions that lose by it; the checkpoints do the same for the last
  * record of a region. `synced` says how much of the segment was on disk when the record was written: an
  * invalid record in the newest segment is damage when a later record vouches for its bytes, and otherwise an unsynced tail, which nobody was
@@ -13,8 +13,8 @@
  * empty successor counts.
  *
  * The first thread that waits becomes the leader: it takes what is queued, writes it with one call, syncs once, and wakes the others. A failed
- * write is undone by truncation, and everything queued then fails, so that no later record overtakes an earlier one. A failed sync or truncation makes
- * the log read-only: after a failed sync the kernel may have dropped the pages, and a second sync would lie.
+ * write is undone by truncation, and everything queued then fails, so that no later record overtakes an earlier one. A failed sync or truncation
+ * makes the log read-only: after a failed sync the kernel may have dropped the pages, and a second sync would lie.
  */
 #include <assert.h>
 #include <stdio.h>

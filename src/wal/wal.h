@@ -82,8 +82,9 @@ struct wal_stats {
 };
 void wal_stats(struct wal *w, struct wal_stats *ret_stats);
 
-/* Walks every record of a segment file except its checkpoint, for `regionctl inspect wal`: damaged ones are reported with payload NULL and size = bytes skipped. */
-int wal_inspect(struct fs *fs, const char *path, int (*each)(void *ctx, uint64_t offset, const struct wal_record *record, struct error *err), void *ctx,
-                struct error *err);
+/* Walks every record of a segment file except its checkpoint, for `regionctl inspect wal`: damaged ones are reported with payload NULL and
+ * size = bytes skipped. */
+int wal_inspect(struct fs *fs, const char *path, int (*each)(void *ctx, uint64_t offset, const struct wal_record *record, struct error *err),
+                void *ctx, struct error *err);
 
 #endif

@@ -424,8 +424,8 @@ void wal_stats(struct wal *w, struct wal_stats *ret_stats)
     *ret_stats = s;
 }
 
-int wal_inspect(struct fs *fs, const char *path, int (*each)(void *ctx, uint64_t offset, const struct wal_record *record, struct error *err), void *ctx,
-                struct error *err)
+int wal_inspect(struct fs *fs, const char *path, int (*each)(void *ctx, uint64_t offset, const struct wal_record *record, struct error *err),
+                void *ctx, struct error *err)
 {
     struct fs_file *f;
     TRY(fs->ops->open(fs, path, FS_READ, &f, err));
