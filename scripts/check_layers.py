@@ -26,7 +26,7 @@ ABOVE = {
     'rpc': ['base', 'os', 'arrow', 'format', 'region'],
     'cluster': ['base', 'os', 'arrow', 'format', 'region', 'config'],
     'main': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'exec', 'engine', 'region', 'rpc', 'http', 'cluster', 'config'],
-    'ctl': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'engine', 'rpc', 'config'],
+    'ctl': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'exec', 'engine', 'rpc', 'config'],
 }
 
 

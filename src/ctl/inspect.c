@@ -97,8 +97,8 @@ static int print_sst(const struct parquet_file *f, const char *path, uint64_t si
     const char *by = parquet_created_by(f);
     char bytes[24];
     struct ctl_table t;
-    printf("file        %s\nsize        %s\nrows        %" PRId64 "\nrow groups  %u\ncreated by  %s\n", path, ctl_bytes(size, bytes), parquet_n_rows(f),
-           (unsigned)parquet_n_row_groups(f), by ? by : "(not told)");
+    printf("file        %s\nsize        %s\nrows        %" PRId64 "\nrow groups  %u\ncreated by  %s\n", path, ctl_bytes(size, bytes),
+           parquet_n_rows(f), (unsigned)parquet_n_row_groups(f), by ? by : "(not told)");
     print_schema(f);
     int rc = ctl_table_begin(&t, stdout, headings, 8, err);
     for (uint32_t i = 0; i < parquet_n_row_groups(f) && rc == ST_OK; i++)

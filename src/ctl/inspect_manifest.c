@@ -77,7 +77,8 @@ static void describe_action(const struct json_value *action, char *out, size_t r
     if (!action->key)
         return;
     if (!strcmp(action->key, "Edit")) {
-        n += (size_t)snprintf(out + n, room - n, " +%u -%u files", (unsigned)count_of(action, "files_to_add"), (unsigned)count_of(action, "files_to_remove"));
+        n += (size_t)snprintf(out + n, room - n, " +%u -%u files", (unsigned)count_of(action, "files_to_add"),
+                              (unsigned)count_of(action, "files_to_remove"));
         if (json_u64(json_get(action, "flushed_entry_id"), &entry))
             snprintf(out + n, room - n, ", flushed to entry %" PRIu64, entry);
     } else if (!strcmp(action->key, "Change")) {
@@ -136,7 +137,8 @@ static int print_state(const struct manifest *m, struct error *err)
     static const char *const semantics[] = {"tag", "field", "time"};
     char type[200];
     const struct region_metadata *meta = m->metadata;
-    printf("\nversion           %" PRIu64 "\nflushed entry     %" PRIu64 "\nflushed sequence  %" PRIu64 "\n", m->version, m->flushed_entry_id, m->flushed_sequence);
+    printf("\nversion           %" PRIu64 "\nflushed entry     %" PRIu64 "\nflushed sequence  %" PRIu64 "\n", m->version, m->flushed_entry_id,
+           m->flushed_sequence);
     if (m->has_truncated_entry_id)
         printf("truncated entry   %" PRIu64 "\n", m->truncated_entry_id);
     printf("format            %s\ncompaction window %s\n", m->sst_format == SST_FORMAT_FLAT ? "flat" : "primary key",
@@ -145,7 +147,8 @@ static int print_state(const struct manifest *m, struct error *err)
         printf("region            %" PRIu64 " (%u:%u), schema version %" PRIu64 "\n", meta->region_id, (unsigned)(meta->region_id >> 32),
                (unsigned)meta->region_id, meta->schema_version);
         for (uint32_t i = 0; i < meta->n_columns; i++)
-            printf("  %-24s %s, %s\n", meta->columns[i].name, type_print(meta->columns[i].type, type, sizeof type), semantics[meta->columns[i].semantic]);
+            printf("  %-24s %s, %s\n", meta->columns[i].name, type_print(meta->columns[i].type, type, sizeof type),
+                   semantics[meta->columns[i].semantic]);
     } else {
         printf("region            (no metadata in these files)\n");
     }

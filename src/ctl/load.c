@@ -80,7 +80,8 @@ int load_target(struct load *l, const char *name, size_t size, struct load_targe
     return ST_OK;
 }
 
-int load_column(struct load *l, struct load_target *t, const char *name, size_t size, enum semantic_type semantic, uint32_t *ret_index, struct error *err)
+int load_column(struct load *l, struct load_target *t, const char *name, size_t size, enum semantic_type semantic, uint32_t *ret_index,
+                struct error *err)
 {
     for (uint32_t i = 0; i < t->n_columns; i++) {
         if (strlen(t->columns[i].name) == size && !memcmp(t->columns[i].name, name, size)) {
@@ -89,8 +90,8 @@ int load_column(struct load *l, struct load_target *t, const char *name, size_t 
         }
     }
     if (l->sending)
-        return error_set(err, ST_COLUMN_NOT_FOUND, "%s:%" PRIu64 ": region '%s' has no column '%.*s'", l->path, l->line, t->name, (int)(size < 200 ? size : 200),
-                         name);
+        return error_set(err, ST_COLUMN_NOT_FOUND, "%s:%" PRIu64 ": region '%s' has no column '%.*s'", l->path, l->line, t->name,
+                         (int)(size < 200 ? size : 200), name);
     if (t->n_columns == LOAD_COLUMNS_MAX)
         return error_set(err, ST_UNSUPPORTED, "%s:%" PRIu64 ": more than %d columns", l->path, l->line, LOAD_COLUMNS_MAX);
     struct load_column *col = &t->columns[t->n_columns];
@@ -271,7 +272,8 @@ static void show_progress(const struct load *l)
     int done = (int)(part * WIDTH);
     if (!l->progress)
         return;
-    fprintf(stderr, "\r[%.*s%*s] %3.0f%%  %" PRIu64 " rows", done, "########################################", WIDTH - done, "", part * 100, l->n_rows);
+    fprintf(stderr, "\r[%.*s%*s] %3.0f%%  %" PRIu64 " rows", done, "########################################", WIDTH - done, "",
+            part * 100, l->n_rows);
     fflush(stderr);
 }
 

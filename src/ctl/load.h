@@ -45,7 +45,8 @@ struct load {
 /* The target of that name, made when it is new. */
 int load_target(struct load *l, const char *name, size_t size, struct load_target **ret_target, struct error *err);
 /* The column of that name; on the first walk it is added when it is new, on the second a missing one is an error. */
-int load_column(struct load *l, struct load_target *t, const char *name, size_t size, enum semantic_type semantic, uint32_t *ret_index, struct error *err);
+int load_column(struct load *l, struct load_target *t, const char *name, size_t size, enum semantic_type semantic, uint32_t *ret_index,
+                struct error *err);
 enum load_kind load_kind_merge(enum load_kind a, enum load_kind b);
 /* The row in t->cells is complete: encodes it and clears the cells; sends the batch when it is full. */
 int load_row(struct load *l, struct load_target *t, struct error *err);

@@ -165,7 +165,8 @@ static int read_records(struct csv *v, struct load_target *t, struct error *err)
         if (n == 0)
             break;
         if (n != v->n)
-            return error_set(err, ST_INVALID_ARGUMENTS, "%s:%" PRIu64 ": %u fields where the heading has %u", l->path, l->line, (unsigned)n, (unsigned)v->n);
+            return error_set(err, ST_INVALID_ARGUMENTS, "%s:%" PRIu64 ": %u fields where the heading has %u", l->path, l->line, (unsigned)n,
+                             (unsigned)v->n);
         for (uint32_t i = 0; i < n; i++) {
             const struct csv_field *f = &v->fields[i];
             struct load_column *col = &t->columns[v->columns[i]];

@@ -1,7 +1,7 @@
 /* Talking to the node: requests over gRPC, the list of regions over HTTP, and names of regions.
  *
- * A region has no name in the protocol. regionctl creates a named one under the path `regionctl/<name>` with a table id made of the name's hash, so that
- * it is found again by its path in /status or, when that cannot be read, by its hash.
+ * A region has no name in the protocol. regionctl creates a named one under the path `regionctl/<name>` with a table id made of the name's hash, so
+ * that it is found again by its path in /status or, when that cannot be read, by its hash.
  */
 #include <inttypes.h>
 #include <netdb.h>

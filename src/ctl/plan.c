@@ -166,7 +166,7 @@ struct build {
 
 static bool is_word(char ch)
 {
-    return ch == '_' || ch == '-' || ch == '.' || ch == '+' || ch == ':' || (ch >= '0' && ch <= '9') || ((ch | 32) >= 'a' && (ch | 32) <= 'z') || (ch & 0x80);
+    return (ch && strchr("_-.+:", ch)) || (ch >= '0' && ch <= '9') || ((ch | 32) >= 'a' && (ch | 32) <= 'z') || (ch & 0x80);
 }
 
 static const char *skip_space(const char *p)

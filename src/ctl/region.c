@@ -98,9 +98,9 @@ static void print_region_status(struct ctl *c, uint64_t id)
         const struct ctl_region *r = &regions[i];
         if (r->id != id)
             continue;
-        printf("engine          %s\nstate           %s%s%s\npath            %s\nrows            %" PRIu64 "\nmemory          %s\nfiles           %" PRIu64
-               " (%s)\n", r->engine, r->state, *r->role ? ", " : "", r->role, r->path, r->rows, ctl_bytes(r->memtable_bytes, a), r->sst_num,
-               ctl_bytes(r->sst_bytes, b));
+        printf("engine          %s\nstate           %s%s%s\npath            %s\nrows            %" PRIu64 "\nmemory          %s\n"
+               "files           %" PRIu64 " (%s)\n", r->engine, r->state, *r->role ? ", " : "", r->role, r->path, r->rows,
+               ctl_bytes(r->memtable_bytes, a), r->sst_num, ctl_bytes(r->sst_bytes, b));
     }
 }
 
