@@ -190,6 +190,66 @@ static int kernel_in(const struct expr *e, struct expr_context *ctx, const struc
     return st;
 }
 
+/* ---- x BETWEEN low AND high, NULLIF ---- */
+
+static int bind_between(struct expr *e, struct error *err)
+{
+    TRY(bind_in(e, err));
+    TRY(expr_bind_common(e, 0, 1, false, err));
+    const struct dtype *t = e->args[0]->type;
+    return type_is_nested(t) || t->id == TYPE_DECIMAL256 || t->id == TYPE_FLOAT16 ? expr_type_error(e, err) : ST_OK;
+}
+
+/* x >= low AND x <= high, three-valued. */
+static int kernel_between(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+{
+    struct buffer *low, *high;
+    (void)e;
+    TRY(buffer_new_uninit(ctx->budget, (size_t)rows + 8, &low, err));
+    int st = buffer_new_uninit(ctx->budget, (size_t)rows + 8, &high, err);
+    if (st != ST_OK) {
+        buffer_unref(low);
+        return st;
+    }
+    compare_values(OP_GE, &args[0], &args[1], rows, low->data);
+    compare_values(OP_LE, &args[0], &args[2], rows, high->data);
+    for (int64_t i = 0; i < rows; i++) {
+        bool no_low = value_is_null(&args[1], i), no_high = value_is_null(&args[2], i);
+        bool outside = (!no_low && !low->data[i]) || (!no_high && !high->data[i]);
+        low->data[i] = value_is_null(&args[0], i) ? 2 : outside ? 0 : no_low || no_high ? 2 : 1;
+    }
+    buffer_unref(high);
+    return kernel_truths(ctx, low, rows, ret, err);
+}
+
+static int bind_nullif(struct expr *e, struct error *err)
+{
+    TRY(bind_compare(e, err));
+    e->type = type_ref(e->args[0]->type);
+    e->nullable = true;
+    return ST_OK;
+}
+
+static int kernel_nullif(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+{
+    struct buffer *equal, *take;
+    (void)e;
+    TRY(buffer_new_uninit(ctx->budget, (size_t)rows + 8, &equal, err));
+    int st = buffer_new_uninit(ctx->budget, (size_t)rows * 4 + 4, &take, err);
+    if (st == ST_OK) {
+        uint32_t *from = (uint32_t *)(void *)take->data;
+        compare_values(OP_EQ, &args[0], &args[1], rows, equal->data);
+        for (int64_t i = 0; i < rows; i++) {
+            bool same = equal->data[i] && !value_is_null(&args[0], i) && !value_is_null(&args[1], i);
+            from[i] = same ? UINT32_MAX : args[0].scalar ? 0 : (uint32_t)i;
+        }
+        st = column_take(ctx->budget, args[0].column, from, rows, ret, err);
+        buffer_unref(take);
+    }
+    buffer_unref(equal);
+    return st;
+}
+
 const struct function function_in = {"in", 1, UINT32_MAX, bind_in, kernel_in, 0, true};
 
 const struct function functions_compare[] = {
@@ -201,5 +261,7 @@ const struct function functions_compare[] = {
     {"gte", 2, 2, bind_compare, kernel_compare, OP_GE, true},
     {"is_distinct_from", 2, 2, bind_compare, kernel_compare, OP_DISTINCT, false},
     {"is_not_distinct_from", 2, 2, bind_compare, kernel_compare, OP_NOT_DISTINCT, false},
+    {"between", 3, 3, bind_between, kernel_between, 0, true},
+    {"nullif", 2, 2, bind_nullif, kernel_nullif, 0, true},
     {0},
 };

@@ -1,4 +1,4 @@
-/* Three-valued logic, null tests, CASE, COALESCE and NULLIF (functions.md 4.3). */
+/* Three-valued logic, null tests, CASE and COALESCE (functions.md 4.3). */
 #include <stdlib.h>
 #include <string.h>
 

@@ -80,6 +80,8 @@ static int kernel_concat(const struct expr *e, struct expr_context *ctx, const s
 
 const struct function functions_text[] = {
     {"character_length", 1, 1, bind_length, kernel_length, 0, true},
+    {"char_length", 1, 1, bind_length, kernel_length, 0, true},
+    {"length", 1, 1, bind_length, kernel_length, 0, true},
     {"str_concat", 2, 2, bind_concat, kernel_concat, 1, true},
     {"concat", 1, 250, bind_concat, kernel_concat, 0, false},
     {0},

@@ -382,6 +382,13 @@ static void test_case_in(void **state)
     IS(IN(F(0), one, null), "true|NULL|NULL|NULL");
     IS(CALL("not", IN(F(0), one, null)), "false|NULL|NULL|NULL");
     IS(IN(F(0), F(1), L(T(INT32), "3")), "false|true|true|NULL");
+    IS(CALL("nullif", F(0), F(1)), "1|NULL|3|NULL");
+    IS(CALL("nullif", F(0), L(T(INT32), "3")), "1|2|NULL|NULL");
+    IS(CALL("nullif", one, F(1)), "1|1|1|1");
+    IS(CALL("between", F(0), two, L(T(INT64), "3")), "false|true|true|NULL");
+    IS(CALL("between", F(0), L(T(FLOAT64), "1.5"), two), "false|true|false|NULL");
+    IS(CALL("between", F(0), two, null), "false|NULL|NULL|NULL");
+    IS(CALL("between", F(0), null, two), "NULL|NULL|false|NULL");
     /* branches not taken do not fail the query */
     struct plan_expr *ratio = CALL("divide", F(0), F(1)), *guard = CALL("not_equal", F(1), zero);
     IS(ratio, QUERY_ERROR);
@@ -553,10 +560,110 @@ static void test_cast_times(void **state)
     IS(cast(L(T(FLOAT16), "1"), stamp(UNIT_MILLI), true), "!unsupported");
 }
 
+static void test_time_functions(void **state)
+{
+    (void)state;
+    given(stamp(UNIT_MILLI), "-1|1580474096120|NULL|-86400001");
+    IS(CALL("date_trunc", L(T(UTF8), "second"), F(0)), "-1000|1580474096000|NULL|-86401000");
+    IS(CALL("date_trunc", L(T(UTF8), "HOUR"), F(0)), "-3600000|1580472000000|NULL|-90000000");
+    IS(CALL("date_trunc", L(T(UTF8), "day"), F(0)), "-86400000|1580428800000|NULL|-172800000");
+    IS(CALL("date_trunc", L(T(UTF8), "week"), F(0)), "-259200000|1580083200000|NULL|-259200000");
+    IS(CALL("date_trunc", L(T(UTF8), "month"), F(0)), "-2678400000|1577836800000|NULL|-2678400000");
+    IS(CALL("date_trunc", L(T(UTF8), "quarter"), F(0)), "-7948800000|1577836800000|NULL|-7948800000");
+    IS(CALL("date_trunc", L(T(UTF8), "year"), F(0)), "-31536000000|1577836800000|NULL|-31536000000");
+    IS(CALL("date_trunc", L(T(UTF8), "eon"), F(0)), QUERY_ERROR);
+    IS(CALL("date_bin", L(T(INTERVAL_MONTH_DAY_NANO), "0/0/60000000000"), F(0)), "-60000|1580474040000|NULL|-86460000");
+    IS(CALL("date_bin", L(T(INTERVAL_MONTH_DAY_NANO), "0/0/60000000000"), F(0), L(stamp(UNIT_MILLI), "30000")), "-30000|1580474070000|NULL|-86430000");
+    IS(CALL("date_bin", L(T(INTERVAL_MONTH_DAY_NANO), "1/0/0"), F(0)), "-2678400000|1577836800000|NULL|-2678400000");
+    IS(CALL("date_bin", L(T(INTERVAL_MONTH_DAY_NANO), "1/1/0"), F(0)), QUERY_ERROR);
+    IS(CALL("date_bin", L(T(INTERVAL_MONTH_DAY_NANO), "0/0/0"), F(0)), QUERY_ERROR);
+    IS(CALL("date_part", L(T(UTF8), "year"), F(0)), "1969|2020|NULL|1969");
+    IS(CALL("date_part", L(T(UTF8), "month"), F(0)), "12|1|NULL|12");
+    IS(CALL("date_part", L(T(UTF8), "day"), F(0)), "31|31|NULL|30");
+    IS(CALL("date_part", L(T(UTF8), "hour"), F(0)), "23|12|NULL|23");
+    IS(CALL("date_part", L(T(UTF8), "second"), F(0)), "59|56|NULL|59");
+    IS(CALL("date_part", L(T(UTF8), "millisecond"), F(0)), "59999|56120|NULL|59999");
+    IS(CALL("date_part", L(T(UTF8), "week"), F(0)), "1|5|NULL|1");
+    IS(CALL("date_part", L(T(UTF8), "dow"), F(0)), "3|5|NULL|2");
+    IS(CALL("date_part", L(T(UTF8), "doy"), F(0)), "365|31|NULL|364");
+    IS(CALL("date_part", L(T(UTF8), "epoch"), F(0)), "-0.001|1580474096.1199999|NULL|-86400.001000000004");
+    /* the ends of the range neither trap nor wrap to the other end */
+    n_input = 0;
+    given(T(TIMESTAMP), "-9223372036854775808|9223372036854775807");
+    IS(CALL("date_trunc", L(T(UTF8), "day"), F(0)), "-9223372036854775808|9223372036854720000");
+    IS(CALL("date_trunc", L(T(UTF8), "year"), F(0)), "-9223372036854775808|9223372036825516800");
+    IS(CALL("date_part", L(T(UTF8), "hour"), F(0)), "8|15");
+}
+
+static void test_time_arithmetic(void **state)
+{
+    (void)state;
+    struct dtype *span = T(INTERVAL_MONTH_DAY_NANO);
+    given(stamp(UNIT_MILLI), "1580428800000|1582934400000|0|NULL"); /* 2020-01-31, 2020-02-29, 1970-01-01 */
+    IS(CALL("add", F(0), L(span, "1/0/0")), "1582934400000|1585440000000|2678400000|NULL");
+    IS(CALL("add", L(span, "13/0/0"), F(0)), "1614470400000|1616976000000|34214400000|NULL");
+    IS(CALL("subtract", F(0), L(span, "2/0/0")), "1575072000000|1577577600000|-5270400000|NULL");
+    IS(CALL("subtract", F(0), L(span, "12/0/0")), "1548892800000|1551312000000|-31536000000|NULL");
+    IS(CALL("add", F(0), L(span, "1/1/1000000")), "1583020800001|1585526400001|2764800001|NULL");
+    IS(CALL("subtract", F(0), L(span, "0/0/1")), "1580428799999|1582934399999|-1|NULL");
+    IS(CALL("subtract", F(0), F(0)), "0|0|0|NULL");
+    IS(CALL("add", F(0), L(type_temporal(TYPE_DURATION, UNIT_SECOND), "2")), "1580428802000|1582934402000|2000|NULL");
+    IS(CALL("subtract", F(0), L(type_temporal(TYPE_DURATION, UNIT_SECOND), "9223372036854775807")), QUERY_ERROR);
+    IS(CALL("multiply", F(0), L(span, "1/0/0")), "!plan query");
+    n_input = 0;
+    given(T(DATE32), "18292|0");
+    IS(CALL("add", F(0), L(span, "1/0/0")), "18321|31");
+    IS(CALL("subtract", F(0), L(span, "0/1/86400000000000")), "18290|-2");
+    IS(CALL("subtract", F(0), L(T(DATE32), "1")), "18291|-1");
+    n_input = 0;
+    given(T(TIMESTAMP), "9223372036854775807|-9223372036854775808");
+    IS(CALL("add", F(0), L(span, "0/1/0")), QUERY_ERROR);
+    IS(CALL("add", F(0), L(span, "1/0/0")), QUERY_ERROR);
+    IS(CALL("subtract", F(0), L(T(TIMESTAMP), "1")), QUERY_ERROR);
+}
+
+static void test_patterns(void **state)
+{
+    (void)state;
+    given(T(UTF8), "abc|a%c|a\nc|\xc3\xa9" "c|ABC||NULL|abcabc");
+#define LIKE(pattern) CALL("like", F(0), L(T(UTF8), pattern))
+    IS(LIKE("abc"), "true|false|false|false|false|false|NULL|false");
+    IS(LIKE("a_c"), "true|true|true|false|false|false|NULL|false");
+    IS(LIKE("_c"), "false|false|false|true|false|false|NULL|false");
+    IS(LIKE("a%"), "true|true|true|false|false|false|NULL|true");
+    IS(LIKE("%c"), "true|true|true|true|false|false|NULL|true");
+    IS(LIKE("%bca%"), "false|false|false|false|false|false|NULL|true");
+    IS(LIKE("a%c"), "true|true|true|false|false|false|NULL|true");
+    IS(LIKE("a\\%c"), "false|true|false|false|false|false|NULL|false");
+    IS(LIKE("\\abc"), "true|false|false|false|false|false|NULL|false");
+    IS(LIKE("abc\\"), "false|false|false|false|false|false|NULL|false");
+    IS(LIKE("%"), "true|true|true|true|true|true|NULL|true");
+    IS(LIKE(""), "false|false|false|false|false|true|NULL|false");
+    IS(LIKE("%%_%"), "true|true|true|true|true|false|NULL|true");
+    IS(LIKE("NULL"), "NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL");
+    IS(CALL("like", F(0), F(0)), "true|true|true|true|true|true|NULL|true");
+    IS(CALL("like", F(0), L(T(UTF8), "a"), L(T(UTF8), "!")), QUERY_ERROR);
+    IS(CALL("ilike", F(0), L(T(UTF8), "aB%")), "true|false|false|false|true|false|NULL|true");
+    IS(CALL("ilike", F(0), L(T(UTF8), "\xc3\x89_")), "false|false|false|true|false|false|NULL|false");
+    IS(CALL("like_not_match", F(0), L(T(UTF8), "a%")), "false|false|false|true|true|true|NULL|false");
+#define REGEX(name, pattern) CALL(name, F(0), L(T(UTF8), pattern))
+    IS(REGEX("regex_match", "b"), "true|false|false|false|false|false|NULL|true");
+    IS(REGEX("regex_match", "^a.c$"), "true|true|false|false|false|false|NULL|false");
+    IS(REGEX("regex_imatch", "C$"), "true|true|true|true|true|false|NULL|true");
+    IS(REGEX("regex_not_match", "^a"), "false|false|false|true|true|true|NULL|false");
+    IS(REGEX("regex_not_imatch", "^a"), "false|false|false|true|false|true|NULL|false");
+    IS(REGEX("regex_match", ""), "true|true|true|true|true|true|NULL|true");
+    IS(REGEX("regex_match", "("), QUERY_ERROR);
+    IS(CALL("length", F(0)), "3|3|3|2|3|0|NULL|6");
+    IS(CALL("str_concat", F(0), L(T(UTF8), "x")), "abcx|a%cx|a\ncx|\xc3\xa9" "cx|ABCx|x|NULL|abcabcx");
+    IS(CALL("concat", F(0), L(T(UTF8), "x")), "abcx|a%cx|a\ncx|\xc3\xa9" "cx|ABCx|x|x|abcabcx");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {TEST(test_compare_every_type), TEST(test_compare_order), TEST(test_compare_mixed), TEST(test_logic), TEST(test_case_in),
-        TEST(test_arithmetic), TEST(test_decimals), TEST(test_cast_to_text), TEST(test_cast_from_text), TEST(test_cast_numbers), TEST(test_cast_times)};
+        TEST(test_arithmetic), TEST(test_decimals), TEST(test_cast_to_text), TEST(test_cast_from_text), TEST(test_cast_numbers), TEST(test_cast_times),
+        TEST(test_time_functions), TEST(test_time_arithmetic), TEST(test_patterns)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
