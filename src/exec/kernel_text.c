@@ -1,88 +1,444 @@
-/* String functions (functions.md 1.2, 1.3). */
+/* String functions (functions.md 1.2, 1.3). Each writes its results one behind the other into a text_writer; nothing is allocated a row. */
+#include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 #include "exec/expr_internal.h"
 
-/* ---- lengths, case, concatenation ---- */
+/* ---- a var-length column in the making ---- */
 
-static int bind_length(struct expr *e, struct error *err)
+struct text_writer {
+    struct buffer *offsets, *bytes;
+    size_t size;
+};
+
+static int writer_init(struct text_writer *w, struct budget *budget, int64_t rows, size_t expected, struct error *err)
 {
-    if (!type_is_string(e->args[0]->type))
-        TRY(expr_bind_cast(e, 0, type_of(TYPE_UTF8), err));
+    memset(w, 0, sizeof *w);
+    TRY(buffer_new(budget, ((size_t)rows + 1) * 4, &w->offsets, err));
+    int st = buffer_new_uninit(budget, expected < 64 ? 64 : expected, &w->bytes, err);
+    if (st != ST_OK)
+        buffer_unref(w->offsets);
+    return st;
+}
+
+static void writer_release(struct text_writer *w)
+{
+    buffer_unref(w->offsets);
+    buffer_unref(w->bytes);
+}
+
+/* Where the next n bytes go. */
+static int writer_room(struct text_writer *w, size_t n, uint8_t **ret_room, struct error *err)
+{
+    if (n > INT32_MAX || w->size + n > INT32_MAX)
+        return error_set(err, ST_EXECUTE_QUERY, "the strings of a batch exceed 2 GiB");
+    if (w->size + n > w->bytes->size)
+        TRY(buffer_resize(w->bytes, (w->size + n) * 2, err));
+    *ret_room = w->bytes->data + w->size;
+    return ST_OK;
+}
+
+static int writer_put(struct text_writer *w, const uint8_t *data, size_t n, struct error *err)
+{
+    uint8_t *room;
+    TRY(writer_room(w, n, &room, err));
+    if (n)
+        memcpy(room, data, n);
+    w->size += n;
+    return ST_OK;
+}
+
+static void writer_end_row(struct text_writer *w, int64_t row)
+{
+    ((int32_t *)(void *)w->offsets->data)[row + 1] = (int32_t)w->size;
+}
+
+static int writer_finish(struct text_writer *w, struct dtype *type, int64_t rows, struct buffer *validity, int64_t nulls, struct column **ret, struct error *err)
+{
+    int st = buffer_resize(w->bytes, w->size, err);
+    if (st != ST_OK) {
+        buffer_unref(validity);
+        writer_release(w);
+        return st;
+    }
+    return column_new(type, rows, nulls, validity, w->offsets, w->bytes, ret, err);
+}
+
+/* ---- UTF-8 ---- */
+
+static int64_t count_chars(const uint8_t *p, size_t n)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += (p[i] & 0xc0) != 0x80;
+    return count;
+}
+
+/* Byte position behind the first `chars` characters. */
+static size_t skip_chars(const uint8_t *p, size_t n, int64_t chars)
+{
+    size_t i = 0;
+    while (i < n && chars-- > 0)
+        for (i++; i < n && (p[i] & 0xc0) == 0x80; i++)
+            ;
+    return i;
+}
+
+static int write_cased(struct text_writer *w, const uint8_t *p, size_t n, bool upper, struct error *err)
+{
+    uint8_t *out, *start;
+    TRY(writer_room(w, n * 4, &out, err));
+    start = out;
+    for (size_t i = 0; i < n;) {
+        utf8proc_int32_t c;
+        if (p[i] < 0x80) {
+            uint8_t b = p[i++];
+            *out++ = upper ? (b >= 'a' && b <= 'z' ? b - 32 : b) : (b >= 'A' && b <= 'Z' ? b + 32 : b);
+            continue;
+        }
+        utf8proc_ssize_t used = utf8proc_iterate(p + i, (utf8proc_ssize_t)(n - i), &c);
+        if (used <= 0) {
+            *out++ = p[i++];
+            continue;
+        }
+        i += (size_t)used;
+        if (upper && c == 0xdf) { /* the sharp s has no single capital */
+            *out++ = 'S';
+            *out++ = 'S';
+        } else {
+            out += utf8proc_encode_char(upper ? utf8proc_toupper(c) : utf8proc_tolower(c), out);
+        }
+    }
+    w->size += (size_t)(out - start);
+    return ST_OK;
+}
+
+/* ---- binding ---- */
+
+static int strings_only(struct expr *e, uint32_t from, uint32_t to, struct error *err)
+{
+    for (uint32_t i = from; i < to && i < e->n_args; i++) {
+        if (e->args[i]->type->id == TYPE_NULL)
+            TRY(expr_bind_cast(e, i, type_of(TYPE_UTF8), err));
+        if (!type_is_string(e->args[i]->type))
+            return expr_type_error(e, err);
+    }
+    return ST_OK;
+}
+
+enum { TEXT_UPPER, TEXT_LOWER, TEXT_TRIM, TEXT_LTRIM, TEXT_RTRIM, TEXT_SUBSTR, TEXT_LEFT, TEXT_RIGHT, TEXT_REPLACE, TEXT_REVERSE,
+       COUNT_CHARS, COUNT_BYTES, COUNT_BITS, COUNT_POSITION, TEST_STARTS, TEST_ENDS, TEST_CONTAINS };
+
+static int bind_text(struct expr *e, struct error *err)
+{
+    int op = e->function->op;
+    bool sliced = op == TEXT_SUBSTR || op == TEXT_LEFT || op == TEXT_RIGHT;
+    TRY(strings_only(e, 0, sliced ? 1 : e->n_args, err));
+    for (uint32_t i = 1; sliced && i < e->n_args; i++) {
+        if (!type_is_integer(e->args[i]->type) && e->args[i]->type->id != TYPE_NULL)
+            return expr_type_error(e, err);
+        TRY(expr_bind_cast(e, i, type_of(TYPE_INT64), err));
+    }
+    const struct dtype *t = e->args[0]->type;
+    bool keeps = op == TEXT_TRIM || op == TEXT_LTRIM || op == TEXT_RTRIM || op == TEXT_LEFT || op == TEXT_RIGHT;
+    if (op == TEXT_SUBSTR)
+        e->type = type_of(TYPE_UTF8_VIEW);
+    else
+        e->type = type_of(t->id == TYPE_LARGE_UTF8 ? TYPE_LARGE_UTF8 : t->id == TYPE_UTF8_VIEW && keeps ? TYPE_UTF8_VIEW : TYPE_UTF8);
+    return ST_OK;
+}
+
+static int bind_count(struct expr *e, struct error *err)
+{
+    TRY(strings_only(e, 0, e->n_args, err));
     e->type = type_of(e->args[0]->type->id == TYPE_LARGE_UTF8 ? TYPE_INT64 : TYPE_INT32);
     return ST_OK;
 }
 
-static int kernel_length(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+static int bind_test(struct expr *e, struct error *err)
+{
+    TRY(strings_only(e, 0, e->n_args, err));
+    e->type = type_of(TYPE_BOOL);
+    return ST_OK;
+}
+
+/* The widest kind among the arguments; all of them become strings. */
+static int bind_concat(struct expr *e, struct error *err)
+{
+    enum type_id kind = TYPE_UTF8;
+    for (uint32_t i = 0; i < e->n_args; i++) {
+        enum type_id id = (enum type_id)e->args[i]->type->id;
+        if (id == TYPE_UTF8_VIEW || (id == TYPE_LARGE_UTF8 && kind == TYPE_UTF8))
+            kind = id;
+        if (!type_is_string(e->args[i]->type))
+            TRY(expr_bind_cast(e, i, type_of(TYPE_UTF8), err));
+    }
+    e->type = type_of(kind);
+    e->nullable = e->function->op && e->nullable;
+    return ST_OK;
+}
+
+/* ---- kernels ---- */
+
+static bool in_set(const uint8_t *set, size_t n, const uint8_t *c, size_t size)
+{
+    for (size_t i = 0; i < n;) {
+        size_t m = skip_chars(set + i, n - i, 1);
+        if (m == size && memcmp(set + i, c, m) == 0)
+            return true;
+        i += m;
+    }
+    return false;
+}
+
+static void trim(int op, const uint8_t **p, size_t *n, const uint8_t *set, size_t set_size)
+{
+    while (op != TEXT_RTRIM && *n) {
+        size_t m = skip_chars(*p, *n, 1);
+        if (!in_set(set, set_size, *p, m))
+            break;
+        *p += m;
+        *n -= m;
+    }
+    while (op != TEXT_LTRIM && *n) {
+        size_t from = *n - 1;
+        while (from > 0 && ((*p)[from] & 0xc0) == 0x80)
+            from--;
+        if (!in_set(set, set_size, *p + from, *n - from))
+            break;
+        *n = from;
+    }
+}
+
+static int64_t integer_at(const struct value *v, int64_t i)
+{
+    return COLUMN_VALUES(v->column, int64_t)[v->scalar ? 0 : i];
+}
+
+/* SQL's substring: positions from 1; a start before that uses up length. */
+static int substr(const struct value *args, uint32_t n_args, int64_t row, const uint8_t **p, size_t *n, struct error *err)
+{
+    int64_t start = integer_at(&args[1], row), end = INT64_MAX;
+    if (n_args == 3) {
+        int64_t length = integer_at(&args[2], row);
+        if (length < 0)
+            return error_set(err, ST_EXECUTE_QUERY, "negative substring length not allowed: substr(<str>, %lld, %lld)", (long long)start, (long long)length);
+        if (__builtin_add_overflow(start, length, &end))
+            end = INT64_MAX;
+    }
+    if (start < 1)
+        start = 1;
+    size_t skipped = skip_chars(*p, *n, start - 1);
+    *p += skipped;
+    *n = end <= start ? 0 : skip_chars(*p, *n - skipped, end - start);
+    return ST_OK;
+}
+
+static void left_right(bool left, int64_t k, const uint8_t **p, size_t *n)
+{
+    int64_t chars = count_chars(*p, *n), kept = k >= 0 ? (k < chars ? k : chars) : k < -chars ? 0 : chars + k;
+    size_t at = skip_chars(*p, *n, left ? kept : chars - kept);
+    if (left) {
+        *n = at;
+    } else {
+        *p += at;
+        *n -= at;
+    }
+}
+
+static int replace(struct text_writer *w, const struct value *args, int64_t row, const uint8_t *p, size_t n, struct error *err)
+{
+    int32_t from_size, to_size;
+    const uint8_t *from = value_bytes(&args[1], row, &from_size), *to = value_bytes(&args[2], row, &to_size);
+    for (size_t i = 0; i < n;) {
+        const uint8_t *hit = from_size ? memmem(p + i, n - i, from, (size_t)from_size) : p + i;
+        size_t until = hit ? (size_t)(hit - p) : n;
+        TRY(writer_put(w, p + i, until - i, err));
+        if (hit)
+            TRY(writer_put(w, to, (size_t)to_size, err));
+        i = until + (size_t)from_size;
+        if (!from_size) {
+            size_t m = skip_chars(p + until, n - until, 1);
+            TRY(writer_put(w, p + until, m, err));
+            i = until + m;
+        }
+    }
+    return from_size ? ST_OK : writer_put(w, to, (size_t)to_size, err);
+}
+
+static int reverse(struct text_writer *w, const uint8_t *p, size_t n, struct error *err)
+{
+    uint8_t *out;
+    TRY(writer_room(w, n, &out, err));
+    w->size += n;
+    for (size_t i = 0; i < n;) {
+        size_t m = skip_chars(p + i, n - i, 1);
+        memcpy(out + n - i - m, p + i, m);
+        i += m;
+    }
+    return ST_OK;
+}
+
+static int text_row(const struct expr *e, const struct value *args, int64_t row, struct text_writer *w, struct error *err)
+{
+    int32_t size, set_size = 1;
+    const uint8_t *p = value_bytes(&args[0], row, &size), *set = (const uint8_t *)" ";
+    size_t n = (size_t)size;
+    int op = e->function->op;
+    switch (op) {
+    case TEXT_UPPER: case TEXT_LOWER: return write_cased(w, p, n, op == TEXT_UPPER, err);
+    case TEXT_REPLACE: return replace(w, args, row, p, n, err);
+    case TEXT_REVERSE: return reverse(w, p, n, err);
+    case TEXT_SUBSTR: TRY(substr(args, e->n_args, row, &p, &n, err)); break;
+    case TEXT_LEFT: case TEXT_RIGHT: left_right(op == TEXT_LEFT, integer_at(&args[1], row), &p, &n); break;
+    default:
+        if (e->n_args > 1)
+            set = value_bytes(&args[1], row, &set_size);
+        trim(op, &p, &n, set, (size_t)set_size);
+    }
+    return writer_put(w, p, n, err);
+}
+
+static size_t bytes_of(const struct column *c)
+{
+    const int32_t *o = (const int32_t *)(const void *)c->buffers[0]->data + c->offset;
+    return c->length ? (size_t)(o[c->length] - o[0]) : 0;
+}
+
+static int kernel_text(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+{
+    struct text_writer w;
+    struct buffer *validity = NULL;
+    int64_t nulls = 0;
+    TRY(writer_init(&w, ctx->budget, rows, bytes_of(args[0].column), err));
+    int st = kernel_validity(ctx->budget, args, e->n_args, rows, &validity, &nulls, err);
+    for (int64_t i = 0; st == ST_OK && i < rows; i++) {
+        if (!validity || bit_get(validity->data, i))
+            st = text_row(e, args, i, &w, err);
+        writer_end_row(&w, i);
+    }
+    if (st == ST_OK)
+        return writer_finish(&w, e->type, rows, validity, nulls, ret, err);
+    writer_release(&w);
+    buffer_unref(validity);
+    return st;
+}
+
+/* concat() reads NULL as empty; the operator || is strict (op 1). */
+static int kernel_concat(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+{
+    struct text_writer w;
+    struct buffer *validity = NULL;
+    int64_t nulls = 0;
+    TRY(writer_init(&w, ctx->budget, rows, 0, err));
+    int st = e->function->op ? kernel_validity(ctx->budget, args, e->n_args, rows, &validity, &nulls, err) : ST_OK;
+    for (int64_t i = 0; st == ST_OK && i < rows; i++) {
+        bool here = !validity || bit_get(validity->data, i);
+        for (uint32_t k = 0; here && st == ST_OK && k < e->n_args; k++) {
+            int32_t n;
+            if (value_is_null(&args[k], i))
+                continue;
+            const uint8_t *p = value_bytes(&args[k], i, &n);
+            st = writer_put(&w, p, (size_t)n, err);
+        }
+        writer_end_row(&w, i);
+    }
+    if (st == ST_OK)
+        return writer_finish(&w, e->type, rows, validity, nulls, ret, err);
+    writer_release(&w);
+    buffer_unref(validity);
+    return st;
+}
+
+static int64_t count_row(int op, const struct value *args, int64_t row)
+{
+    int32_t size, needle_size;
+    const uint8_t *p = value_bytes(&args[0], row, &size), *needle, *hit;
+    switch (op) {
+    case COUNT_CHARS: return count_chars(p, (size_t)size);
+    case COUNT_BYTES: return size;
+    case COUNT_BITS: return (int64_t)size * 8;
+    default:
+        needle = value_bytes(&args[1], row, &needle_size);
+        hit = needle_size ? memmem(p, (size_t)size, needle, (size_t)needle_size) : p;
+        return hit ? count_chars(p, (size_t)(hit - p)) + 1 : 0;
+    }
+}
+
+static int kernel_count(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
 {
     struct buffer *validity, *values;
     int64_t nulls;
-    int32_t width = type_width(e->type);
-    TRY(kernel_validity(ctx->budget, args, 1, rows, &validity, &nulls, err));
-    int st = buffer_new(ctx->budget, (size_t)rows * (size_t)width, &values, err);
+    bool wide = e->type->id == TYPE_INT64;
+    TRY(kernel_validity(ctx->budget, args, e->n_args, rows, &validity, &nulls, err));
+    int st = buffer_new(ctx->budget, (size_t)rows * (wide ? 8 : 4), &values, err);
     if (st != ST_OK) {
         buffer_unref(validity);
         return st;
     }
     for (int64_t i = 0; i < rows; i++) {
-        int32_t n;
-        int64_t chars = 0;
-        const uint8_t *p = value_bytes(&args[0], i, &n);
-        for (int32_t k = 0; k < n; k++)
-            chars += (p[k] & 0xc0) != 0x80;
-        memcpy(values->data + i * width, &chars, (size_t)width);
+        if (validity && !bit_get(validity->data, i))
+            continue;
+        int64_t v = count_row(e->function->op, args, i);
+        if (wide)
+            ((int64_t *)(void *)values->data)[i] = v;
+        else
+            ((int32_t *)(void *)values->data)[i] = (int32_t)v;
     }
     return column_new(e->type, rows, nulls, validity, values, NULL, ret, err);
 }
 
-static int bind_concat(struct expr *e, struct error *err)
+static int kernel_test(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
 {
-    struct dtype *type = type_of(TYPE_UTF8);
-    for (uint32_t i = 0; i < e->n_args; i++)
-        if (e->args[i]->type->id == TYPE_UTF8_VIEW || (e->args[i]->type->id == TYPE_LARGE_UTF8 && type->id == TYPE_UTF8))
-            type = e->args[i]->type;
-    for (uint32_t i = 0; i < e->n_args; i++)
-        TRY(expr_bind_cast(e, i, type, err));
-    e->nullable = e->nullable && e->function->op;
-    e->type = type_ref(type);
-    return ST_OK;
-}
-
-/* op 1: NULL when an argument is (the operator); op 0: NULL counts as empty (the function). */
-static int kernel_concat(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
-{
-    struct column_builder b;
-    struct dynbuf text;
-    dynbuf_init(&text, INT32_MAX);
-    TRY(column_builder_init(&b, ctx->budget, e->type, err));
-    int st = ST_OK;
+    struct buffer *validity = NULL, *bytes;
+    int64_t nulls = 0;
+    int op = e->function->op;
+    TRY(buffer_new(ctx->budget, (size_t)rows + 8, &bytes, err));
+    int st = kernel_validity(ctx->budget, args, e->n_args, rows, &validity, &nulls, err);
     for (int64_t i = 0; st == ST_OK && i < rows; i++) {
-        bool null = false;
-        dynbuf_clear(&text);
-        for (uint32_t k = 0; st == ST_OK && k < e->n_args; k++) {
-            int32_t n;
-            if (value_is_null(&args[k], i)) {
-                null = e->function->op;
-                continue;
-            }
-            const uint8_t *p = value_bytes(&args[k], i, &n);
-            st = dynbuf_append(&text, p, (size_t)n, err);
-        }
-        if (st == ST_OK)
-            st = null ? column_builder_append_null(&b, err) : column_builder_append_bytes(&b, text.data, text.size, err);
+        int32_t n, m;
+        if (validity && !bit_get(validity->data, i))
+            continue;
+        const uint8_t *p = value_bytes(&args[0], i, &n), *q = value_bytes(&args[1], i, &m);
+        if (m > n)
+            bytes->data[i] = 0;
+        else if (op == TEST_CONTAINS)
+            bytes->data[i] = m == 0 || memmem(p, (size_t)n, q, (size_t)m) != NULL;
+        else
+            bytes->data[i] = m == 0 || memcmp(op == TEST_STARTS ? p : p + n - m, q, (size_t)m) == 0;
     }
     if (st == ST_OK)
-        st = column_builder_finish(&b, ret, err);
-    column_builder_release(&b);
-    dynbuf_release(&text);
+        st = kernel_bools(ctx->budget, bytes->data, rows, validity, nulls, ret, err);
+    buffer_unref(bytes);
     return st;
 }
 
 const struct function functions_text[] = {
-    {"character_length", 1, 1, bind_length, kernel_length, 0, true},
-    {"char_length", 1, 1, bind_length, kernel_length, 0, true},
-    {"length", 1, 1, bind_length, kernel_length, 0, true},
+    {"upper", 1, 1, bind_text, kernel_text, TEXT_UPPER, true},
+    {"lower", 1, 1, bind_text, kernel_text, TEXT_LOWER, true},
+    {"btrim", 1, 2, bind_text, kernel_text, TEXT_TRIM, true},
+    {"trim", 1, 2, bind_text, kernel_text, TEXT_TRIM, true},
+    {"ltrim", 1, 2, bind_text, kernel_text, TEXT_LTRIM, true},
+    {"rtrim", 1, 2, bind_text, kernel_text, TEXT_RTRIM, true},
+    {"substring", 2, 3, bind_text, kernel_text, TEXT_SUBSTR, true},
+    {"substr", 2, 3, bind_text, kernel_text, TEXT_SUBSTR, true},
+    {"left", 2, 2, bind_text, kernel_text, TEXT_LEFT, true},
+    {"right", 2, 2, bind_text, kernel_text, TEXT_RIGHT, true},
+    {"replace", 3, 3, bind_text, kernel_text, TEXT_REPLACE, true},
+    {"reverse", 1, 1, bind_text, kernel_text, TEXT_REVERSE, true},
+    {"concat", 1, 1000, bind_concat, kernel_concat, 0, false},
     {"str_concat", 2, 2, bind_concat, kernel_concat, 1, true},
-    {"concat", 1, 250, bind_concat, kernel_concat, 0, false},
+    {"character_length", 1, 1, bind_count, kernel_count, COUNT_CHARS, true},
+    {"char_length", 1, 1, bind_count, kernel_count, COUNT_CHARS, true},
+    {"length", 1, 1, bind_count, kernel_count, COUNT_CHARS, true},
+    {"octet_length", 1, 1, bind_count, kernel_count, COUNT_BYTES, true},
+    {"bit_length", 1, 1, bind_count, kernel_count, COUNT_BITS, true},
+    {"strpos", 2, 2, bind_count, kernel_count, COUNT_POSITION, true},
+    {"instr", 2, 2, bind_count, kernel_count, COUNT_POSITION, true},
+    {"position", 2, 2, bind_count, kernel_count, COUNT_POSITION, true},
+    {"starts_with", 2, 2, bind_test, kernel_test, TEST_STARTS, true},
+    {"ends_with", 2, 2, bind_test, kernel_test, TEST_ENDS, true},
+    {"contains", 2, 2, bind_test, kernel_test, TEST_CONTAINS, true},
     {0},
 };

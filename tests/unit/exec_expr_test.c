@@ -659,11 +659,45 @@ static void test_patterns(void **state)
     IS(CALL("concat", F(0), L(T(UTF8), "x")), "abcx|a%cx|a\ncx|\xc3\xa9" "cx|ABCx|x|x|abcabcx");
 }
 
+static void test_strings(void **state)
+{
+    (void)state;
+    struct dtype *t = T(UTF8);
+    given(t, "  aBc |\xc3\xa9t\xc3\x89||NULL|xxaxx");
+    IS(CALL("upper", F(0)), "  ABC |\xc3\x89T\xc3\x89||NULL|XXAXX");
+    IS(CALL("lower", F(0)), "  abc |\xc3\xa9t\xc3\xa9||NULL|xxaxx");
+    IS(CALL("btrim", F(0)), "aBc|\xc3\xa9t\xc3\x89||NULL|xxaxx");
+    IS(CALL("ltrim", F(0)), "aBc |\xc3\xa9t\xc3\x89||NULL|xxaxx");
+    IS(CALL("rtrim", F(0)), "  aBc|\xc3\xa9t\xc3\x89||NULL|xxaxx");
+    IS(CALL("trim", F(0), L(t, "x\xc3\x89")), "  aBc |\xc3\xa9t||NULL|a");
+    IS(CALL("substr", F(0), L(T(INT64), "2")), " aBc |t\xc3\x89||NULL|xaxx");
+    IS(CALL("substr", F(0), L(T(INT64), "0"), L(T(INT64), "3")), "  |\xc3\xa9t||NULL|xx");
+    IS(CALL("substr", F(0), L(T(INT64), "1"), L(T(INT64), "-1")), QUERY_ERROR);
+    IS(CALL("substr", F(0), L(T(INT64), "9223372036854775807"), L(T(INT64), "9223372036854775807")), "|||NULL|");
+    IS(CALL("substr", F(0), L(T(INT64), "-9223372036854775808"), L(T(INT64), "5")), "|||NULL|");
+    IS(CALL("left", F(0), L(T(INT64), "-2")), "  aB|\xc3\xa9||NULL|xxa");
+    IS(CALL("right", F(0), L(T(INT64), "2")), "c |t\xc3\x89||NULL|xx");
+    IS(CALL("right", F(0), L(T(INT64), "-9223372036854775808")), "|||NULL|");
+    IS(CALL("replace", F(0), L(t, "x"), L(t, "yz")), "  aBc |\xc3\xa9t\xc3\x89||NULL|yzyzayzyz");
+    IS(CALL("reverse", F(0)), " cBa  |\xc3\x89t\xc3\xa9||NULL|xxaxx");
+    IS(CALL("length", F(0)), "6|3|0|NULL|5");
+    IS(CALL("octet_length", F(0)), "6|5|0|NULL|5");
+    IS(CALL("bit_length", F(0)), "48|40|0|NULL|40");
+    IS(CALL("strpos", F(0), L(t, "\xc3\x89")), "0|3|0|NULL|0");
+    IS(CALL("strpos", F(0), L(t, "")), "1|1|1|NULL|1");
+    IS(CALL("starts_with", F(0), L(t, "xx")), "false|false|false|NULL|true");
+    IS(CALL("ends_with", F(0), L(t, "c ")), "true|false|false|NULL|false");
+    IS(CALL("contains", F(0), L(t, "a")), "true|false|false|NULL|true");
+    IS(CALL("concat", F(0), L(T(INT64), "7"), F(0)), "  aBc 7  aBc |\xc3\xa9t\xc3\x89" "7\xc3\xa9t\xc3\x89|7|7|xxaxx7xxaxx");
+    IS(CALL("upper", L(T(INT64), "1")), "!plan query");
+    IS(CALL("upper", L(T(NULL), "NULL")), "NULL|NULL|NULL|NULL|NULL");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {TEST(test_compare_every_type), TEST(test_compare_order), TEST(test_compare_mixed), TEST(test_logic), TEST(test_case_in),
         TEST(test_arithmetic), TEST(test_decimals), TEST(test_cast_to_text), TEST(test_cast_from_text), TEST(test_cast_numbers), TEST(test_cast_times),
-        TEST(test_time_functions), TEST(test_time_arithmetic), TEST(test_patterns)};
+        TEST(test_time_functions), TEST(test_time_arithmetic), TEST(test_patterns), TEST(test_strings)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
