@@ -1,468 +1,388 @@
-/* Many sorted sources into one, with deduplication (mito-engine.md section 4).
+/* Merging sorted sources into one, and deduplicating it.
  *
- * Rows are picked as (part, row) pairs, where a part is a batch of some source; an output batch is gathered from the parts column by column. A group of
- * rows of one (key, time) is always resolved whole before anything is handed out, so batch borders never matter. Batches that the heads have left stay
- * alive as parts until the picks that name them are gathered.
+ * A heap orders the sources by their next row. The leading one is not advanced row by row: a galloping search finds how many of its rows come before
+ * the head of the second, and the whole run is handed to the gatherer as ranges of rows. Equal (key, time) pairs are neighbours in that order,
+ * newest first, so deduplication only ever looks at the row before. Source of the rules: mito-on-disk.md 3.3 and mito-engine.md on merge modes.
  */
-#include "engine/mito/source.h"
-
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { OUTPUT_ROWS = 8192, PARTS_MAX = 256 };
+#include "engine/mito/gather.h"
 
-struct head {
+#define BATCH_ROWS 8192
+
+struct cursor {
     struct row_source *source;
-    struct row_batch *batch; /* NULL = at its end */
+    uint32_t rank;                /* place in the list: the later wins ties */
+    struct row_batch *batch;      /* never empty; NULL at the end */
     int64_t row;
-    int64_t part;            /* index into merge.parts, -1 = not named yet */
-};
-
-struct part {
-    struct row_batch *batch;
-    bool retired;            /* owned by the part: the head has moved on */
-    int64_t min, max, base;  /* rows picked; where `min` lies in the joined columns */
+    const struct column *keys;    /* the batch's key dictionary */
+    const uint32_t *codes;
+    const int64_t *times;
+    const uint64_t *sequences;    /* NULL = constant */
+    const uint8_t *ops;           /* NULL = all puts */
 };
 
 struct merge {
     struct row_source base;
-    struct head *heads;
-    uint32_t n_heads;
     enum merge_mode mode;
     bool drop_deletes, started;
-    bool *fields;
-    uint32_t n_columns;
-    struct budget *budget;
     struct work_context *work;
-    struct part *parts;
-    uint32_t n_parts, parts_room;
-    uint64_t *picks;         /* part << 32 | row */
-    uint64_t **fills;        /* last_non_null: per field column its own picks, else NULL */
-    uint32_t n_picks, picks_room;
+    bool *fields;
+    struct cursor *cursors;
+    uint32_t n_cursors;
+    struct cursor **heap;
+    uint32_t n_heap;
+    struct gather out;
+    /* The last row seen: what the next one is a duplicate of. Its key is kept as bytes, for its batch may be gone. */
+    bool has_last;
+    struct dynbuf last_key;
+    int64_t last_time;
+    /* last_non_null: the newest row of the open group may take values from older ones. */
+    bool filling;
+    const struct row_batch *base_batch;
+    int64_t base_row;
+    bool *open;                   /* per column: still null; valid when has_open */
+    bool has_open;
+    uint32_t n_open;
 };
 
-static const uint8_t *key_at(const struct row_batch *b, int64_t row, int32_t *ret_size)
-{
-    return column_bytes(b->key->dictionary, COLUMN_VALUES(b->key, uint32_t)[row], ret_size);
-}
+/* ---- cursors ---- */
 
-static int compare_keys(const struct row_batch *a, int64_t i, const struct row_batch *b, int64_t j)
+static int cursor_load(struct cursor *c, struct error *err)
 {
-    if (a->key->dictionary == b->key->dictionary && COLUMN_VALUES(a->key, uint32_t)[i] == COLUMN_VALUES(b->key, uint32_t)[j])
-        return 0;
-    int32_t n, m;
-    const uint8_t *x = key_at(a, i, &n), *y = key_at(b, j, &m);
-    int32_t least = n < m ? n : m;
-    int c = least ? memcmp(x, y, (size_t)least) : 0;
-    return c ? c : (n > m) - (n < m);
-}
-
-static int64_t time_at(const struct row_batch *b, int64_t row)
-{
-    return COLUMN_VALUES(b->time, int64_t)[row];
-}
-
-static uint64_t sequence_at(const struct row_batch *b, int64_t row)
-{
-    return b->sequence ? COLUMN_VALUES(b->sequence, uint64_t)[row] : b->constant_sequence;
-}
-
-static bool deleted_at(const struct row_batch *b, int64_t row)
-{
-    return b->op && COLUMN_VALUES(b->op, uint8_t)[row] == OP_DELETE;
-}
-
-/* By (key, time) only. */
-static int compare_place(const struct head *a, const struct head *b)
-{
-    int c = compare_keys(a->batch, a->row, b->batch, b->row);
-    if (c)
-        return c;
-    int64_t x = time_at(a->batch, a->row), y = time_at(b->batch, b->row);
-    return (x > y) - (x < y);
-}
-
-/* The head to come next: least place, then highest sequence, then the later source. NULL at the end. */
-static struct head *first_head(struct merge *m, const struct head *except)
-{
-    struct head *best = NULL;
-    for (uint32_t i = 0; i < m->n_heads; i++) {
-        struct head *h = &m->heads[i];
-        if (!h->batch || h == except)
-            continue;
-        int c = best ? compare_place(h, best) : -1;
-        if (c < 0 || (c == 0 && sequence_at(h->batch, h->row) >= sequence_at(best->batch, best->row)))
-            best = h;
-    }
-    return best;
-}
-
-static int load(struct head *h, struct error *err)
-{
-    h->row = 0;
-    h->part = -1;
-    h->batch = NULL;
-    for (;;) {
-        TRY(row_source_next(h->source, &h->batch, err));
-        if (!h->batch || h->batch->n_rows > 0)
-            return ST_OK;
-        row_batch_free(h->batch);
-        h->batch = NULL;
-    }
-}
-
-static int advance(struct merge *m, struct head *h, struct error *err)
-{
-    if (++h->row < h->batch->n_rows)
+    c->batch = NULL;
+    do {
+        row_batch_free(c->batch);
+        c->batch = NULL;
+        TRY(row_source_next(c->source, &c->batch, err));
+    } while (c->batch && c->batch->n_rows == 0);
+    c->row = 0;
+    if (!c->batch)
         return ST_OK;
-    if (h->part >= 0)
-        m->parts[h->part].retired = true;
-    else
-        row_batch_free(h->batch);
-    h->batch = NULL;
-    TRY(work_check(m->work, err));
-    return load(h, err);
+    assert(c->batch->key);
+    c->keys = c->batch->key->dictionary;
+    c->codes = COLUMN_VALUES(c->batch->key, uint32_t);
+    c->times = COLUMN_VALUES(c->batch->time, int64_t);
+    c->sequences = c->batch->sequence ? COLUMN_VALUES(c->batch->sequence, uint64_t) : NULL;
+    c->ops = c->batch->op ? COLUMN_VALUES(c->batch->op, uint8_t) : NULL;
+    return ST_OK;
 }
 
-static int name_part(struct merge *m, struct head *h, struct error *err)
+static int compare_bytes(const uint8_t *a, int32_t na, const uint8_t *b, int32_t nb)
 {
-    if (m->n_parts == m->parts_room) {
-        uint32_t room = m->parts_room ? m->parts_room * 2 : 64;
-        struct part *grown = realloc(m->parts, room * sizeof *grown);
-        if (!grown)
-            return error_no_memory(err, room * sizeof *grown);
-        m->parts = grown;
-        m->parts_room = room;
+    int32_t least = na < nb ? na : nb;
+    int c = least ? memcmp(a, b, (size_t)least) : 0;
+    return c ? c : (na > nb) - (na < nb);
+}
+
+static uint64_t sequence_at(const struct cursor *c, int64_t row)
+{
+    return c->sequences ? c->sequences[row] : c->batch->constant_sequence;
+}
+
+/* Whether row i of `a` comes before the head of `b`. */
+static bool precedes(const struct cursor *a, int64_t i, const struct cursor *b)
+{
+    uint32_t x = a->codes[i], y = b->codes[b->row];
+    if (a->keys != b->keys || x != y) {
+        int32_t nx, ny;
+        const uint8_t *kx = column_bytes(a->keys, x, &nx), *ky = column_bytes(b->keys, y, &ny);
+        int c = compare_bytes(kx, nx, ky, ny);
+        if (c)
+            return c < 0;
     }
-    m->parts[m->n_parts] = (struct part){.batch = h->batch, .min = h->row, .max = h->row};
-    h->part = m->n_parts++;
-    return ST_OK;
+    if (a->times[i] != b->times[b->row])
+        return a->times[i] < b->times[b->row];
+    uint64_t s = sequence_at(a, i), t = sequence_at(b, b->row);
+    return s != t ? s > t : a->rank > b->rank;
 }
 
-static int name_pick(struct merge *m, struct head *h, uint64_t *ret_pick, struct error *err)
+/* How many rows of `a` from its position on come before the head of `b`; at least one, at most `most`. */
+static int64_t run_length(const struct cursor *a, const struct cursor *b, int64_t most)
 {
-    if (h->part < 0)
-        TRY(name_part(m, h, err));
-    m->parts[h->part].max = h->row;
-    *ret_pick = (uint64_t)h->part << 32 | (uint32_t)h->row;
-    return ST_OK;
+    int64_t low = 1, step = 1; /* rows [0, low) precede */
+    while (low < most && precedes(a, a->row + (low + step - 1 < most ? low + step - 1 : most - 1), b)) {
+        low = low + step < most ? low + step : most;
+        step *= 2;
+    }
+    int64_t high = low + step - 1 < most ? low + step - 1 : most; /* row `high` does not precede, or is past the end */
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (precedes(a, a->row + middle, b))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
-static int pick(struct merge *m, struct head *h, struct error *err)
+/* ---- the heap ---- */
+
+static void sift_down(struct merge *m, uint32_t i)
 {
-    uint64_t p;
-    TRY(name_pick(m, h, &p, err));
-    m->picks[m->n_picks] = p;
-    for (uint32_t i = 0; m->fills && i < m->n_columns; i++)
-        if (m->fills[i])
-            m->fills[i][m->n_picks] = p;
-    m->n_picks++;
+    for (;;) {
+        uint32_t first = i, left = 2 * i + 1, right = left + 1;
+        if (left < m->n_heap && precedes(m->heap[left], m->heap[left]->row, m->heap[first]))
+            first = left;
+        if (right < m->n_heap && precedes(m->heap[right], m->heap[right]->row, m->heap[first]))
+            first = right;
+        if (first == i)
+            return;
+        struct cursor *c = m->heap[i];
+        m->heap[i] = m->heap[first];
+        m->heap[first] = c;
+        i = first;
+    }
+}
+
+static const struct cursor *second(const struct merge *m)
+{
+    if (m->n_heap < 2)
+        return NULL;
+    if (m->n_heap > 2 && precedes(m->heap[2], m->heap[2]->row, m->heap[1]))
+        return m->heap[2];
+    return m->heap[1];
+}
+
+static int start(struct merge *m, struct error *err)
+{
+    for (uint32_t i = 0; i < m->n_cursors; i++) {
+        TRY(cursor_load(&m->cursors[i], err));
+        if (m->cursors[i].batch)
+            m->heap[m->n_heap++] = &m->cursors[i];
+    }
+    for (uint32_t i = m->n_heap / 2; i-- > 0;)
+        sift_down(m, i);
+    m->started = true;
     return ST_OK;
 }
 
-static bool null_at(const struct column *c, int64_t i)
+/* ---- deduplication ---- */
+
+static bool same_as_last(const struct merge *m, const struct cursor *c, int64_t i)
+{
+    int32_t size;
+    if (!m->has_last || c->times[i] != m->last_time)
+        return false;
+    const uint8_t *key = column_bytes(c->keys, c->codes[i], &size);
+    return (size_t)size == m->last_key.size && (size == 0 || memcmp(key, m->last_key.data, (size_t)size) == 0);
+}
+
+static bool same_as_before(const struct cursor *c, int64_t i)
+{
+    if (c->times[i] != c->times[i - 1])
+        return false;
+    if (c->codes[i] == c->codes[i - 1])
+        return true;
+    int32_t n, k;
+    const uint8_t *a = column_bytes(c->keys, c->codes[i], &n), *b = column_bytes(c->keys, c->codes[i - 1], &k);
+    return compare_bytes(a, n, b, k) == 0;
+}
+
+static int remember(struct merge *m, const struct cursor *c, int64_t i, struct error *err)
+{
+    int32_t size;
+    const uint8_t *key = column_bytes(c->keys, c->codes[i], &size);
+    m->last_time = c->times[i];
+    m->has_last = true;
+    if ((size_t)size == m->last_key.size && (size == 0 || memcmp(key, m->last_key.data, (size_t)size) == 0))
+        return ST_OK;
+    dynbuf_clear(&m->last_key);
+    return dynbuf_append(&m->last_key, key, (size_t)size, err);
+}
+
+static bool value_is_null(const struct column *c, int64_t i)
 {
     return column_is_null(c, i) || (c->type->id == TYPE_DICTIONARY && column_is_null(c->dictionary, COLUMN_VALUES(c, uint32_t)[i]));
 }
 
-/* Fields of the row picked last that are still null take the value of the (older) row at `h`. */
-static int back_fill(struct merge *m, struct head *h, struct error *err)
+/* An older row of the group: gives its values to the fields that are still null. A delete hides everything older than itself. */
+static int fill_from(struct merge *m, const struct cursor *c, int64_t i, struct error *err)
 {
-    uint64_t p;
-    TRY(name_pick(m, h, &p, err));
-    for (uint32_t i = 0; i < m->n_columns; i++) {
-        if (!m->fills[i])
-            continue;
-        uint64_t *f = &m->fills[i][m->n_picks - 1];
-        if (null_at(m->parts[*f >> 32].batch->columns[i], (int64_t)(uint32_t)*f))
-            *f = p;
-    }
-    return ST_OK;
-}
-
-/* One group of equal (key, time), newest row first. */
-static int take_group(struct merge *m, struct head *h, struct error *err)
-{
-    struct head place = *h; /* the newest row; kept alive as a part while the group is walked */
-    bool deleted = deleted_at(h->batch, h->row), filling = !deleted && m->fills;
-    uint64_t unused;
-    TRY(name_pick(m, h, &unused, err));
-    if (!deleted || !m->drop_deletes)
-        TRY(pick(m, h, err));
-    TRY(advance(m, h, err));
-    for (;;) {
-        struct head *next = first_head(m, NULL);
-        if (!next || compare_place(next, &place) != 0)
-            return ST_OK;
-        filling = filling && !deleted_at(next->batch, next->row);
-        if (filling)
-            TRY(back_fill(m, next, err));
-        TRY(advance(m, next, err));
-    }
-}
-
-static int take_one(struct merge *m, struct head *h, struct error *err)
-{
-    if (!m->drop_deletes || !deleted_at(h->batch, h->row))
-        TRY(pick(m, h, err));
-    return advance(m, h, err);
-}
-
-/* Rows of `h` that stand alone and lie before every other head, without looking for the winner again. */
-static int take_run(struct merge *m, struct head *h, struct error *err)
-{
-    const struct head *second = first_head(m, h);
-    struct row_batch *b = h->batch;
-    const uint32_t *codes = COLUMN_VALUES(b->key, uint32_t);
-    const int64_t *times = COLUMN_VALUES(b->time, int64_t);
-    int order = -1;
-    uint32_t code = codes[h->row];
-    if (second)
-        order = compare_keys(b, h->row, second->batch, second->row);
-    /* The last row of a batch may be equal to the first of the next one: it goes the careful way, unless duplicates are kept. */
-    while (m->n_picks < OUTPUT_ROWS) {
-        int64_t r = h->row;
-        if (codes[r] != code) {
-            code = codes[r];
-            if (second)
-                order = compare_keys(b, r, second->batch, second->row);
-        }
-        bool before = order < 0 || (order == 0 && times[r] < time_at(second->batch, second->row));
-        bool last = r + 1 == b->n_rows, alone = !last && (times[r] != times[r + 1] || compare_keys(b, r, b, r + 1) != 0);
-        if (!before || (m->mode != MERGE_APPEND && !alone))
-            return m->mode == MERGE_APPEND ? take_one(m, h, err) : take_group(m, h, err);
-        TRY(take_one(m, h, err));
-        if (last) /* `b` may be gone */
-            return ST_OK;
-    }
-    return ST_OK;
-}
-
-/* Column `which` of a part: the wanted columns, then time, sequence, op. */
-static struct column *part_column(const struct part *p, uint32_t which, uint32_t n_columns)
-{
-    const struct row_batch *b = p->batch;
-    return which < n_columns ? b->columns[which] : which == n_columns ? b->time : which == n_columns + 1 ? b->sequence : b->op;
-}
-
-/* A sequence or op column for a part that has it as a constant. */
-static int constant_column(struct merge *m, const struct part *p, bool sequence, struct column **ret_column, struct error *err)
-{
-    int64_t n = p->max - p->min + 1;
-    struct buffer *values;
-    TRY(buffer_new_uninit(m->budget, (size_t)n * (sequence ? 8 : 1), &values, err));
-    for (int64_t i = 0; i < n && sequence; i++)
-        ((uint64_t *)(void *)values->data)[i] = p->batch->constant_sequence;
-    if (!sequence)
-        memset(values->data, OP_PUT, (size_t)n);
-    return column_new(type_of(sequence ? TYPE_UINT64 : TYPE_UINT8), n, 0, NULL, values, NULL, ret_column, err);
-}
-
-static int cut_part(struct merge *m, const struct part *p, uint32_t which, bool decode, struct column **ret_column, struct error *err)
-{
-    struct column *c = part_column(p, which, m->n_columns), *cut;
-    if (!c)
-        return constant_column(m, p, which == m->n_columns + 1, ret_column, err);
-    TRY(column_slice(c, p->min, p->max - p->min + 1, &cut, err));
-    if (!decode) {
-        *ret_column = cut;
+    if (c->ops && c->ops[i] == OP_DELETE) {
+        m->filling = false;
         return ST_OK;
     }
-    int st = column_decode_dictionary(m->budget, cut, ret_column, err);
-    column_unref(cut);
-    return st;
-}
-
-/* Dictionaries are kept when all parts have one and they are not much longer than the output. */
-static bool must_decode(const struct merge *m, uint32_t which)
-{
-    int64_t total = 0;
-    bool plain = false, coded = false;
-    for (uint32_t i = 0; i < m->n_parts; i++) {
-        const struct column *c = part_column(&m->parts[i], which, m->n_columns);
-        bool d = c && c->type->id == TYPE_DICTIONARY;
-        plain |= !d;
-        coded |= d;
-        total += d ? c->dictionary->length : 0;
-    }
-    return coded && (plain || total > 2 * OUTPUT_ROWS);
-}
-
-static int gather(struct merge *m, uint32_t which, const uint64_t *picks, uint32_t *indices, struct column **ret_column, struct error *err)
-{
-    struct column **cuts = calloc(m->n_parts, sizeof *cuts), *joined = NULL;
-    uint32_t n = 0;
-    bool decode = must_decode(m, which);
-    int st = cuts ? ST_OK : error_no_memory(err, m->n_parts * sizeof *cuts);
-    for (; st == ST_OK && n < m->n_parts; n += st == ST_OK)
-        st = cut_part(m, &m->parts[n], which, decode, &cuts[n], err);
-    for (uint32_t i = 0; i < m->n_picks; i++) {
-        const struct part *p = &m->parts[picks[i] >> 32];
-        indices[i] = (uint32_t)(p->base + (int64_t)(uint32_t)picks[i] - p->min);
-    }
-    if (st == ST_OK)
-        st = column_concat(m->budget, cuts, n, &joined, err);
-    if (st == ST_OK)
-        st = column_take(m->budget, joined, indices, m->n_picks, ret_column, err);
-    column_unref(joined);
-    for (uint32_t i = 0; i < n; i++)
-        column_unref(cuts[i]);
-    free(cuts);
-    return st;
-}
-
-/* A fresh dictionary of just the keys picked: they ascend, so a new one is told by its neighbour. */
-static int gather_keys(struct merge *m, struct column **ret_key, struct error *err)
-{
-    struct column_builder values;
-    struct buffer *codes = NULL;
-    struct column *dictionary = NULL;
-    struct dtype *type = type_dictionary(TYPE_UINT32, type_of(TYPE_BINARY));
-    int st = column_builder_init(&values, m->budget, type_of(TYPE_BINARY), err);
-    if (st != ST_OK || !type) {
-        type_unref(type);
-        return st != ST_OK ? st : error_no_memory(err, sizeof *type);
-    }
-    st = buffer_new_uninit(m->budget, (size_t)m->n_picks * 4, &codes, err);
-    for (uint32_t i = 0; st == ST_OK && i < m->n_picks; i++) {
-        uint64_t p = m->picks[i], q = i ? m->picks[i - 1] : 0;
-        const struct row_batch *b = m->parts[p >> 32].batch;
-        if (i == 0 || compare_keys(b, (int64_t)(uint32_t)p, m->parts[q >> 32].batch, (int64_t)(uint32_t)q) != 0) {
-            int32_t size;
-            const uint8_t *bytes = key_at(b, (int64_t)(uint32_t)p, &size);
-            st = column_builder_append_bytes(&values, bytes, (size_t)size, err);
+    if (!m->has_open) {
+        m->n_open = 0;
+        for (uint32_t k = 0; k < m->out.n_columns; k++) {
+            m->open[k] = m->fields[k] && value_is_null(m->base_batch->columns[k], m->base_row);
+            m->n_open += m->open[k];
         }
-        ((uint32_t *)(void *)codes->data)[i] = (uint32_t)(values.length - 1);
+        m->has_open = true;
     }
-    if (st == ST_OK)
-        st = column_builder_finish(&values, &dictionary, err);
-    if (st == ST_OK)
-        st = column_new_nested(type, m->n_picks, 0, NULL, codes, &dictionary, 1, ret_key, err);
-    else
-        buffer_unref(codes);
-    column_builder_release(&values);
-    type_unref(type);
-    return st;
+    for (uint32_t k = 0; m->n_open && k < m->out.n_columns; k++) {
+        if (!m->open[k] || value_is_null(c->batch->columns[k], i))
+            continue;
+        TRY(gather_fill_value(&m->out, m->out.n_rows - 1, k, c->batch, i, err));
+        m->open[k] = false;
+        m->n_open--;
+    }
+    m->filling = m->n_open > 0;
+    return ST_OK;
 }
 
-static void release_parts(struct merge *m)
+static int keep_row(struct merge *m, const struct cursor *c, int64_t i, struct error *err)
 {
-    for (uint32_t i = 0; i < m->n_parts; i++)
-        if (m->parts[i].retired)
-            row_batch_free(m->parts[i].batch);
-    for (uint32_t i = 0; i < m->n_heads; i++)
-        m->heads[i].part = -1;
-    m->n_parts = m->n_picks = 0;
+    bool deleted = c->ops && c->ops[i] == OP_DELETE;
+    m->filling = m->mode == MERGE_LAST_NON_NULL && !deleted;
+    m->has_open = false;
+    m->base_batch = c->batch;
+    m->base_row = i;
+    return deleted && m->drop_deletes ? ST_OK : gather_add(&m->out, c->batch, i, 1, err);
 }
 
-static int assemble(struct merge *m, struct row_batch **ret_batch, struct error *err)
+/* Rows of a unique source: only the first can be a duplicate of an earlier row. (Its other rows may still be filled by later ones.) */
+static int take_unique_run(struct merge *m, struct cursor *c, int64_t n, struct error *err)
 {
-    uint32_t n = m->n_columns;
-    struct column **c = calloc(n + 3, sizeof *c), *key = NULL;
-    uint32_t *indices = malloc(sizeof *indices * (m->n_picks + 1));
-    int64_t base = 0;
-    bool ops = false;
-    for (uint32_t i = 0; i < m->n_parts; base += m->parts[i].max - m->parts[i].min + 1, i++) {
-        m->parts[i].base = base;
-        ops |= m->parts[i].batch->op != NULL;
+    int64_t room = BATCH_ROWS - m->out.n_rows, from = c->row;
+    if (same_as_last(m, c, from)) {
+        if (m->filling)
+            TRY(fill_from(m, c, from, err));
+        from++;
+        n--;
     }
-    int st = c && indices ? gather_keys(m, &key, err) : error_no_memory(err, m->n_picks * 4);
-    for (uint32_t i = 0; st == ST_OK && i < n + 2 + ops; i++)
-        st = gather(m, i, i < n && m->fills && m->fills[i] ? m->fills[i] : m->picks, indices, &c[i], err);
-    if (st == ST_OK) {
-        st = row_batch_new(m->n_picks, key, c[n], c[n + 1], 0, c[n + 2], c, n, ret_batch, err);
-    } else {
-        column_unref(key);
-        for (uint32_t i = 0; c && i < n + 3; i++)
-            column_unref(c[i]);
+    n = n < room ? n : room;
+    if (n > 0) {
+        TRY(gather_add(&m->out, c->batch, from, n - 1, err));
+        TRY(keep_row(m, c, from + n - 1, err));
+        TRY(remember(m, c, from + n - 1, err));
     }
-    free(indices);
-    free(c);
-    return st;
+    c->row = from + n;
+    return ST_OK;
+}
+
+/* Takes up to n rows; stops before a row that the output has no room for. */
+static int take_run(struct merge *m, struct cursor *c, int64_t n, struct error *err)
+{
+    if (c->source->unique && m->mode != MERGE_APPEND)
+        return take_unique_run(m, c, n, err);
+    int64_t i = c->row, end = c->row + n;
+    for (; i < end; i++) {
+        bool first = i == c->row;
+        if (m->mode != MERGE_APPEND && (first ? same_as_last(m, c, i) : same_as_before(c, i))) {
+            if (m->filling)
+                TRY(fill_from(m, c, i, err));
+            continue;
+        }
+        if (m->out.n_rows == BATCH_ROWS)
+            break;
+        TRY(keep_row(m, c, i, err));
+    }
+    if (i > c->row && m->mode != MERGE_APPEND)
+        TRY(remember(m, c, i - 1, err));
+    c->row = i;
+    return ST_OK;
+}
+
+static int advance(struct merge *m, struct error *err)
+{
+    struct cursor *c = m->heap[0];
+    const struct cursor *rival = second(m);
+    int64_t left = c->batch->n_rows - c->row;
+    int64_t most = left < BATCH_ROWS ? left : BATCH_ROWS;
+    TRY(take_run(m, c, rival ? run_length(c, rival, most) : most, err));
+    if (c->row == c->batch->n_rows) {
+        struct row_batch *done = c->batch;
+        c->batch = NULL;
+        TRY(gather_retire(&m->out, done, err));
+        TRY(cursor_load(c, err));
+        if (!c->batch)
+            m->heap[0] = m->heap[--m->n_heap];
+    }
+    if (m->n_heap)
+        sift_down(m, 0);
+    return ST_OK;
+}
+
+/* Whether the next row can be taken without room in the output. */
+static bool next_is_duplicate(const struct merge *m)
+{
+    return m->mode != MERGE_APPEND && same_as_last(m, m->heap[0], m->heap[0]->row);
 }
 
 static int merge_next(struct row_source *base, struct row_batch **ret_batch, struct error *err)
 {
     struct merge *m = (struct merge *)base;
     *ret_batch = NULL;
-    for (uint32_t i = 0; !m->started && i < m->n_heads; i++)
-        TRY(load(&m->heads[i], err));
-    m->started = true;
-    for (;;) {
-        struct head *h = first_head(m, NULL);
-        if (m->n_picks && (!h || m->n_picks >= OUTPUT_ROWS || m->n_parts >= PARTS_MAX))
-            break;
-        if (!h)
-            return ST_OK;
-        if (!m->n_picks)
-            release_parts(m);
-        TRY(take_run(m, h, err));
+    TRY(work_check(m->work, err));
+    if (!m->started)
+        TRY(start(m, err));
+    for (uint32_t runs = 1; m->n_heap && (m->out.n_rows < BATCH_ROWS || next_is_duplicate(m)); runs++) {
+        if (runs % 1024 == 0)
+            TRY(work_check(m->work, err));
+        TRY(advance(m, err));
     }
-    int st = assemble(m, ret_batch, err);
-    release_parts(m);
-    return st;
+    m->filling = false;
+    return m->out.n_rows ? gather_finish(&m->out, ret_batch, err) : ST_OK;
 }
 
 static void merge_free(struct row_source *base)
 {
     struct merge *m = (struct merge *)base;
-    release_parts(m);
-    for (uint32_t i = 0; i < m->n_heads; i++) {
-        row_batch_free(m->heads[i].batch);
-        row_source_free(m->heads[i].source);
+    gather_release(&m->out);
+    for (uint32_t i = 0; i < m->n_cursors; i++) {
+        row_batch_free(m->cursors[i].batch);
+        row_source_free(m->cursors[i].source);
     }
-    for (uint32_t i = 0; m->fills && i < m->n_columns; i++)
-        free(m->fills[i]);
-    free(m->fills);
-    free(m->heads);
+    dynbuf_release(&m->last_key);
+    free(m->cursors);
+    free(m->heap);
     free(m->fields);
-    free(m->parts);
-    free(m->picks);
+    free(m->open);
     free(m);
 }
 
 static const struct row_source_ops merge_ops = {merge_next, merge_free};
 
-static int merge_init(struct merge *m, struct row_source **sources, uint32_t n, const bool *fields, struct error *err)
+static struct merge *merge_alloc(uint32_t n, uint32_t n_columns)
 {
-    m->picks = malloc(sizeof *m->picks * (OUTPUT_ROWS + 1));
-    m->fills = m->mode == MERGE_LAST_NON_NULL ? calloc(m->n_columns + 1, sizeof *m->fills) : NULL;
-    if (!m->picks || (m->mode == MERGE_LAST_NON_NULL && !m->fills))
-        return error_no_memory(err, sizeof *m->picks * OUTPUT_ROWS);
-    for (uint32_t i = 0; m->fills && i < m->n_columns; i++)
-        if (fields[i] && !(m->fills[i] = malloc(sizeof *m->picks * (OUTPUT_ROWS + 1))))
-            return error_no_memory(err, sizeof *m->picks * OUTPUT_ROWS);
-    for (uint32_t i = 0; i < n; i++) {
-        m->base.time_min = sources[i]->time_min < m->base.time_min ? sources[i]->time_min : m->base.time_min;
-        m->base.time_max = sources[i]->time_max > m->base.time_max ? sources[i]->time_max : m->base.time_max;
-    }
-    return ST_OK;
+    struct merge *m = calloc(1, sizeof *m);
+    if (!m)
+        return NULL;
+    m->cursors = calloc(n + 1, sizeof *m->cursors);
+    m->heap = calloc(n + 1, sizeof *m->heap);
+    m->fields = calloc(n_columns + 1, sizeof *m->fields);
+    m->open = calloc(n_columns + 1, sizeof *m->open);
+    if (m->cursors && m->heap && m->fields && m->open)
+        return m;
+    free(m->cursors);
+    free(m->heap);
+    free(m->fields);
+    free(m->open);
+    free(m);
+    return NULL;
 }
 
 int merge_source_new(struct row_source **sources, uint32_t n, enum merge_mode mode, bool drop_deletes, const bool *fields, uint32_t n_columns,
                      struct budget *budget, struct work_context *work, struct row_source **ret_source, struct error *err)
 {
-    if (n == 1 && sources[0]->unique) {
+    if (n == 1 && (sources[0]->unique || (mode == MERGE_APPEND && !drop_deletes))) {
         *ret_source = sources[0];
         return ST_OK;
     }
-    struct merge *m = calloc(1, sizeof *m);
-    struct head *heads = calloc(n + 1, sizeof *heads);
-    if (!m || !heads) {
-        free(m);
-        free(heads);
+    struct merge *m = merge_alloc(n, n_columns);
+    if (!m) {
         for (uint32_t i = 0; i < n; i++)
             row_source_free(sources[i]);
         return error_no_memory(err, sizeof *m);
     }
-    *m = (struct merge){.base = {.ops = &merge_ops, .time_min = INT64_MAX, .time_max = INT64_MIN, .unique = mode != MERGE_APPEND && drop_deletes},
-                        .heads = heads, .n_heads = n, .mode = mode, .drop_deletes = drop_deletes, .n_columns = n_columns, .budget = budget, .work = work};
-    for (uint32_t i = 0; i < n; i++)
-        heads[i] = (struct head){.source = sources[i], .part = -1};
-    int st = merge_init(m, sources, n, fields, err);
-    if (st != ST_OK) {
-        merge_free(&m->base);
-        return st;
+    m->base = (struct row_source){&merge_ops, INT64_MAX, INT64_MIN, mode != MERGE_APPEND && drop_deletes};
+    m->mode = mode;
+    m->drop_deletes = drop_deletes;
+    m->work = work;
+    if (fields)
+        memcpy(m->fields, fields, n_columns * sizeof *fields);
+    m->n_cursors = n;
+    dynbuf_init(&m->last_key, (size_t)INT32_MAX);
+    gather_init(&m->out, budget, n_columns);
+    for (uint32_t i = 0; i < n; i++) {
+        m->cursors[i].source = sources[i];
+        m->cursors[i].rank = i;
+        m->base.time_min = sources[i]->time_min < m->base.time_min ? sources[i]->time_min : m->base.time_min;
+        m->base.time_max = sources[i]->time_max > m->base.time_max ? sources[i]->time_max : m->base.time_max;
     }
     *ret_source = &m->base;
     return ST_OK;
