@@ -36,6 +36,7 @@ struct region_server {
 
     pthread_mutex_t lock;      /* guards slots, list_version, planning */
     pthread_cond_t planned;    /* `planning` fell */
+    pthread_cond_t opened;     /* a register ended */
     struct u64_map slots;
     uint64_t list_version;     /* counts changes of the list */
     unsigned planning;

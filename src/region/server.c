@@ -23,6 +23,7 @@ int region_server_new(const struct region_server_options *options, struct region
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&s->planned, &attr);
+    pthread_cond_init(&s->opened, NULL);
     pthread_condattr_destroy(&attr);
     u64_map_init(&s->slots);
     int rc = thread_pool_new("region-write", WRITER_THREADS, WRITER_QUEUE, &s->writers, err);
@@ -80,6 +81,7 @@ void region_server_free(struct region_server *s)
         region_slot_free(value);
     u64_map_release(&s->slots);
     pthread_cond_destroy(&s->planned);
+    pthread_cond_destroy(&s->opened);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->list_lock);
     pthread_mutex_destroy(&s->opener_lock);

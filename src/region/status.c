@@ -7,8 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "region/internal.h"
+
+enum { OPENING_WAIT_SECONDS = 10 };
 
 struct engine *region_engine_by_name(struct region_server *s, const char *name)
 {
@@ -85,11 +88,26 @@ static int begin_register(struct region_server *s, struct region_slot *slot, uin
     return ST_OK;
 }
 
+/* A region of the list that is still being opened after a start is worth a wait: clients need not know that the node was away. s->lock held. */
+static struct region_slot *wait_opened(struct region_server *s, uint64_t id)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += OPENING_WAIT_SECONDS;
+    struct region_slot *slot = u64_map_get(&s->slots, id);
+    while (slot && slot->listed && slot->status == SLOT_REGISTERING && !atomic_load(&s->stopping)) {
+        if (pthread_cond_timedwait(&s->opened, &s->lock, &until) != 0)
+            break;
+        slot = u64_map_get(&s->slots, id);
+    }
+    return slot;
+}
+
 int region_begin(struct region_server *s, uint64_t id, enum region_class c, struct engine *engine, struct engine **ret_engine, struct error *err)
 {
     int rc = ST_OK;
     pthread_mutex_lock(&s->lock);
-    struct region_slot *slot = u64_map_get(&s->slots, id);
+    struct region_slot *slot = wait_opened(s, id);
     if (c == CLASS_REGISTER) {
         rc = begin_register(s, slot, id, engine, err);
     } else if (c == CLASS_DEREGISTER) {
@@ -140,6 +158,7 @@ void region_end(struct region_server *s, uint64_t id, enum region_class c, bool 
             slot->status = slot->before;
         }
     }
+    pthread_cond_broadcast(&s->opened);
     pthread_mutex_unlock(&s->lock);
     region_slot_free(gone);
 }
