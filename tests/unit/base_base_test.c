@@ -1,0 +1,187 @@
+/* Budgets, buffers, arenas, bitmaps and hash maps. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/bits.h"
+#include "base/buffer.h"
+#include "base/hash.h"
+
+static void budget_is_all_or_nothing(void **state)
+{
+    struct budget root, child;
+    struct error err;
+    (void)state;
+    budget_init(&root, "root", "memory_limit", 100, NULL);
+    budget_init(&child, "child", "child_limit", 1000, &root);
+    assert_int_equal(budget_charge(&child, 60, &err), ST_OK);
+    assert_int_equal(budget_charge(&child, 60, &err), ST_EXHAUSTED);
+    assert_non_null(strstr(err.msg, "memory_limit"));
+    assert_int_equal(budget_used(&child), 60);
+    assert_int_equal(budget_used(&root), 60);
+    budget_release(&child, 60);
+    assert_int_equal(budget_used(&root), 0);
+    assert_int_equal(root.peak, 60);
+}
+
+static void buffer_counts_and_keeps(void **state)
+{
+    struct budget b;
+    struct buffer *buf;
+    (void)state;
+    budget_init(&b, "b", NULL, 4096, NULL);
+    assert_int_equal(buffer_new(&b, 10, &buf, NULL), ST_OK);
+    assert_int_equal((uintptr_t)buf->data % BUFFER_ALIGN, 0);
+    memcpy(buf->data, "0123456789", 10);
+    assert_int_equal(buffer_resize(buf, 1000, NULL), ST_OK);
+    assert_memory_equal(buf->data, "0123456789", 10);
+    assert_int_equal(buffer_resize(buf, 100000, NULL), ST_EXHAUSTED);
+    assert_int_equal(buf->size, 1000);
+    buffer_unref(buffer_ref(buf));
+    buffer_unref(buf);
+    assert_int_equal(budget_used(&b), 0);
+}
+
+static void dynbuf_has_a_ceiling(void **state)
+{
+    struct dynbuf d;
+    (void)state;
+    dynbuf_init(&d, 300);
+    for (int i = 0; i < 300; i++)
+        assert_int_equal(dynbuf_append_byte(&d, (uint8_t)i, NULL), ST_OK);
+    assert_int_equal(dynbuf_append_byte(&d, 1, NULL), ST_EXHAUSTED);
+    assert_int_equal(d.size, 300);
+    dynbuf_release(&d);
+}
+
+static void arena_charges_and_gives_back(void **state)
+{
+    struct budget b;
+    struct arena a;
+    struct error err;
+    (void)state;
+    budget_init(&b, "b", NULL, 1 << 20, NULL);
+    arena_init(&a, &b);
+    for (int i = 0; i < 1000; i++)
+        assert_non_null(arena_alloc(&a, 100, &err));
+    assert_null(arena_alloc(&a, 2 << 20, &err));
+    assert_int_equal(err.status, ST_EXHAUSTED);
+    assert_null(arena_array(&a, SIZE_MAX / 2, 16, &err));
+    assert_string_equal(arena_copy(&a, "abc", 3, &err), "abc");
+    arena_release(&a);
+    assert_int_equal(budget_used(&b), 0);
+}
+
+static void bits_at_every_offset(void **state)
+{
+    uint8_t src[40], dst[40];
+    (void)state;
+    srand(1);
+    for (int round = 0; round < 3000; round++) {
+        for (size_t i = 0; i < sizeof src; i++) {
+            src[i] = (uint8_t)rand();
+            dst[i] = (uint8_t)rand();
+        }
+        int64_t from = rand() % 100, to = rand() % 100, n = rand() % 200, count = 0;
+        uint8_t before[40];
+        memcpy(before, dst, sizeof dst);
+        bits_copy(dst, to, src, from, n);
+        for (int64_t i = 0; i < 320; i++) {
+            bool inside = i >= to && i < to + n;
+            assert_int_equal(bit_get(dst, i), inside ? bit_get(src, from + i - to) : bit_get(before, i));
+        }
+        for (int64_t i = 0; i < n; i++)
+            count += bit_get(src, from + i);
+        assert_int_equal(bits_count(src, from, n), count);
+        bits_fill(dst, to, n, true);
+        assert_int_equal(bits_count(dst, to, n), n);
+    }
+}
+
+static void u64_map_against_an_array(void **state)
+{
+    enum { KEYS = 500 };
+    static char values[KEYS];
+    bool present[KEYS] = {false};
+    struct u64_map m;
+    (void)state;
+    u64_map_init(&m);
+    srand(2);
+    for (int i = 0; i < 20000; i++) {
+        int k = rand() % KEYS;
+        if (rand() % 3) {
+            assert_int_equal(u64_map_put(&m, (uint64_t)k << 32, &values[k], NULL), ST_OK);
+            present[k] = true;
+        } else {
+            assert_ptr_equal(u64_map_remove(&m, (uint64_t)k << 32), present[k] ? &values[k] : NULL);
+            present[k] = false;
+        }
+    }
+    size_t pos = 0, n = 0, want = 0;
+    uint64_t key;
+    void *value;
+    while (u64_map_next(&m, &pos, &key, &value))
+        n += present[key >> 32];
+    for (int k = 0; k < KEYS; k++) {
+        assert_ptr_equal(u64_map_get(&m, (uint64_t)k << 32), present[k] ? &values[k] : NULL);
+        want += present[k];
+    }
+    assert_int_equal(n, want);
+    u64_map_release(&m);
+}
+
+static char texts[1000][8];
+
+static dict_key text_of(const void *ctx, uint32_t id)
+{
+    (void)ctx;
+    return (dict_key){texts[id], strlen(texts[id])};
+}
+
+static void dict_map_interns(void **state)
+{
+    struct dict_map m;
+    (void)state;
+    dict_map_init(&m);
+    for (uint32_t round = 0; round < 2; round++)
+        for (uint32_t i = 0; i < 1000; i++) {
+            char key[8];
+            uint32_t id;
+            bool added;
+            int n = snprintf(key, sizeof key, "k%u", i);
+            if (round == 0)
+                memcpy(texts[i], key, sizeof key);
+            assert_int_equal(dict_map_intern(&m, hash_bytes(key, (size_t)n), key, (size_t)n, text_of, NULL, &id, &added, NULL), ST_OK);
+            assert_int_equal(id, i);
+            assert_int_equal(added, round == 0);
+        }
+    assert_int_equal(dict_map_find(&m, hash_bytes("none", 4), "none", 4, text_of, NULL), UINT32_MAX);
+    dict_map_release(&m);
+}
+
+static void error_keeps_the_prefix(void **state)
+{
+    struct error err;
+    (void)state;
+    assert_int_equal(error_set(&err, ST_CORRUPT, "bad %d", 7), ST_CORRUPT);
+    assert_int_equal(error_prefix(&err, "file %s", "x"), ST_CORRUPT);
+    assert_string_equal(err.msg, "file x: bad 7");
+    assert_int_equal(status_greptime_code(ST_REGION_NOT_FOUND), 4005);
+    assert_int_equal(status_grpc_code(ST_REGION_NOT_READY), 14);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(budget_is_all_or_nothing), cmocka_unit_test(buffer_counts_and_keeps), cmocka_unit_test(dynbuf_has_a_ceiling),
+        cmocka_unit_test(arena_charges_and_gives_back), cmocka_unit_test(bits_at_every_offset), cmocka_unit_test(u64_map_against_an_array),
+        cmocka_unit_test(dict_map_interns), cmocka_unit_test(error_keeps_the_prefix),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
