@@ -293,6 +293,43 @@ static int kernel_unary(const struct expr *e, struct expr_context *ctx, const st
     return column_new(e->type, rows, nulls, validity, values, NULL, ret, err);
 }
 
+/* round(x[, digits]): half away from zero, in the type of x. */
+static int bind_round(struct expr *e, struct error *err)
+{
+    if (e->args[0]->type->id == TYPE_DECIMAL128)
+        return expr_type_error(e, err);
+    if (e->args[0]->type->id != TYPE_FLOAT32)
+        TRY(expr_bind_cast(e, 0, type_of(TYPE_FLOAT64), err));
+    if (e->n_args == 2)
+        TRY(expr_bind_cast(e, 1, type_of(TYPE_INT32), err));
+    e->type = type_ref(e->args[0]->type);
+    return ST_OK;
+}
+
+static int kernel_round(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+{
+    struct buffer *validity, *values;
+    int64_t nulls;
+    TRY(kernel_validity(ctx->budget, args, e->n_args, rows, &validity, &nulls, err));
+    int st = buffer_new(ctx->budget, (size_t)rows * (size_t)type_width(e->type), &values, err);
+    if (st != ST_OK) {
+        buffer_unref(validity);
+        return st;
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t at = args[0].scalar ? 0 : i;
+        double digits = e->n_args == 2 ? COLUMN_VALUES(args[1].column, int32_t)[args[1].scalar ? 0 : i] : 0;
+        if (e->type->id == TYPE_FLOAT32) {
+            float x = COLUMN_VALUES(args[0].column, float)[at], scale = powf(10, (float)digits);
+            ((float *)(void *)values->data)[i] = roundf(x * scale) / scale;
+        } else {
+            double x = COLUMN_VALUES(args[0].column, double)[at], scale = pow(10, digits);
+            ((double *)(void *)values->data)[i] = round(x * scale) / scale;
+        }
+    }
+    return column_new(e->type, rows, nulls, validity, values, NULL, ret, err);
+}
+
 const struct function functions_arithmetic[] = {
     {"add", 2, 2, bind_arithmetic, kernel_arithmetic, OP_ADD, true},
     {"subtract", 2, 2, bind_arithmetic, kernel_arithmetic, OP_SUB, true},
@@ -305,6 +342,7 @@ const struct function functions_arithmetic[] = {
     {"abs", 1, 1, bind_unary, kernel_unary, UNARY_ABS, true},
     {"floor", 1, 1, bind_unary, kernel_unary, UNARY_FLOOR, true},
     {"ceil", 1, 1, bind_unary, kernel_unary, UNARY_CEIL, true},
+    {"round", 1, 2, bind_round, kernel_round, 0, true},
     {"sqrt", 1, 1, bind_unary, kernel_unary, UNARY_SQRT, true},
     {0},
 };

@@ -434,6 +434,10 @@ static void test_arithmetic(void **state)
     IS(CALL("negate", F(0)), "-1|1|-0|NULL|-7.5");
     IS(CALL("floor", F(0)), "1|-1|0|NULL|7");
     IS(CALL("ceil", F(0)), "1|-1|0|NULL|8");
+    IS(CALL("round", F(0)), "1|-1|0|NULL|8");
+    IS(CALL("round", L(T(FLOAT64), "-2.5"), L(T(INT64), "0")), "-3|-3|-3|-3|-3");
+    IS(CALL("round", F(0), L(T(INT64), "-1")), "0|-0|0|NULL|10");
+    IS(CALL("round", F(0), L(T(INT32), "NULL")), "NULL|NULL|NULL|NULL|NULL");
 }
 
 static const char *printed(struct plan_expr *p)
