@@ -13,7 +13,7 @@ ABOVE = {
     'format/parquet': ['base', 'arrow'],
     'format/key': ['base', 'arrow'],
     'format/region': ['base', 'arrow', 'format/proto', 'format/json'],
-    'format/rows': ['base', 'arrow', 'format/proto', 'format/key', 'format/region'],
+    'format/rows': ['base', 'arrow', 'format/proto', 'format/json', 'format/key', 'format/region'],
     'format/substrait': ['base', 'arrow', 'format/proto'],
     'store': ['base', 'os'],
     'wal': ['base', 'os'],
