@@ -59,12 +59,8 @@ def status(s, key):
 
 
 def cpu(s):
-    """Seconds that the server's threads have run: finer than the clock ticks of /proc/PID/stat. Threads that ended are not counted; a server keeps its own."""
-    total = 0
-    for path in glob.glob(f'/proc/{s.process.pid}/task/*/schedstat'):
-        with open(path) as f:
-            total += int(f.read().split()[0])
-    return total / 1e9
+    """Seconds of CPU of all of the server's threads, those that ended included: the process's CPU clock, as clock_getcpuclockid(3) makes its number."""
+    return time.clock_gettime(~s.process.pid << 3 | 2)
 
 
 def ingest(s, repeat=1):
