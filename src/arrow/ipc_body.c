@@ -109,7 +109,7 @@ static int inflate(struct ipc_body *b, const uint8_t *from, size_t n, size_t siz
     bool lz4 = b->compression == IPC_LZ4;
     if (size / (lz4 ? LZ4_RATIO : ZSTD_RATIO) > n + RATIO_SLACK)
         return error_set(err, ST_CORRUPT, "Arrow buffer claims %zu bytes out of %zu compressed ones", size, n);
-    struct buffer *out;
+    struct buffer *out = NULL;
     TRY(buffer_new_uninit(b->budget, size, &out, err));
     if (!(lz4 ? inflate_lz4(b, from, n, out->data, size) : inflate_zstd(b, from, n, out->data, size))) {
         buffer_unref(out);
@@ -143,7 +143,7 @@ int ipc_body_take(struct ipc_body *b, size_t need, struct buffer **ret_buffer, s
         return error_set(err, ST_CORRUPT, "Arrow buffer of %zu bytes where %zu are needed", whole, need);
     if (!packed || need == 0)
         return share_or_copy(b, data, need, ret_buffer, err);
-    struct buffer *out;
+    struct buffer *out = NULL;
     TRY(inflate(b, data, size, whole, &out, err));
     int st = need < whole ? buffer_resize(out, need, err) : ST_OK;
     if (st != ST_OK) {
