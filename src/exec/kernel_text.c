@@ -41,7 +41,7 @@ static int writer_room(struct text_writer *w, size_t n, uint8_t **ret_room, stru
 
 static int writer_put(struct text_writer *w, const uint8_t *data, size_t n, struct error *err)
 {
-    uint8_t *room;
+    uint8_t *room = NULL;
     TRY(writer_room(w, n, &room, err));
     if (n)
         memcpy(room, data, n);

@@ -36,7 +36,7 @@ int region_list_put(struct region_server *s, uint64_t id, const char *engine, co
 {
     if (!s->list_path)
         return ST_OK;
-    struct kv *copy;
+    struct kv *copy = NULL;
     TRY(copy_options(options, n, &copy, err));
     char *name = strdup(engine), *place = strdup(path);
     if (!name || !place) {

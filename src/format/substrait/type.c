@@ -239,7 +239,7 @@ static int time_literal(struct plan_decoder *d, const struct pb_field *f, struct
         return fixed_literal(d, type_temporal(unit >= UNIT_MICRO ? TYPE_TIME64 : TYPE_TIME32, unit), &value, ret_column, err);
     if (f->number == 34)
         return fixed_literal(d, type_temporal(TYPE_TIMESTAMP, unit), &value, ret_column, err);
-    struct dtype *zoned;
+    struct dtype *zoned = NULL;
     TRY(made(d, type_timestamp_zoned(unit, "UTC"), &zoned, err));
     return fixed_literal(d, zoned, &value, ret_column, err);
 }
@@ -248,7 +248,7 @@ static int decimal_literal(struct plan_decoder *d, const struct pb_field *f, str
 {
     struct pb_field value = plan_member(f, 1);
     uint64_t precision = number_in(f, 2), scale = number_in(f, 3);
-    struct dtype *type;
+    struct dtype *type = NULL;
     if (value.size != 16 || precision == 0 || precision > 38 || (int64_t)scale > 38 || (int64_t)scale < -38)
         return error_set(err, ST_UNEXPECTED, "a decimal literal is malformed");
     TRY(made(d, type_decimal(TYPE_DECIMAL128, (uint8_t)precision, (int8_t)scale), &type, err));
@@ -257,7 +257,7 @@ static int decimal_literal(struct plan_decoder *d, const struct pb_field *f, str
 
 static int null_literal(struct plan_decoder *d, const struct pb_field *f, unsigned depth, struct column **ret_column, struct error *err)
 {
-    struct dtype *type;
+    struct dtype *type = NULL;
     bool nullable;
     TRY(plan_decode_type(d, f, NULL, 0, NULL, depth + 1, &type, &nullable, err));
     TRY(column_new_nulls(NULL, type, 1, ret_column, err));
@@ -268,7 +268,7 @@ static int null_literal(struct plan_decoder *d, const struct pb_field *f, unsign
 static int list_of(struct plan_decoder *d, struct column *items, struct dtype *item_type, bool large, struct column **ret_column, struct error *err)
 {
     struct field *f = field_new("item", item_type, true);
-    struct dtype *type;
+    struct dtype *type = NULL;
     struct buffer *offsets;
     struct dtype *list = f ? type_list(large ? TYPE_LARGE_LIST : TYPE_LIST, f) : NULL;
     field_unref(f);
@@ -307,7 +307,7 @@ static int list_literal(struct plan_decoder *d, const struct pb_field *f, uint64
 static int empty_list_literal(struct plan_decoder *d, const struct pb_field *f, uint64_t variation, unsigned depth, struct column **ret_column, struct error *err)
 {
     struct pb_field item = plan_member(f, 1);
-    struct dtype *type;
+    struct dtype *type = NULL;
     struct column *items;
     bool nullable;
     TRY(plan_decode_type(d, &item, NULL, 0, NULL, depth + 1, &type, &nullable, err));
@@ -321,7 +321,7 @@ static int struct_literal(struct plan_decoder *d, const struct pb_field *f, unsi
     struct column **children = arena_array(d->arena, n + 1, sizeof *children, err);
     struct field **fields = arena_array(d->arena, n + 1, sizeof *fields, err);
     struct pb_field value;
-    struct dtype *type;
+    struct dtype *type = NULL;
     if (!children || !fields)
         return err ? (int)err->status : ST_NO_MEMORY;
     int st = ST_OK;
