@@ -31,7 +31,7 @@ static unsigned next_random(uint64_t *state)
 /* Series 0 has a null k; the others k = "s<i / 4>", n = i % 4. */
 static void series_tags(int series, char *k, int *n)
 {
-    snprintf(k, 8, "s%d", series / 4);
+    snprintf(k, 8, "s%d", series / 4 % 100000);
     *n = series % 4;
 }
 

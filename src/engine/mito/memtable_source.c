@@ -118,6 +118,23 @@ static int by_time_then_newest(const void *a, const void *b)
     return x->ref.row > y->ref.row ? -1 : 1;
 }
 
+/* Insertion sort for rows that are out of place by little, as writers that run side by side leave them. False, with the rows in some order, once the
+ * moves are too many for it. */
+static bool sort_nearly_sorted(struct sort_row *rows, int64_t n)
+{
+    int64_t moves = 8 * n;
+    for (int64_t i = 1; i < n; i++) {
+        struct sort_row row = rows[i];
+        int64_t at = i;
+        for (; at > 0 && moves > 0 && by_time_then_newest(&rows[at - 1], &row) > 0; at--, moves--)
+            rows[at] = rows[at - 1];
+        rows[at] = row;
+        if (moves == 0)
+            return false;
+    }
+    return true;
+}
+
 /* Orders the rows of one series; *unique turns false at a repeated time. */
 static int sort_group(struct memtable_source *s, struct ref *refs, int64_t n, bool *unique, struct error *err)
 {
@@ -131,7 +148,8 @@ static int sort_group(struct memtable_source *s, struct ref *refs, int64_t n, bo
         return error_no_memory(err, (size_t)n * sizeof *rows);
     for (int64_t i = 0; i < n; i++)
         rows[i] = (struct sort_row){time_of(s, refs[i]), sequence_of(s, refs[i]), refs[i]};
-    qsort(rows, (size_t)n, sizeof *rows, by_time_then_newest);
+    if (!sort_nearly_sorted(rows, n))
+        qsort(rows, (size_t)n, sizeof *rows, by_time_then_newest);
     for (int64_t i = 0; i < n; i++) {
         refs[i] = rows[i].ref;
         if (i && rows[i].time == rows[i - 1].time)

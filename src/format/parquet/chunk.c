@@ -63,6 +63,23 @@ static int place_levels(struct pq_chunk_reader *r, struct error *err)
     return ST_OK;
 }
 
+/* Levels that are 0 or 1, eight at a time: their sum, or SIZE_MAX when one is larger. */
+static size_t sum_flags(const uint8_t *levels, size_t n)
+{
+    size_t i = 0, sum = 0;
+    uint64_t other = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t eight = load_le64(levels + i);
+        other |= eight & ~UINT64_C(0x0101010101010101);
+        sum += (size_t)((eight * UINT64_C(0x0101010101010101)) >> 56); /* adds up the eight bytes */
+    }
+    for (; i < n; i++) {
+        other |= levels[i] & 0xfeu;
+        sum += levels[i];
+    }
+    return other ? SIZE_MAX : sum;
+}
+
 static int finish_levels(struct pq_chunk_reader *r, struct error *err)
 {
     size_t n = r->n_entries, count = 0;
@@ -71,6 +88,13 @@ static int finish_levels(struct pq_chunk_reader *r, struct error *err)
     r->n_values = n;
     if (!r->definition)
         return ST_OK;
+    if (r->leaf->max_definition == 1) {
+        count = sum_flags(r->definition, n);
+        if (count == SIZE_MAX)
+            return pq_corrupt(err, "a level above its maximum");
+        r->n_values = count;
+        return ST_OK;
+    }
     TRY(check_levels(r->definition, n, r->leaf->max_definition, err));
     for (size_t i = 0; i < n; i++)
         count += r->definition[i] == r->leaf->max_definition;
