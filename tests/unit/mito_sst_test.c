@@ -160,7 +160,7 @@ static bool text_is(const struct column *c, int64_t i, const char *want)
 
 static void check_host(const struct column *c, int64_t i, int h)
 {
-    char want[8];
+    char want[16];
     snprintf(want, sizeof want, "h%02d", h);
     assert_true(text_is(c, i, h ? want : NULL));
 }
