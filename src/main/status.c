@@ -147,7 +147,8 @@ int status_config(void *view, struct dynbuf *out, struct error *err)
 void status_before_metrics(void *view)
 {
     const struct node_view *v = view;
-    const char *version[] = {PEER_VERSION, "regiond-" REGIOND_VERSION, "greptime-datanode"}, *app[] = {"greptime-datanode"};
+    static const char short_version[] = "regiond-" REGIOND_VERSION;
+    const char *version[] = {PEER_VERSION, short_version, "greptime-datanode"}, *app[] = {"greptime-datanode"};
     struct wal_stats w;
     struct tally t = {.regions = json_array()};
     metric_set(metric_child(&app_version, version), 1);
