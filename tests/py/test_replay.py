@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Recorded traffic against a real server: from memtables, from SSTs (--flush), and with kill -9 every 7 steps; then the TSBS queries."""
+"""Recorded traffic against a real server: from memtables, from SSTs (--flush), and with kill -9 every 7 steps (REPLAY_EVERY); then the TSBS queries,
+from memtables and from SSTs."""
 import os
 import subprocess
 import sys
 
-from harness import SHARED, Server, need_shared, ROOT
+from harness import HANDLE, SHARED, Server, flush_request, need_shared
 
 
 def replay(server, *arguments):
@@ -25,14 +26,14 @@ def main():
         server.remove()
     server = Server()
     print('-- with kill -9')
-    # The restart command asks this very process's server object through a signal file: the simplest is to kill and start from the shell.
-    script = os.path.join(server.home, 'restart.sh')
-    with open(script, 'w') as f:
-        command = ' '.join(server.command())
-        f.write(f'kill -9 $(cat {server.home}/pid)\n{command} >>{server.home}/stdout.log 2>&1 &\necho $! >{server.home}/pid\n')
+    script, pid = os.path.join(server.home, 'restart.sh'), os.path.join(server.home, 'pid')
+    with open(script, 'w') as f: # returns when the new process listens, so that the client finds it at once
+        f.write(f'p=$(cat {pid}); kill -9 $p; sleep 0.2\n'
+                f'{" ".join(server.command())} >>{server.home}/stdout.log 2>&1 &\necho $! >{pid}\n'
+                f'until (exec 3<>/dev/tcp/127.0.0.1/{server.grpc_port}) 2>/dev/null; do sleep 0.01; done\nsleep 0.05\n')
     with open(os.path.join(server.home, 'pid'), 'w') as f:
         f.write(str(server.process.pid))
-    good &= replay(server, corpus, *first, '--restart', f'sh {script}', '--every', '7')
+    good &= replay(server, corpus, *first, '--restart', f'bash {script}', '--every', os.environ.get('REPLAY_EVERY', '7'))
     with open(os.path.join(server.home, 'pid')) as f:
         os.kill(int(f.read()), 9)
     server.process.wait()
@@ -43,6 +44,8 @@ def main():
     print('-- TSBS')
     subprocess.run([sys.executable, os.path.join(SHARED, 'tools', 'load.py'), server.addr, os.path.join(load, 'tsbs_cpu_300k.bin.zst'), '--pid',
                     str(server.process.pid)], check=True)
+    good &= replay(server, os.path.join(load, 'tsbs_queries'), '-v')
+    server.channel().unary_unary(HANDLE)(flush_request(1024 << 32), timeout=60)
     good &= replay(server, os.path.join(load, 'tsbs_queries'), '-v')
     sys.exit(not good)
 
