@@ -33,6 +33,12 @@ enum type_id {
 
 enum time_unit { UNIT_SECOND, UNIT_MILLI, UNIT_MICRO, UNIT_NANO };
 
+static inline int64_t units_per_second(uint8_t unit)
+{
+    static const int64_t per[] = {1, 1000, 1000000, 1000000000};
+    return per[unit];
+}
+
 struct field;
 
 struct dtype {

@@ -82,10 +82,5 @@ bool cast_supported(const struct dtype *from, const struct dtype *to);
 /* Calendar: days since 1970-01-01 to civil date and back (proleptic Gregorian). */
 void civil_of_days(int64_t days, int64_t *year, int32_t *month, int32_t *day);
 int64_t days_of_civil(int64_t year, int32_t month, int32_t day);
-static inline int64_t units_per_second(uint8_t unit)
-{
-    static const int64_t per[] = {1, 1000, 1000000, 1000000000};
-    return per[unit];
-}
 
 #endif

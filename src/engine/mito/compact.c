@@ -40,8 +40,8 @@ struct compaction { /* one window */
 
 static int64_t to_seconds_up(int64_t value, enum time_unit unit)
 {
-    static const int64_t per[] = {1, 1000, 1000000, 1000000000};
-    return value / per[unit] + (value % per[unit] > 0);
+    int64_t per = units_per_second(unit);
+    return value / per + (value % per > 0);
 }
 
 /* Window length in seconds: what the manifest or the option says, else the smallest usual one that covers the level 0 files (mito-engine.md 6.2). */
@@ -358,7 +358,7 @@ static int compact_strict(struct mito_region *r, int64_t seconds, struct error *
             low = r->files[i]->meta.time_min < low ? r->files[i]->meta.time_min : low;
             high = r->files[i]->meta.time_max > high ? r->files[i]->meta.time_max : high;
         }
-        per = (int64_t[]){1, 1000, 1000000, 1000000000}[r->metadata->columns[r->metadata->time_index].type->unit];
+        per = units_per_second(r->metadata->columns[r->metadata->time_index].type->unit);
     }
     pthread_mutex_unlock(&r->lock);
     if (st != ST_OK || c.n_inputs == 0) {

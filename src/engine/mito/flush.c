@@ -42,12 +42,6 @@ int mito_freeze(struct mito_region *r, struct error *err)
 
 /* ---- windows ---- */
 
-static int64_t units_per_second(enum time_unit unit)
-{
-    static const int64_t per[] = {1, 1000, 1000000, 1000000000};
-    return per[unit];
-}
-
 static int64_t floor_to(int64_t value, int64_t width)
 {
     int64_t q = value / width - (value % width < 0);
@@ -58,7 +52,7 @@ static int64_t floor_to(int64_t value, int64_t width)
 static int64_t window_width(const struct mito_region *r)
 {
     const struct region_metadata *m = r->metadata;
-    int64_t per = units_per_second((enum time_unit)m->columns[m->time_index].type->unit);
+    int64_t per = units_per_second(m->columns[m->time_index].type->unit);
     int64_t seconds = r->options.compaction_time_window_ms >= 1000 ? r->options.compaction_time_window_ms / 1000 : 86400;
     return seconds > INT64_MAX / per ? INT64_MAX : seconds * per;
 }

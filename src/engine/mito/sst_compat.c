@@ -37,7 +37,6 @@ struct value {
     size_t size;
 };
 
-static const int64_t unit_per_second[] = {1, 1000, 1000000, 1000000000};
 
 static struct value value_at(const struct column *c, int64_t i)
 {
@@ -144,7 +143,7 @@ static int append_number(struct column_builder *b, const struct column *from, st
         v.integer = (__int128)v.number;
     }
     if (t->id == TYPE_TIMESTAMP && from->type->id == TYPE_TIMESTAMP) {
-        int64_t to = unit_per_second[t->unit], was = unit_per_second[from->type->unit];
+        int64_t to = units_per_second(t->unit), was = units_per_second(from->type->unit);
         v.integer = to >= was ? v.integer * (to / was) : v.integer / (was / to) - (v.integer % (was / to) < 0);
     }
     if (!integer_range(t, &min, &max) || v.integer < min || v.integer > max)
