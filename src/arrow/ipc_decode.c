@@ -8,6 +8,7 @@
 
 #include "arrow/ipc_internal.h"
 #include "base/bits.h"
+#include "base/text.h"
 
 enum { DICTIONARY_ID, DICTIONARY_DATA, DICTIONARY_DELTA };
 
@@ -128,30 +129,12 @@ static bool is_ascii(const uint8_t *s, size_t n)
     return !(seen & 0x8080808080808080u);
 }
 
-/* RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF. */
-static bool is_utf8(const uint8_t *s, size_t n)
-{
-    for (size_t i = 0; i < n;) {
-        uint8_t c = s[i];
-        size_t more = c < 0x80 ? 0 : c >= 0xC2 && c <= 0xDF ? 1 : (c & 0xF0) == 0xE0 ? 2 : c >= 0xF0 && c <= 0xF4 ? 3 : 4;
-        if (more == 4 || more >= n - i)
-            return false;
-        for (size_t k = 1; k <= more; k++)
-            if ((s[i + k] & 0xC0) != 0x80)
-                return false;
-        if ((c == 0xE0 && s[i + 1] < 0xA0) || (c == 0xED && s[i + 1] > 0x9F) || (c == 0xF0 && s[i + 1] < 0x90) || (c == 0xF4 && s[i + 1] > 0x8F))
-            return false;
-        i += more + 1;
-    }
-    return true;
-}
-
 static int check_utf8(const struct node *n, const int32_t *o, const uint8_t *bytes, struct error *err)
 {
     if (is_ascii(bytes + o[0], (size_t)(o[n->length] - o[0])))
         return ST_OK;
     for (int64_t i = 0; i < n->length; i++)
-        if (node_valid(n, i) && !is_utf8(bytes + o[i], (size_t)(o[i + 1] - o[i])))
+        if (node_valid(n, i) && !utf8_valid(bytes + o[i], (size_t)(o[i + 1] - o[i])))
             return error_set(err, ST_CORRUPT, "Arrow string in row %lld is not UTF-8", (long long)i);
     return ST_OK;
 }

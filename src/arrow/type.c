@@ -245,30 +245,30 @@ const char *type_print(const struct dtype *t, char *out, size_t room)
     return out;
 }
 
-static void meta_free(struct kv *meta, uint32_t n)
+void kv_list_free(struct kv *list, uint32_t n)
 {
-    for (uint32_t i = 0; meta && i < n; i++) {
-        free(meta[i].key);
-        free(meta[i].value);
+    for (uint32_t i = 0; list && i < n; i++) {
+        free(list[i].key);
+        free(list[i].value);
     }
-    free(meta);
+    free(list);
 }
 
-static bool meta_copy(const struct kv *meta, uint32_t n, struct kv **ret_meta)
+int kv_list_copy(const struct kv *list, uint32_t n, struct kv **ret_copy, struct error *err)
 {
     struct kv *copy = n ? calloc(n, sizeof *copy) : NULL;
     bool good = n == 0 || copy;
     for (uint32_t i = 0; good && i < n; i++) {
-        copy[i].key = strdup(meta[i].key);
-        copy[i].value = strdup(meta[i].value);
+        copy[i].key = strdup(list[i].key);
+        copy[i].value = strdup(list[i].value);
         good = copy[i].key && copy[i].value;
     }
     if (!good) {
-        meta_free(copy, n);
-        return false;
+        kv_list_free(copy, n);
+        return error_no_memory(err, n * sizeof *copy);
     }
-    *ret_meta = copy;
-    return true;
+    *ret_copy = copy;
+    return ST_OK;
 }
 
 struct field *field_new(const char *name, struct dtype *type, bool nullable)
@@ -290,7 +290,7 @@ struct field *field_new(const char *name, struct dtype *type, bool nullable)
 struct field *field_with_meta(const struct field *f, const struct kv *meta, uint32_t n)
 {
     struct field *copy = field_new(f->name, f->type, f->nullable);
-    if (copy && !meta_copy(meta, n, &copy->meta)) {
+    if (copy && kv_list_copy(meta, n, &copy->meta, NULL) != ST_OK) {
         field_unref(copy);
         return NULL;
     }
@@ -325,7 +325,7 @@ void field_unref(struct field *f)
         return;
     free(f->name);
     type_unref(f->type);
-    meta_free(f->meta, f->n_meta);
+    kv_list_free(f->meta, f->n_meta);
     free(f);
 }
 
@@ -375,7 +375,7 @@ struct schema *schema_new(struct field *const *fields, uint32_t n)
 struct schema *schema_with_meta(const struct schema *s, const struct kv *meta, uint32_t n)
 {
     struct schema *copy = schema_new(s->fields, s->n_fields);
-    if (copy && !meta_copy(meta, n, &copy->meta)) {
+    if (copy && kv_list_copy(meta, n, &copy->meta, NULL) != ST_OK) {
         schema_unref(copy);
         return NULL;
     }
@@ -398,7 +398,7 @@ void schema_unref(struct schema *s)
     for (uint32_t i = 0; i < s->n_fields; i++)
         field_unref(s->fields[i]);
     free(s->fields);
-    meta_free(s->meta, s->n_meta);
+    kv_list_free(s->meta, s->n_meta);
     free(s);
 }
 

@@ -58,6 +58,10 @@ struct kv {
     char *key, *value;
 };
 
+/* Lists of n malloc'ed pairs; an empty copy is NULL. */
+int kv_list_copy(const struct kv *list, uint32_t n, struct kv **ret_copy, struct error *err);
+void kv_list_free(struct kv *list, uint32_t n); /* NULL is allowed */
+
 struct field {
     _Atomic int refs;
     char *name;

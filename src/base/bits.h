@@ -55,6 +55,10 @@ static inline void store_be16(void *p, uint16_t v) { store_le16(p, __builtin_bsw
 static inline void store_be32(void *p, uint32_t v) { store_le32(p, __builtin_bswap32(v)); }
 static inline void store_be64(void *p, uint64_t v) { store_le64(p, __builtin_bswap64(v)); }
 
+/* The bits of a float as an integer in IEEE total order: -NaN < -Inf < ... < -0 < +0 < ... < +Inf < NaN. */
+static inline int32_t total_order32(int32_t bits) { return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1); }
+static inline int64_t total_order64(int64_t bits) { return bits ^ (int64_t)((uint64_t)(bits >> 63) >> 1); }
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the loads above assume a little-endian machine");
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/text.h"
 #include "config/toml.h"
 #include "os/thread.h"
 
@@ -78,7 +79,7 @@ static bool limit_is_valid(const char *text)
     unsigned long percent = strtoul(text, &end, 10);
     if (end != text && strcmp(end, "%") == 0)
         return percent <= 100;
-    return config_parse_size(text, &bytes);
+    return size_parse(text, &bytes);
 }
 
 /* From text, as flags, the environment and defaults give it. */
@@ -98,11 +99,11 @@ static int set_text(struct value *v, const struct option *o, const char *text, s
             return error_set(err, ST_INVALID_ARGUMENTS, "invalid type: string \"%s\", expected u64, for key %s", text, o->key);
         break;
     case KIND_SIZE:
-        if (!config_parse_size(text, &v->number))
+        if (!size_parse(text, &v->number))
             return error_set(err, ST_INVALID_ARGUMENTS, "invalid value: string \"%s\", expected a size such as \"64MiB\", for key %s", text, o->key);
         break;
     case KIND_DURATION:
-        if (!config_parse_duration(text, &ns))
+        if (!duration_parse(text, &ns))
             return error_set(err, ST_INVALID_ARGUMENTS, "invalid value: string \"%s\", expected a duration, for key %s", text, o->key);
         v->number = (uint64_t)ns;
         break;
@@ -405,7 +406,7 @@ size_t config_limit_bytes(const struct config *c, enum option_id id)
     unsigned long percent = strtoul(text, &end, 10);
     if (end != text && strcmp(end, "%") == 0)
         return percent == 0 ? SIZE_MAX : (size_t)(memory_total_bytes() / 100 * percent);
-    if (!config_parse_size(text, &bytes) || bytes == 0)
+    if (!size_parse(text, &bytes) || bytes == 0)
         return SIZE_MAX;
     return bytes;
 }

@@ -47,8 +47,6 @@ size_t config_limit_bytes(const struct config *c, enum option_id id);
 int config_print(const struct config *c, struct dynbuf *out, struct error *err);
 
 /* Value formats (section 3). */
-bool config_parse_size(const char *text, uint64_t *ret_bytes);
-bool config_parse_duration(const char *text, int64_t *ret_ns);
 void config_format_size(uint64_t bytes, char *out, size_t room);    /* quoted when it has a unit */
 void config_format_duration(int64_t ns, char *out, size_t room);
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "ctl/load.h"
 #include "exec/cast_text.h"
 #include "format/proto/wire.h"
@@ -209,7 +210,7 @@ static int put_value(const struct load_cell *cell, int32_t datatype, struct dynb
     case 11:
         return pb_put_bytes(out, 12, cell->text, cell->size, err);
     case 12:
-        *ret_good = text_is_utf8((const uint8_t *)cell->text, cell->size);
+        *ret_good = utf8_valid(cell->text, cell->size);
         return *ret_good ? pb_put_bytes(out, 13, cell->text, cell->size, err) : ST_OK;
     case 13:
         *ret_good = text_to_date(cell->text, cell->size, &days);

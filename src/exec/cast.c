@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "exec/cast_text.h"
 #include "exec/expr_internal.h"
 #include "exec/temporal.h"
@@ -378,7 +379,7 @@ static int cast_to_text(struct expr_context *ctx, const struct column *c, struct
             st = column_builder_append_null(&b, err);
         } else if (type_is_varlen(c->type)) {
             const uint8_t *p = column_bytes(c, i, &n);
-            if (!type_is_string(to) || text_is_utf8(p, (size_t)n))
+            if (!type_is_string(to) || utf8_valid(p, (size_t)n))
                 st = column_builder_append_bytes(&b, p, (size_t)n, err);
             else
                 st = null_on_failure ? column_builder_append_null(&b, err) : error_set(err, ST_EXECUTE_QUERY, "Cast error: bytes are not UTF-8 text");

@@ -13,6 +13,5 @@ bool text_to_bool(const char *p, size_t n, bool *out);
 bool text_to_decimal(const char *p, size_t n, int precision, int scale, __int128 *out);
 bool text_to_timestamp(const char *p, size_t n, uint8_t unit, int64_t *out); /* zone-less text is UTC */
 bool text_to_date(const char *p, size_t n, int32_t *out);
-bool text_is_utf8(const uint8_t *p, size_t n);
 
 #endif

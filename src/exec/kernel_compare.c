@@ -43,9 +43,6 @@ static int bind_compare(struct expr *e, struct error *err)
     }
 
 #define SAME(v) (v)
-/* The bits of a float, ordered as integers by total order. */
-#define TOTAL32(v) ((v) ^ (int32_t)((uint32_t)((v) >> 31) >> 1))
-#define TOTAL64(v) ((v) ^ (int64_t)((uint64_t)((v) >> 63) >> 1))
 
 static bool compare_fixed(const struct dtype *t, int op, const void *a, int64_t sa, const void *b, int64_t sb, int64_t n, uint8_t *out)
 {
@@ -58,8 +55,8 @@ static bool compare_fixed(const struct dtype *t, int op, const void *a, int64_t 
     case TYPE_UINT16: ALL_OPS(uint16_t, SAME)
     case TYPE_UINT32: ALL_OPS(uint32_t, SAME)
     case TYPE_UINT64: ALL_OPS(uint64_t, SAME)
-    case TYPE_FLOAT32: ALL_OPS(int32_t, TOTAL32)
-    case TYPE_FLOAT64: ALL_OPS(int64_t, TOTAL64)
+    case TYPE_FLOAT32: ALL_OPS(int32_t, total_order32)
+    case TYPE_FLOAT64: ALL_OPS(int64_t, total_order64)
     case TYPE_DECIMAL128: ALL_OPS(__int128, SAME)
     default: return false;
     }

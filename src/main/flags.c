@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "main/version.h"
+#include "base/version.h"
 #include "os/fs.h"
 
 static const struct flag {

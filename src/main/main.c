@@ -8,7 +8,7 @@
 #include "main/flags.h"
 #include "main/log_file.h"
 #include "main/node.h"
-#include "main/version.h"
+#include "base/version.h"
 #include "os/thread.h"
 
 static enum log_level level_of(const char *filter)

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/metrics.h"
-#include "main/version.h"
+#include "base/version.h"
 #include "os/thread.h"
 
 static struct metric_family app_version = {.name = "greptime_app_version", .help = "app version", .kind = METRIC_GAUGE,

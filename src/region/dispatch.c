@@ -69,15 +69,6 @@ static int region_id_of(struct message m, uint64_t *ret_id, struct error *err)
     return ST_OK;
 }
 
-void region_free_options(struct kv *options, uint32_t n)
-{
-    for (uint32_t i = 0; options && i < n; i++) {
-        free(options[i].key);
-        free(options[i].value);
-    }
-    free(options);
-}
-
 int region_parse_options(const uint8_t *data, size_t size, uint32_t field, struct kv **ret_options, uint32_t *ret_n, struct error *err)
 {
     struct pb_field f, g;
@@ -96,13 +87,13 @@ int region_parse_options(const uint8_t *data, size_t size, uint32_t field, struc
                 value = g;
         }
         if (n == REGION_OPTIONS_MAX) {
-            region_free_options(options, n);
+            kv_list_free(options, n);
             return error_set(err, ST_INVALID_ARGUMENTS, "more than %d options", REGION_OPTIONS_MAX);
         }
         options[n].key = strndup(key.data ? (const char *)key.data : "", key.size);
         options[n].value = strndup(value.data ? (const char *)value.data : "", value.size);
         if (!options[n].key || !options[n++].value) {
-            region_free_options(options, n);
+            kv_list_free(options, n);
             return error_no_memory(err, key.size + value.size);
         }
     }
@@ -178,7 +169,7 @@ static int do_register(struct region_server *s, uint64_t id, bool create, struct
     region_end(s, id, CLASS_REGISTER, rc == ST_OK);
 out:
     free(reg.path);
-    region_free_options(reg.options, reg.n_options);
+    kv_list_free(reg.options, reg.n_options);
     return rc;
 }
 

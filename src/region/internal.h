@@ -72,6 +72,5 @@ void *region_list_open_all(void *server);
 
 /* dispatch.c */
 int region_parse_options(const uint8_t *data, size_t size, uint32_t field, struct kv **ret_options, uint32_t *ret_n, struct error *err);
-void region_free_options(struct kv *options, uint32_t n);
 
 #endif

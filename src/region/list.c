@@ -16,33 +16,17 @@
 
 enum { LIST_BYTES_MAX = 256 << 20 };
 
-static int copy_options(const struct kv *options, uint32_t n, struct kv **ret_copy, struct error *err)
-{
-    struct kv *copy = calloc(n ? n : 1, sizeof(*copy));
-    if (!copy)
-        return error_no_memory(err, n * sizeof(*copy));
-    for (uint32_t i = 0; i < n; i++) {
-        copy[i] = (struct kv){strdup(options[i].key), strdup(options[i].value)};
-        if (!copy[i].key || !copy[i].value) {
-            region_free_options(copy, n);
-            return error_no_memory(err, 64);
-        }
-    }
-    *ret_copy = copy;
-    return ST_OK;
-}
-
 int region_list_put(struct region_server *s, uint64_t id, const char *engine, const char *path, const struct kv *options, uint32_t n, struct error *err)
 {
     if (!s->list_path)
         return ST_OK;
     struct kv *copy = NULL;
-    TRY(copy_options(options, n, &copy, err));
+    TRY(kv_list_copy(options, n, &copy, err));
     char *name = strdup(engine), *place = strdup(path);
     if (!name || !place) {
         free(name);
         free(place);
-        region_free_options(copy, n);
+        kv_list_free(copy, n);
         return error_no_memory(err, 64);
     }
     pthread_mutex_lock(&s->lock);
@@ -60,7 +44,7 @@ int region_list_put(struct region_server *s, uint64_t id, const char *engine, co
     pthread_mutex_unlock(&s->lock);
     free(name);
     free(place);
-    region_free_options(copy, n);
+    kv_list_free(copy, n);
     return ST_OK;
 }
 

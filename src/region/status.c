@@ -26,7 +26,7 @@ void region_slot_clear_list(struct region_slot *slot)
 {
     free(slot->engine_name);
     free(slot->path);
-    region_free_options(slot->options, slot->n_options);
+    kv_list_free(slot->options, slot->n_options);
     slot->engine_name = slot->path = NULL;
     slot->options = NULL;
     slot->n_options = 0;

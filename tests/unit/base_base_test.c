@@ -12,6 +12,7 @@
 #include "base/bits.h"
 #include "base/buffer.h"
 #include "base/hash.h"
+#include "base/text.h"
 
 static void budget_is_all_or_nothing(void **state)
 {
@@ -176,12 +177,23 @@ static void error_keeps_the_prefix(void **state)
     assert_int_equal(status_grpc_code(ST_REGION_NOT_READY), 14);
 }
 
+static void utf8(void **state)
+{
+    static const struct { const char *text; size_t size; bool valid; } cases[] = {
+        {"", 0, true}, {"plain ascii text", 16, true}, {"12345678\xc3\xa9", 10, true}, {"\xe2\x82\xac", 3, true}, {"\xf0\x9f\x98\x80", 4, true},
+        {"\xf4\x8f\xbf\xbf", 4, true}, {"\xf4\x90\x80\x80", 4, false}, {"\xc0\x80", 2, false}, {"\xe0\x9f\x80", 3, false}, {"\xed\xa0\x80", 3, false},
+        {"\xc3", 1, false}, {"\xe2\x82", 2, false}, {"\x80", 1, false}, {"12345678\xff", 9, false}, {"1234567\xc3 ", 9, false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(utf8_valid(cases[i].text, cases[i].size), cases[i].valid);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(budget_is_all_or_nothing), cmocka_unit_test(buffer_counts_and_keeps), cmocka_unit_test(dynbuf_has_a_ceiling),
         cmocka_unit_test(arena_charges_and_gives_back), cmocka_unit_test(bits_at_every_offset), cmocka_unit_test(u64_map_against_an_array),
-        cmocka_unit_test(dict_map_interns), cmocka_unit_test(error_keeps_the_prefix),
+        cmocka_unit_test(dict_map_interns), cmocka_unit_test(error_keeps_the_prefix), cmocka_unit_test(utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

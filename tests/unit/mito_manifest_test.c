@@ -258,10 +258,6 @@ static void options(void **state)
     assert_int_equal(region_options_parse(both, 2, true, &o, NULL), ST_OK);
     assert_true(o.append_mode == 1 && !o.has_merge_mode);
     region_options_release(&o);
-    int64_t ms;
-    assert_true(duration_parse("1day 12h", &ms) && ms == 129600000);
-    assert_true(duration_parse("1h30m", &ms) && ms == 5400000);
-    assert_false(duration_parse("", &ms) || duration_parse("5", &ms) || duration_parse("h", &ms));
 }
 
 static int set(const struct region_options *o, const char *key, const char *value, struct region_options *ret, bool *manifest)

@@ -7,125 +7,15 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/text.h"
 #include "engine/mito/manifest.h"
 #include "format/json/json.h"
 #include "format/proto/wire.h"
 
-#define OPTIONS_MAX 1024
-
-/* ---- durations and sizes ---- */
-
-static bool unit_ns(const char *p, size_t n, double *ret_ns)
-{
-    static const struct { const char *name; double ns; } units[] = {
-        {"nanos", 1}, {"nsec", 1}, {"ns", 1}, {"usec", 1e3}, {"us", 1e3}, {"µs", 1e3}, {"micros", 1e3}, {"millis", 1e6}, {"msec", 1e6}, {"ms", 1e6},
-        {"seconds", 1e9}, {"second", 1e9}, {"sec", 1e9}, {"secs", 1e9}, {"s", 1e9}, {"minutes", 60e9}, {"minute", 60e9}, {"min", 60e9}, {"mins", 60e9},
-        {"m", 60e9}, {"hours", 3600e9}, {"hour", 3600e9}, {"hr", 3600e9}, {"hrs", 3600e9}, {"h", 3600e9}, {"days", 86400e9}, {"day", 86400e9},
-        {"d", 86400e9}, {"weeks", 604800e9}, {"week", 604800e9}, {"wks", 604800e9}, {"wk", 604800e9}, {"w", 604800e9}, {"months", 2630016e9},
-        {"month", 2630016e9}, {"M", 2630016e9}, {"years", 31557600e9}, {"year", 31557600e9}, {"yrs", 31557600e9}, {"yr", 31557600e9}, {"y", 31557600e9}};
-    for (unsigned i = 0; i < sizeof units / sizeof *units; i++) {
-        if (strlen(units[i].name) == n && memcmp(units[i].name, p, n) == 0) {
-            *ret_ns = units[i].ns;
-            return true;
-        }
-    }
-    return false;
-}
-
-bool duration_parse(const char *text, int64_t *ret_ms)
-{
-    double ns = 0;
-    const char *p = text;
-    bool any = false;
-    for (;;) {
-        double unit;
-        while (isspace((unsigned char)*p))
-            p++;
-        if (!*p)
-            break;
-        if (!isdigit((unsigned char)*p))
-            return false;
-        double n = 0;
-        for (; isdigit((unsigned char)*p); p++)
-            n = n * 10 + (*p - '0');
-        while (isspace((unsigned char)*p))
-            p++;
-        const char *name = p;
-        while (isalpha((unsigned char)*p) || (unsigned char)*p >= 0x80)
-            p++;
-        if (p == name) {
-            if (n != 0 || *p)
-                return false;
-            unit = 1; /* a lone "0" */
-        } else if (!unit_ns(name, (size_t)(p - name), &unit)) {
-            return false;
-        }
-        ns += n * unit;
-        any = true;
-    }
-    if (!any)
-        return false;
-    *ret_ms = ns / 1e6 >= 9e18 ? INT64_MAX : (int64_t)(ns / 1e6);
-    return true;
-}
-
-bool size_parse(const char *text, uint64_t *ret_bytes)
-{
-    static const char letters[] = "KMGTP";
-    const char *p = text;
-    double n = 0, fraction = 1;
-    if (!isdigit((unsigned char)*p))
-        return false;
-    for (; isdigit((unsigned char)*p); p++)
-        n = n * 10 + (*p - '0');
-    if (*p == '.') {
-        for (p++; isdigit((unsigned char)*p); p++)
-            n += (*p - '0') * (fraction /= 10);
-    }
-    while (*p == ' ')
-        p++;
-    const char *letter = *p ? strchr(letters, toupper((unsigned char)*p)) : NULL;
-    for (const char *l = letters; letter && l <= letter; l++)
-        n *= 1024;
-    p += letter != NULL;
-    if (letter && (*p == 'i' || *p == 'I'))
-        p++;
-    if (toupper((unsigned char)*p) == 'B')
-        p++;
-    if (*p || n >= 1.8e19)
-        return false;
-    *ret_bytes = (uint64_t)n;
-    return true;
-}
+enum { OPTIONS_MAX = 1024, NS_PER_MS = 1000000 };
 
 /* ---- the map ---- */
 
-void region_options_kv_free(struct kv *kv, uint32_t n)
-{
-    for (uint32_t i = 0; kv && i < n; i++) {
-        free(kv[i].key);
-        free(kv[i].value);
-    }
-    free(kv);
-}
-
-static int kv_copy(const struct kv *kv, uint32_t n, struct kv **ret_kv, struct error *err)
-{
-    struct kv *copy = calloc(n + 1, sizeof *copy);
-    if (!copy)
-        return error_no_memory(err, n * sizeof *copy);
-    for (uint32_t i = 0; i < n; i++) {
-        copy[i] = (struct kv){strdup(kv[i].key), strdup(kv[i].value)};
-        if (!copy[i].key || !copy[i].value) {
-            region_options_kv_free(copy, i + 1);
-            return error_no_memory(err, sizeof *copy);
-        }
-    }
-    *ret_kv = copy;
-    return ST_OK;
-}
-
-/* "null" stands for an absent option. */
 static const char *get(const struct region_options *o, const char *key)
 {
     for (uint32_t i = 0; i < o->n_kv; i++) {
@@ -203,13 +93,15 @@ static int parse_number(const struct region_options *o, const char *key, uint64_
 static int parse_ttl(struct region_options *o, struct error *err)
 {
     const char *v = get(o, "ttl");
+    int64_t ns;
     if (!v)
         return ST_OK;
     if (strcasecmp(v, "instant") == 0) {
         o->ttl_kind = TTL_INSTANT;
     } else if (strcasecmp(v, "forever") == 0 || !*v) {
         o->ttl_kind = TTL_FOREVER;
-    } else if (duration_parse(v, &o->ttl_ms)) {
+    } else if (duration_parse(v, &ns)) {
+        o->ttl_ms = ns / NS_PER_MS;
         o->ttl_kind = o->ttl_ms ? TTL_DURATION : TTL_FOREVER;
     } else {
         return bad("ttl", v, err);
@@ -251,6 +143,7 @@ static int parse_compaction(struct region_options *o, struct error *err)
 {
     const char *type = get(o, "compaction.type"), *window = get(o, "compaction.twcs.time_window"), *output = get(o, "compaction.twcs.max_output_file_size");
     uint64_t files = 0;
+    int64_t window_ns = 0;
     bool twcs = false;
     for (uint32_t i = 0; i < o->n_kv; i++)
         twcs |= strncmp(o->kv[i].key, "compaction.twcs.", 16) == 0;
@@ -266,8 +159,9 @@ static int parse_compaction(struct region_options *o, struct error *err)
     if (files > INT32_MAX)
         return bad("compaction.twcs.trigger_file_num", number, err);
     o->trigger_file_num = (int64_t)files;
-    if (window && *window && !duration_parse(window, &o->compaction_time_window_ms))
+    if (window && *window && !duration_parse(window, &window_ns))
         return bad("compaction.twcs.time_window", window, err);
+    o->compaction_time_window_ms = window_ns / NS_PER_MS;
     if (o->compaction_time_window_ms < 1000)
         o->compaction_time_window_ms = 0;
     if (output && *output && !size_parse(output, &o->max_output_file_bytes))
@@ -334,7 +228,7 @@ int region_options_parse(const struct kv *kv, uint32_t n, bool opening, struct r
     struct region_options o = {.sst_format = -1, .merge_mode = MERGE_LAST_ROW};
     if (n > OPTIONS_MAX)
         return error_set(err, ST_INVALID_ARGUMENTS, "too many region options");
-    TRY(kv_copy(kv, n, &o.kv, err));
+    TRY(kv_list_copy(kv, n, &o.kv, err));
     o.n_kv = n;
     int st = parse_all(&o, opening, err);
     if (st == ST_OK)
@@ -348,7 +242,7 @@ int region_options_copy(const struct region_options *o, struct region_options *r
 {
     struct region_options copy = *o;
     copy.storage = NULL;
-    TRY(kv_copy(o->kv, o->n_kv, &copy.kv, err));
+    TRY(kv_list_copy(o->kv, o->n_kv, &copy.kv, err));
     if (o->storage && !(copy.storage = strdup(o->storage))) {
         region_options_release(&copy);
         return error_no_memory(err, 64);
@@ -359,14 +253,14 @@ int region_options_copy(const struct region_options *o, struct region_options *r
 
 void region_options_release(struct region_options *o)
 {
-    region_options_kv_free(o->kv, o->n_kv);
+    kv_list_free(o->kv, o->n_kv);
     free(o->storage);
     *o = (struct region_options){.sst_format = -1};
 }
 
 int region_options_to_kv(const struct region_options *o, struct kv **ret_kv, uint32_t *ret_n, struct error *err)
 {
-    TRY(kv_copy(o->kv, o->n_kv, ret_kv, err));
+    TRY(kv_list_copy(o->kv, o->n_kv, ret_kv, err));
     *ret_n = o->n_kv;
     return ST_OK;
 }
@@ -461,7 +355,7 @@ int region_options_alter(const struct region_options *o, const uint8_t *alter_re
     }
     if (!pb_done(&r) || !kind.data)
         return error_set(err, ST_INVALID_ARGUMENTS, "malformed alter request");
-    TRY(kv_copy(o->kv, o->n_kv, &map.kv, err));
+    TRY(kv_list_copy(o->kv, o->n_kv, &map.kv, err));
     map.n_kv = o->n_kv;
     int st = pin_manifest_values(o, &map, err);
     r = pb_inside(&kind);

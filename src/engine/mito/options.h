@@ -38,17 +38,11 @@ int region_options_parse(const struct kv *kv, uint32_t n, bool opening, struct r
 int region_options_copy(const struct region_options *o, struct region_options *ret_copy, struct error *err);
 void region_options_release(struct region_options *o);
 
-/* The map that parses to the same options; malloc'ed keys and values, freed with region_options_kv_free(). */
+/* The map that parses to the same options; malloc'ed keys and values, freed with kv_list_free(). */
 int region_options_to_kv(const struct region_options *o, struct kv **ret_kv, uint32_t *ret_n, struct error *err);
-void region_options_kv_free(struct kv *kv, uint32_t n);
 
 /* Applies set_table_options / unset_table_options of an AlterRequest (region-rpc.md 4.7). *ret_manifest_change: append_mode or sst_format differ now. */
 int region_options_alter(const struct region_options *o, const uint8_t *alter_request, size_t size, struct region_options *ret_options,
                          bool *ret_manifest_change, struct error *err);
-
-/* humantime: "2h", "1day 12h", "15ms"; milliseconds, rounded down and saturating. False when it is no duration. */
-bool duration_parse(const char *text, int64_t *ret_ms);
-/* "512MB", "1GiB", "1024"; false when it is no size. */
-bool size_parse(const char *text, uint64_t *ret_bytes);
 
 #endif

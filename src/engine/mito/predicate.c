@@ -10,21 +10,6 @@
         return ORDER(x, y);                                             \
     } while (0)
 
-/* IEEE total order: -NaN < -Inf < ... < -0 < +0 < ... < +Inf < NaN. */
-static int64_t total_order64(double d)
-{
-    int64_t v;
-    memcpy(&v, &d, 8);
-    return v ^ (int64_t)((uint64_t)(v >> 63) >> 1);
-}
-
-static int32_t total_order32(float d)
-{
-    int32_t v;
-    memcpy(&v, &d, 4);
-    return v ^ (int32_t)((uint32_t)(v >> 31) >> 1);
-}
-
 static int compare_bytes(const struct column *a, int64_t i, const struct column *b, int64_t j)
 {
     int32_t n, m;
@@ -62,11 +47,11 @@ int predicate_compare(const struct column *a, int64_t i, const struct column *b,
     case TYPE_UINT64: ORDER_VALUES(uint64_t);
     case TYPE_DECIMAL128: ORDER_VALUES(__int128);
     case TYPE_FLOAT32: {
-        int32_t x = total_order32(COLUMN_VALUES(a, float)[i]), y = total_order32(COLUMN_VALUES(b, float)[j]);
+        int32_t x = total_order32(COLUMN_VALUES(a, int32_t)[i]), y = total_order32(COLUMN_VALUES(b, int32_t)[j]);
         return ORDER(x, y);
     }
     case TYPE_FLOAT64: {
-        int64_t x = total_order64(COLUMN_VALUES(a, double)[i]), y = total_order64(COLUMN_VALUES(b, double)[j]);
+        int64_t x = total_order64(COLUMN_VALUES(a, int64_t)[i]), y = total_order64(COLUMN_VALUES(b, int64_t)[j]);
         return ORDER(x, y);
     }
     default:

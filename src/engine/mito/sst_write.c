@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/version.h"
 #include "format/parquet/parquet.h"
 
 struct sst_writer {
@@ -83,7 +84,7 @@ static int open_file(struct sst_writer *w, struct error *err)
     TRY(o->store->ops->create(o->store, key, &w->out, err));
     w->kv = (struct kv){(char *)"greptime:metadata", (char *)w->json.data};
     struct parquet_writer_options p = {.schema = w->schema, .columns = w->codecs, .dictionary_bytes_max = 1 << 20, .page_bytes_max = 1 << 20,
-                                       .page_rows_max = 20000, .row_group_rows = 102400, .created_by = "regiond 0.1.0", .kv = &w->kv, .n_kv = 1,
+                                       .page_rows_max = 20000, .row_group_rows = 102400, .created_by = "regiond " REGIOND_VERSION, .kv = &w->kv, .n_kv = 1,
                                        .store_arrow_schema = true, .write = put_bytes, .ctx = w, .budget = o->budget};
     return parquet_writer_new(&p, &w->parquet, err);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 struct parser {
     struct arena *arena;
     const char *start, *p, *end;
@@ -20,37 +22,6 @@ static void skip_space(struct parser *x)
 {
     while (x->p < x->end && (*x->p == ' ' || *x->p == '\t' || *x->p == '\n' || *x->p == '\r'))
         x->p++;
-}
-
-/* Bytes of the well-formed UTF-8 sequence at p, 0 when it is not one. */
-static size_t utf8_length(const uint8_t *p, size_t room)
-{
-    uint8_t c = p[0];
-    if (c < 0x80)
-        return 1;
-    size_t n = c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-    if (!n || room < n)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) || (c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
-bool json_utf8_valid(const void *text, size_t size)
-{
-    const uint8_t *p = text;
-    while (size) {
-        size_t n = utf8_length(p, size);
-        if (!n)
-            return false;
-        p += n;
-        size -= n;
-    }
-    return true;
 }
 
 static bool read_hex4(struct parser *x, uint32_t *ret)

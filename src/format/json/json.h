@@ -49,8 +49,6 @@ const char *json_text(const struct json_value *v);
 /* The only member of {"Name": payload}; NULL for anything else. The tag is ret->key. */
 const struct json_value *json_only_member(const struct json_value *v);
 
-bool json_utf8_valid(const void *text, size_t size);
-
 /* Appends a quoted string, escaped as serde_json does. */
 int json_put_string(struct dynbuf *out, const void *text, size_t size, struct error *err);
 int json_put_i128(struct dynbuf *out, __int128 v, struct error *err);

@@ -1,6 +1,7 @@
 /* Metadata from a CreateRequest, and column definitions from the wire (region-rpc.md 3.4, 4.3). */
 #include <string.h>
 
+#include "base/text.h"
 #include "format/region/internal.h"
 
 static int broken(const char *what, struct error *err)
@@ -31,7 +32,7 @@ static int read_option(const struct pb_field *entry, struct region_column *c, st
         else if (f.number == 2 && f.wire == PB_BYTES)
             value = f;
     }
-    if (!pb_done(&r) || !json_utf8_valid(value.data, value.size))
+    if (!pb_done(&r) || !utf8_valid(value.data, value.size))
         return broken("column options", err);
     for (unsigned i = 0; i < sizeof known / sizeof *known; i++) {
         if (strlen(known[i].name) == key.size && memcmp(known[i].name, key.data, key.size) == 0)
@@ -83,7 +84,7 @@ static int split_def(const struct pb_field *message, struct column_def *d, struc
 
 static int fill_column(const struct column_def *d, struct region_column *c, struct error *err)
 {
-    if (!d->name.size || memchr(d->name.data, 0, d->name.size) || !json_utf8_valid(d->name.data, d->name.size))
+    if (!d->name.size || memchr(d->name.data, 0, d->name.size) || !utf8_valid(d->name.data, d->name.size))
         return error_set(err, ST_INVALID_ARGUMENTS, "bad column name");
     if (!(c->name = text_copy(d->name.data, d->name.size)))
         return error_no_memory(err, d->name.size);
@@ -96,7 +97,7 @@ static int fill_column(const struct column_def *d, struct region_column *c, stru
     if (c->is_time_index)
         TRY(column_meta_set(c, "greptime:time_index", "true", 4, err));
     if (d->comment.size) {
-        if (!json_utf8_valid(d->comment.data, d->comment.size))
+        if (!utf8_valid(d->comment.data, d->comment.size))
             return broken("column comment", err);
         TRY(column_meta_set(c, "greptime:storage:comment", (const char *)d->comment.data, d->comment.size, err));
     }
@@ -136,7 +137,7 @@ static int read_partition(const struct pb_field *partition, struct meta_builder 
         if (f.number == 3 && f.wire == PB_BYTES)
             expr = f;
     }
-    if (!pb_done(&r) || memchr(expr.data, 0, expr.size) || !json_utf8_valid(expr.data, expr.size) || b->partition_expr)
+    if (!pb_done(&r) || memchr(expr.data, 0, expr.size) || !utf8_valid(expr.data, expr.size) || b->partition_expr)
         return broken("partition", err);
     b->partition_expr = text_copy(expr.data, expr.size);
     return b->partition_expr ? ST_OK : error_no_memory(err, expr.size);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "format/json/json.h"
+#include "base/text.h"
 #include "format/rows/internal.h"
 #include "format/rows/values.h"
 
@@ -238,7 +238,7 @@ static int put_bytes(struct slot *s, int64_t row, const uint8_t *data, size_t si
         return error_set(err, ST_INVALID_ARGUMENTS, "column %s has more than 2 GiB in one write", s->column->name);
     if (s->column->logical == LOGICAL_VECTOR && size != (size_t)s->column->vector_dim * 4)
         return error_set(err, ST_INVALID_ARGUMENTS, "column %s takes vectors of %u dimensions, given %zu bytes", s->column->name, s->column->vector_dim, size);
-    if (type_is_string(s->column->type) && !json_utf8_valid(data, size))
+    if (type_is_string(s->column->type) && !utf8_valid(data, size))
         return error_set(err, ST_INVALID_ARGUMENTS, "a value of column %s is not UTF-8", s->column->name);
     if (end > s->bytes->capacity) {
         size_t keep = s->bytes->size;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "format/json/json.h"
 
 enum { DEPTH_MAX = 32 };
@@ -134,7 +135,7 @@ int value_to_fixed(const struct value_form *form, const struct pb_field *member,
 
 static int append_bytes(struct column_builder *b, const struct pb_field *m, struct error *err)
 {
-    if (type_is_string(b->type) && !json_utf8_valid(m->data, m->size))
+    if (type_is_string(b->type) && !utf8_valid(m->data, m->size))
         return error_set(err, ST_INVALID_ARGUMENTS, "a nested string is not UTF-8");
     return column_builder_append_bytes(b, m->data, m->size, err);
 }

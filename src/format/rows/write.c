@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "format/json/json.h"
+#include "base/text.h"
 #include "format/key/key.h"
 #include "format/rows/internal.h"
 #include "format/rows/values.h"
@@ -128,7 +128,7 @@ static int encode_tag(const struct region_column *c, const uint8_t *value, size_
     case VALUE_BYTES: {
         if (m.wire != PB_BYTES)
             return error_set(err, ST_INVALID_ARGUMENTS, "a value of column %s is malformed", c->name);
-        if (type_is_string(c->type) && !json_utf8_valid(m.data, m.size))
+        if (type_is_string(c->type) && !utf8_valid(m.data, m.size))
             return error_set(err, ST_INVALID_ARGUMENTS, "a value of column %s is not UTF-8", c->name);
         if (type_is_string(c->type))
             return key_append_string(out, m.data, m.size, err);
