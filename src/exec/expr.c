@@ -18,7 +18,9 @@ static int out_of_memory(struct error *err)
 
 static const struct function *find_function(const char *name)
 {
-    static const struct function *const tables[] = {functions_compare, functions_logic, functions_arithmetic, functions_text, functions_match, functions_time};
+    static const struct function *const tables[] = {
+        functions_compare, functions_logic, functions_arithmetic, functions_text, functions_match, functions_time, functions_sketch,
+    };
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const struct function *f = tables[t]; f->name; f++)
             if (strcmp(f->name, name) == 0)

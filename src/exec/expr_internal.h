@@ -43,6 +43,7 @@ struct function {
 };
 
 extern const struct function functions_logic[], functions_compare[], functions_arithmetic[], functions_text[], functions_match[], functions_time[];
+extern const struct function functions_sketch[];
 extern const struct function function_case, function_in, function_cast;
 
 /* e->args[i] = CAST(e->args[i] AS type) unless it has that type already. */
