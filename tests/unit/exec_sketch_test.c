@@ -1,0 +1,33 @@
+/* hll_count and uddsketch_calc on recorded sketches; what is no sketch gives NULL. */
+#include "expr_calc.h"
+
+static const char hll[] = "0x0e0040000000000000000000010000000033330000000000000c00000000000000a88422039a88c40210feac01f417b302602cd001a2d9c201e00b7300c0741b01b0f11202c07183025e25"
+                          "b60222876d03000000000000000000000000000000000000000000|0x|0x0e00|NULL";
+static const char udd[] = "0x050000000000000002000000dc00000000000000010000000000000002000000e10000000000000002000000e10000000000000001000000000000000300000002000000d50000000000"
+                          "0000010000000000000002000000dc0000000000000002000000cd00000000000000010000000000000002000000d50000000000000002000000c4000000000000000100000000000000"
+                          "02000000cd0000000000000002000000c4000000000000007b14ae47e17a843ffd4a815abf52f03f00000000800000000000000005000000000000000000000000e075407b14ae47e17a"
+                          "843f|0x|NULL|0x0000000000000000030000007b14ae47e17a843ffd4a815abf52f03f0000000080000000000000000000000000000000000000000000000000";
+
+static void test_hll_count(void **state)
+{
+    (void)state;
+    given(T(BINARY), hll);
+    IS(CALL("hll_count", F(0)), "12|NULL|NULL|NULL");
+}
+
+static void test_uddsketch_calc(void **state)
+{
+    (void)state;
+    given(T(BINARY), udd);
+    IS(CALL("uddsketch_calc", L(T(FLOAT64), "0.5"), F(0)), "70.111839391402654|NULL|NULL|NULL");
+    IS(CALL("uddsketch_calc", L(T(FLOAT64), "1"), F(0)), "89.130329336359111|NULL|NULL|NULL");
+    IS(CALL("uddsketch_calc", L(T(FLOAT64), "NULL"), F(0)), "NULL|NULL|NULL|NULL");
+    IS(CALL("uddsketch_calc", L(T(FLOAT64), "1.5"), F(0)), QUERY_ERROR);
+    IS(CALL("uddsketch_calc", L(T(FLOAT64), "nan"), F(0)), QUERY_ERROR);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {TEST(test_hll_count), TEST(test_uddsketch_calc)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
