@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "http/internal.h"
 #include "os/thread.h"
 
 static struct metric_family requests = {.name = "greptime_servers_http_requests_total", .help = "servers http requests total", .kind = METRIC_COUNTER,
@@ -22,49 +23,32 @@ struct http_server {
     struct MHD_Daemon *daemon;
 };
 
-struct request { /* one in flight */
-    struct dynbuf body;
-    bool too_large;
-    int64_t start_ns;
-};
-
-enum { METHOD_GET = 1, METHOD_POST = 2 };
-
-struct answer {
-    unsigned code;
-    const char *type;
-    const char *allow;   /* header of a 405 */
-    struct dynbuf body;
-};
-
-static const char TEXT[] = "text/plain; charset=utf-8", JSON[] = "application/json", HTML[] = "text/html; charset=utf-8";
+static const char TEXT[] = "text/plain; charset=utf-8", HTML[] = "text/html; charset=utf-8";
 
 /* ---- pages ---- */
 
-typedef int (*handler)(struct http_server *s, const struct request *r, struct answer *a, struct error *err);
-
-static int get_health(struct http_server *s, const struct request *r, struct answer *a, struct error *err)
+static int get_health(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)s;
     (void)r;
-    a->type = JSON;
+    a->type = HTTP_JSON;
     return dynbuf_append(&a->body, "{}", 2, err);
 }
 
-static int get_status(struct http_server *s, const struct request *r, struct answer *a, struct error *err)
+static int get_status(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)r;
-    a->type = JSON;
+    a->type = HTTP_JSON;
     return s->options.status(s->options.ctx, &a->body, err);
 }
 
-static int get_config(struct http_server *s, const struct request *r, struct answer *a, struct error *err)
+static int get_config(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)r;
     return s->options.config(s->options.ctx, &a->body, err);
 }
 
-static int get_metrics(struct http_server *s, const struct request *r, struct answer *a, struct error *err)
+static int get_metrics(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)r;
     if (s->options.before_metrics)
@@ -72,41 +56,18 @@ static int get_metrics(struct http_server *s, const struct request *r, struct an
     return http_metrics_text(&a->body, err);
 }
 
-static int get_page(struct http_server *s, const struct request *r, struct answer *a, struct error *err)
+static int get_page(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)r;
     a->type = HTML;
     return s->options.page(s->options.ctx, &a->body, err);
 }
 
-static const char *const level_names[] = {"trace", "debug", "info", "warn", "error", "off"};
-
-/* The most general part of a filter such as "info,mito2=debug" sets the level; parts for single targets are not told apart here. */
-static int post_log_level(struct http_server *s, const struct request *r, struct answer *a, struct error *err)
-{
-    (void)s;
-    enum log_level before = log_get_level();
-    int found = -1;
-    char text[128];
-    snprintf(text, sizeof text, "%.*s", (int)(r->body.size < 100 ? r->body.size : 100), r->body.data ? (const char *)r->body.data : "");
-    for (char *save = NULL, *part = strtok_r(text, ", \n", &save); part; part = strtok_r(NULL, ", \n", &save))
-        for (int i = 0; i <= LOG_OFF; i++)
-            if (strcasecmp(part, level_names[i]) == 0)
-                found = i;
-    if (found < 0) {
-        a->code = 400;
-        a->type = JSON;
-        return dynbuf_printf(&a->body, err, "{\"error\":\"Invalid log filter, expected one of trace, debug, info, warn, error, off\"}");
-    }
-    log_set_level((enum log_level)found);
-    return dynbuf_printf(&a->body, err, "Log Level changed from %s to %s", level_names[before], level_names[found]);
-}
-
 static const struct route {
     const char *path;
     int methods;
     const char *allow;
-    handler get;
+    http_handler get;
 } routes[] = {
     {"/", METHOD_GET, "GET,HEAD", get_page},
     {"/health", METHOD_GET | METHOD_POST, "GET,HEAD,POST", get_health},
@@ -115,7 +76,15 @@ static const struct route {
     {"/status", METHOD_GET, "GET,HEAD", get_status},
     {"/metrics", METHOD_GET, "GET,HEAD", get_metrics},
     {"/config", METHOD_GET, "GET,HEAD", get_config},
-    {"/debug/log_level", METHOD_POST, "POST", post_log_level},
+    {"/debug/log_level", METHOD_POST, "POST", http_post_log_level},
+    {"/debug/enable_trace", METHOD_POST, "POST", http_post_enable_trace},
+    {"/debug/prof/cpu", METHOD_POST, "POST", http_post_cpu_profile},
+    {"/debug/prof/mem", METHOD_POST, "POST", http_post_heap_dump},
+    {"/debug/prof/mem/symbol", METHOD_POST, "POST", http_post_heap_symbol},
+    {"/debug/prof/mem/activate", METHOD_POST, "POST", http_post_heap_activate},
+    {"/debug/prof/mem/deactivate", METHOD_POST, "POST", http_post_heap_deactivate},
+    {"/debug/prof/mem/status", METHOD_GET, "GET,HEAD", http_get_heap_status},
+    {"/debug/prof/mem/gdump", METHOD_GET | METHOD_POST, "GET,HEAD,POST", http_heap_gdump},
 };
 
 static const struct route *find_route(const char *path)
@@ -128,11 +97,12 @@ static const struct route *find_route(const char *path)
 
 /* ---- the daemon ---- */
 
-static void respond(struct http_server *s, const char *path, const char *method, const struct request *r, struct answer *a)
+static void respond(struct http_server *s, const char *path, const char *method, struct http_request *r, struct http_answer *a)
 {
     struct error err = {0};
     const struct route *route = find_route(path);
     int kind = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 ? METHOD_GET : strcmp(method, "POST") == 0 ? METHOD_POST : 0;
+    r->method = kind;
     a->code = 200;
     a->type = TEXT;
     if (s->options.cors && strcmp(method, "OPTIONS") == 0 && strncmp(path, "/debug", 6) != 0)
@@ -147,12 +117,12 @@ static void respond(struct http_server *s, const char *path, const char *method,
         dynbuf_printf(&a->body, NULL, "Failed to buffer the request body: length limit exceeded");
     } else if (route->get(s, r, a, &err) != ST_OK) {
         a->code = err.status == ST_INVALID_ARGUMENTS || err.status == ST_UNSUPPORTED ? 400 : status_greptime_code(err.status) == 5000 ? 503 : 500;
-        a->type = JSON;
+        a->type = HTTP_JSON;
         dynbuf_clear(&a->body);
         dynbuf_printf(&a->body, NULL, "{\"error\":\"Internal error: %d\"}", status_greptime_code(err.status));
         log_error("http", "%s %s failed: %s", method, path, err.msg);
     }
-    if (route) {
+    if (route && strncmp(path, "/debug", 6) != 0) {
         char code[16];
         snprintf(code, sizeof code, "%u", a->code);
         const char *labels[] = {method, path, code, "public"};
@@ -161,7 +131,7 @@ static void respond(struct http_server *s, const char *path, const char *method,
     }
 }
 
-static enum MHD_Result send_answer(struct http_server *s, struct MHD_Connection *connection, const char *path, struct answer *a, bool options)
+static enum MHD_Result send_answer(struct http_server *s, struct MHD_Connection *connection, const char *path, struct http_answer *a, bool options)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(a->body.size, a->body.data ? a->body.data : (void *)"", MHD_RESPMEM_MUST_COPY);
     if (!response)
@@ -187,13 +157,14 @@ static enum MHD_Result serve(void *ctx, struct MHD_Connection *connection, const
                              size_t *upload_size, void **state)
 {
     struct http_server *s = ctx;
-    struct request *r = *state;
+    struct http_request *r = *state;
     (void)version;
     if (!r) {
         r = calloc(1, sizeof *r);
         if (!r)
             return MHD_NO;
         dynbuf_init(&r->body, strncmp(url, "/debug", 6) == 0 ? 2 << 20 : s->options.body_bytes_max ? s->options.body_bytes_max : SIZE_MAX / 2);
+        r->connection = connection;
         r->start_ns = clock_monotonic_ns();
         *state = r;
         return MHD_YES;
@@ -205,7 +176,7 @@ static enum MHD_Result serve(void *ctx, struct MHD_Connection *connection, const
         *upload_size = 0;
         return MHD_YES;
     }
-    struct answer a = {0};
+    struct http_answer a = {0};
     dynbuf_init(&a.body, (size_t)1 << 30);
     respond(s, url, method, r, &a);
     enum MHD_Result result = send_answer(s, connection, url, &a, strcmp(method, "OPTIONS") == 0);
@@ -215,7 +186,7 @@ static enum MHD_Result serve(void *ctx, struct MHD_Connection *connection, const
 
 static void request_done(void *ctx, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why)
 {
-    struct request *r = *state;
+    struct http_request *r = *state;
     (void)ctx;
     (void)connection;
     (void)why;

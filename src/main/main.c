@@ -5,11 +5,15 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/version.h"
 #include "main/flags.h"
 #include "main/log_file.h"
 #include "main/node.h"
-#include "base/version.h"
+#include "os/heap.h"
 #include "os/thread.h"
+
+/* Read by jemalloc before main(): freed memory goes back to the system within seconds, by a thread of its own. MALLOC_CONF overrides it. */
+const char *malloc_conf = "background_thread:true,dirty_decay_ms:2000,muzzy_decay_ms:0";
 
 static enum log_level level_of(const char *filter)
 {
@@ -73,6 +77,8 @@ int main(int argc, char **argv)
     } else {
         log_info("regiond", "regiond %s, stands in for GreptimeDB %s; %u cores, %llu bytes of memory, memory_limit %zu", REGIOND_VERSION, PEER_VERSION,
                  cpu_count(), (unsigned long long)memory_total_bytes(), config_limit_bytes(config, OPT_MEMORY_LIMIT));
+        if (heap_profiling_enabled() && heap_profile_set_active(config_bool(config, OPT_MEMORY_PROFILING), NULL) == ST_OK)
+            log_info("regiond", "Heap profile is %s", heap_profile_active() ? "active" : "not active");
         if (node_start(config, &node, &err) == ST_OK) {
             log_info("regiond", "ready");
             wait_for_signal(&signals);

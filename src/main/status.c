@@ -9,6 +9,7 @@
 
 #include "base/metrics.h"
 #include "base/version.h"
+#include "os/heap.h"
 #include "os/thread.h"
 
 static struct metric_family app_version = {.name = "greptime_app_version", .help = "app version", .kind = METRIC_GAUGE,
@@ -18,6 +19,8 @@ static struct metric_family cpu_limit = {.name = "greptime_cpu_limit_in_millicor
 static struct metric_family memory_limit = {.name = "greptime_memory_limit_in_bytes", .help = "memory limit in bytes", .kind = METRIC_GAUGE,
                                             .label_names = {"app"}};
 static struct metric_family memory_accounted = {.name = "regiond_memory_accounted_bytes", .help = "bytes charged to memory_limit", .kind = METRIC_GAUGE};
+static struct metric_family heap_allocated = {.name = "sys_jemalloc_allocated", .help = "bytes that the allocator has handed out", .kind = METRIC_GAUGE};
+static struct metric_family heap_resident = {.name = "sys_jemalloc_resident", .help = "bytes that the allocator keeps resident", .kind = METRIC_GAUGE};
 static struct metric_family wal_bytes = {.name = "regiond_wal_bytes", .help = "bytes of the write-ahead log on disk", .kind = METRIC_GAUGE};
 static struct metric_family wal_unsynced = {.name = "regiond_wal_unsynced_bytes", .help = "bytes that a power cut would lose now", .kind = METRIC_GAUGE};
 static struct metric_family degraded = {.name = "regiond_degraded", .help = "1 while the named part of the node is degraded", .kind = METRIC_GAUGE,
@@ -151,9 +154,14 @@ void status_before_metrics(void *view)
     const char *version[] = {PEER_VERSION, short_version, "greptime-datanode"}, *app[] = {"greptime-datanode"};
     struct wal_stats w;
     struct tally t = {.regions = json_array()};
+    size_t allocated, resident;
     metric_set(metric_child(&app_version, version), 1);
     metric_set(metric_child(&cpu_limit, app), (int64_t)cpu_count() * 1000);
     metric_set(metric_child(&memory_limit, app), (int64_t)v->root_budget->limit);
+    if (heap_usage(&allocated, &resident)) {
+        metric_set(metric_plain(&heap_allocated), (int64_t)allocated);
+        metric_set(metric_plain(&heap_resident), (int64_t)resident);
+    }
     metric_set(metric_plain(&memory_accounted), (int64_t)budget_used(v->root_budget));
     wal_stats(v->wal, &w);
     metric_set(metric_plain(&wal_bytes), (int64_t)w.bytes);

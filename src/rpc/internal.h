@@ -31,6 +31,7 @@ struct rpc_call {
     grpc_call_details details;
     grpc_metadata_array metadata;
     const struct rpc_method *method;
+    int64_t start_ns;
     grpc_byte_buffer *message;
     int closed_cancelled;       /* written by the C core */
     struct work_context work;
@@ -47,7 +48,7 @@ struct rpc_method {
     bool streaming;
     bool wants_message;
     void (*run)(struct rpc_call *c, const struct buffer *request);
-    struct metric *requests;    /* set at start */
+    struct metric *requests, *elapsed; /* set at start */
 };
 
 struct rpc_server {

@@ -75,6 +75,8 @@ static size_t head_op(struct rpc_call *c, grpc_op *ops)
     if (c->head_sent)
         return 0;
     c->head_sent = true;
+    if (c->method)
+        metric_observe(c->method->elapsed, (double)(clock_monotonic_ns() - c->start_ns) / 1e9);
     ops[0] = (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
     return 1;
 }
@@ -158,6 +160,7 @@ static void on_new(struct rpc_call *c, bool ok)
     grpc_op close = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER, .data.recv_close_on_server.cancelled = &c->closed_cancelled};
     start(c, &close, 1, EVENT_CLOSE);
     c->method = rpc_method_find(&c->details.method);
+    c->start_ns = clock_monotonic_ns();
     if (c->method)
         metric_add(c->method->requests, 1);
     gpr_timespec deadline = gpr_convert_clock_type(c->details.deadline, GPR_CLOCK_MONOTONIC);

@@ -97,11 +97,15 @@ static struct rpc_method methods[] = {
 static struct metric_family requests_family = {.name = "greptime_servers_grpc_requests_total", .help = "servers grpc requests",
     .kind = METRIC_COUNTER, .label_names = {"path", "code"}};
 
+static struct metric_family elapsed_family = {.name = "greptime_servers_grpc_requests_elapsed", .help = "servers grpc requests elapsed",
+    .kind = METRIC_HISTOGRAM, .label_names = {"path", "code"}, .bounds = {0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300}};
+
 void rpc_methods_init(void)
 {
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         const char *labels[] = {methods[i].path, "200", NULL};
         methods[i].requests = metric_child(&requests_family, labels);
+        methods[i].elapsed = metric_child(&elapsed_family, labels);
     }
 }
 
