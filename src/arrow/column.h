@@ -6,7 +6,8 @@
  *   var-length    buffers[0] = int32 offsets (length + 1 from `offset`), buffers[1] = bytes
  *   LIST, MAP     buffers[0] = int32 offsets, children[0]; FIXED_LIST: children[0], items from (offset * width)
  *   STRUCT        children, each sliced by the parent's `offset` as well (Arrow's rule)
- *   DICTIONARY    buffers[0] = uint32 keys, dictionary
+ *   DICTIONARY    buffers[0] = uint32 keys, dictionary. A null row is null by the rows' own validity: who makes one over values with nulls calls
+ *                 column_lift_nulls()
  *   NULL          nothing
  * `validity` NULL means that no value is null. All element access adds `offset`.
  */
@@ -66,6 +67,9 @@ int column_concat(struct budget *budget, struct column *const *columns, uint32_t
 
 /* The same values without dictionary encoding; a reference to c itself when it has none. */
 int column_decode_dictionary(struct budget *budget, struct column *c, struct column **ret_column, struct error *err);
+
+/* The same column with the nulls among its dictionary's values as nulls of the rows; a reference to c itself when there are none. */
+int column_lift_nulls(struct budget *budget, struct column *c, struct column **ret_column, struct error *err);
 
 /* The same column under another type of the same layout (e.g. Utf8 as Utf8View, Int64 as Timestamp). */
 int column_retype(struct column *c, struct dtype *type, struct column **ret_column, struct error *err);

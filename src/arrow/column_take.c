@@ -396,3 +396,25 @@ int column_decode_dictionary(struct budget *budget, struct column *c, struct col
     buffer_unref(rows);
     return st;
 }
+
+int column_lift_nulls(struct budget *budget, struct column *c, struct column **ret_column, struct error *err)
+{
+    struct buffer *validity;
+    int64_t nulls = 0;
+    if (c->type->id != TYPE_DICTIONARY || column_null_count(c->dictionary) == 0) {
+        *ret_column = column_ref(c);
+        return ST_OK;
+    }
+    const uint32_t *keys = COLUMN_VALUES(c, uint32_t);
+    TRY(buffer_new(budget, bits_bytes(c->offset + c->length), &validity, err));
+    for (int64_t i = 0; i < c->length; i++) {
+        bool valid = !column_is_null(c, i) && !column_is_null(c->dictionary, keys[i]);
+        bit_put(validity->data, c->offset + i, valid);
+        nulls += !valid;
+    }
+    struct column *dictionary = column_ref(c->dictionary), *whole;
+    TRY(column_new_nested(c->type, c->offset + c->length, -1, validity, buffer_ref(c->buffers[0]), &dictionary, 1, &whole, err));
+    int st = column_slice(whole, c->offset, c->length, ret_column, err);
+    column_unref(whole);
+    return st;
+}

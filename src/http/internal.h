@@ -17,7 +17,7 @@ struct http_request { /* one in flight */
 struct http_answer {
     unsigned code;
     const char *type;
-    const char *allow;   /* header of a 405 */
+    const char *allow; /* header of a 405 */
     struct dynbuf body;
 };
 

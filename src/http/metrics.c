@@ -43,8 +43,8 @@ static int print_labels(struct dynbuf *out, const struct metric_family *f, const
     return dynbuf_append_byte(out, '}', err);
 }
 
-static int print_sample(struct dynbuf *out, const struct metric_family *f, const struct metric *m, const char *suffix, const char *le, const char *value,
-                        struct error *err)
+static int print_sample(struct dynbuf *out, const struct metric_family *f, const struct metric *m, const char *suffix, const char *le,
+                        const char *value, struct error *err)
 {
     TRY(dynbuf_printf(out, err, "%s%s", f->name, suffix));
     TRY(print_labels(out, f, m, le, err));
@@ -137,8 +137,8 @@ static int print_process(struct dynbuf *out, struct error *err)
     if (f)
         fclose(f);
     if ((p = strrchr(text, ')')) != NULL)
-        sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %ld %*d %llu %lu %ld", &utime, &stime, &threads, &start, &vsize,
-               &rss);
+        sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %ld %*d %llu %lu %ld", &utime, &stime, &threads, &start,
+               &vsize, &rss);
     double ticks = (double)sysconf(_SC_CLK_TCK);
     double boot = 0;
     char line[128];
@@ -152,7 +152,8 @@ static int print_process(struct dynbuf *out, struct error *err)
         TRY(gauge(out, "process_max_fds", "Maximum number of open file descriptors.", "gauge", (double)files.rlim_cur, err));
     TRY(gauge(out, "process_open_fds", "Number of open file descriptors.", "gauge", (double)open_fds(), err));
     TRY(gauge(out, "process_resident_memory_bytes", "Resident memory size in bytes.", "gauge", (double)rss * (double)sysconf(_SC_PAGESIZE), err));
-    TRY(gauge(out, "process_start_time_seconds", "Start time of the process since unix epoch in seconds.", "gauge", boot + (double)start / ticks, err));
+    TRY(gauge(out, "process_start_time_seconds", "Start time of the process since unix epoch in seconds.", "gauge", boot + (double)start / ticks,
+              err));
     TRY(gauge(out, "process_threads", "Number of OS threads in the process.", "gauge", (double)threads, err));
     return gauge(out, "process_virtual_memory_bytes", "Virtual memory size in bytes.", "gauge", (double)vsize, err);
 }

@@ -12,9 +12,13 @@
 #include "http/internal.h"
 #include "os/thread.h"
 
-static struct metric_family requests = {.name = "greptime_servers_http_requests_total", .help = "servers http requests total", .kind = METRIC_COUNTER,
+static struct metric_family requests = {.name = "greptime_servers_http_requests_total",
+                                        .help = "servers http requests total",
+                                        .kind = METRIC_COUNTER,
                                         .label_names = {"method", "path", "code", "db"}};
-static struct metric_family elapsed = {.name = "greptime_servers_http_requests_elapsed", .help = "servers http requests elapsed", .kind = METRIC_HISTOGRAM,
+static struct metric_family elapsed = {.name = "greptime_servers_http_requests_elapsed",
+                                       .help = "servers http requests elapsed",
+                                       .kind = METRIC_HISTOGRAM,
                                        .label_names = {"method", "path", "code", "db"},
                                        .bounds = {0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300}};
 
@@ -153,8 +157,8 @@ static enum MHD_Result send_answer(struct http_server *s, struct MHD_Connection 
     return result;
 }
 
-static enum MHD_Result serve(void *ctx, struct MHD_Connection *connection, const char *url, const char *method, const char *version, const char *upload,
-                             size_t *upload_size, void **state)
+static enum MHD_Result serve(void *ctx, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
+                             const char *upload, size_t *upload_size, void **state)
 {
     struct http_server *s = ctx;
     struct http_request *r = *state;

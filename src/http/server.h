@@ -10,14 +10,14 @@
 #include "base/error.h"
 
 struct http_options {
-    const char *addr;          /* "IP:port" */
-    bool cors;                 /* Access-Control-Allow-Origin: * */
+    const char *addr; /* "IP:port" */
+    bool cors;        /* Access-Control-Allow-Origin: * */
     size_t body_bytes_max;
     /* Each fills `out`; called on HTTP threads. */
     int (*status)(void *ctx, struct dynbuf *out, struct error *err); /* JSON */
     int (*config)(void *ctx, struct dynbuf *out, struct error *err); /* TOML */
     int (*page)(void *ctx, struct dynbuf *out, struct error *err);   /* HTML for people */
-    void (*before_metrics)(void *ctx); /* sets gauges that are only known on demand */
+    void (*before_metrics)(void *ctx);                               /* sets gauges that are only known on demand */
     void *ctx;
 };
 

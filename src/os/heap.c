@@ -81,7 +81,7 @@ int heap_profile_dump(struct dynbuf *out, struct error *err)
     if (fd < 0)
         return error_set(err, ST_STORAGE, "cannot create a file for the heap dump in /tmp: %s", strerror(errno));
     int st = mallctl("prof.dump", NULL, NULL, &name, sizeof name) == 0 ? append_file(fd, out, err)
-                                                                         : error_set(err, ST_UNEXPECTED, "jemalloc cannot dump the heap");
+                                                                       : error_set(err, ST_UNEXPECTED, "jemalloc cannot dump the heap");
     close(fd);
     unlink(path);
     return st;

@@ -144,6 +144,30 @@ def flush_request(region_id):
     return blob(1, b'') + blob(10, num(1, region_id))
 
 
+def truncate_request(region_id):
+    return blob(1, b'') + blob(12, num(1, region_id) + blob(2, b''))
+
+
+def bulk_insert(region_id, batch, compression=None):
+    """A pyarrow RecordBatch as a bulk insert: the flatbuffer messages without IPC framing."""
+    import pyarrow as pa
+
+    def header(message):
+        return message.metadata.to_pybytes()
+
+    reader = pa.ipc.MessageReader.open_stream(_stream(batch, compression))
+    schema, body = reader.read_next_message(), reader.read_next_message()
+    return blob(1, b'') + blob(16, num(1, region_id) + blob(2, blob(1, header(schema)) + blob(2, header(body)) + blob(3, body.body.to_pybytes())))
+
+
+def _stream(batch, compression):
+    import pyarrow as pa
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue()
+
+
 def scan_all(channel, region_id, columns, timeout=60):
     """All rows of a region as an Arrow table, through a Substrait plan that is a bare read."""
     import pyarrow as pa

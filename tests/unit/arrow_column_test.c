@@ -154,11 +154,31 @@ static void every_type_has_nulls(void **state)
     field_unref(item);
 }
 
+static void nulls_of_a_dictionary_become_nulls_of_rows(void **state)
+{
+    const char *const values[] = {"a", NULL, "c"};
+    struct column *c = dictionary(strings(values, 3), (uint32_t[]){0, 1, 2, 1, 0, 1}, 6), *s, *r;
+    (void)state;
+    assert_int_equal(column_slice(c, 1, 4, &s, NULL), ST_OK);
+    assert_int_equal(column_null_count(s), 0);
+    assert_int_equal(column_lift_nulls(NULL, s, &r, NULL), ST_OK);
+    assert_int_equal(column_null_count(r), 2);
+    assert_int_equal(r->length, 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(column_is_null(r, i), i % 2 == 0);
+    column_unref(s);
+    assert_int_equal(column_lift_nulls(NULL, r, &s, NULL), ST_OK); /* again: the same */
+    assert_int_equal(column_null_count(s), 2);
+    column_unref(s);
+    column_unref(r);
+    column_unref(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(take_slice_concat_strings), cmocka_unit_test(dictionaries_join_and_decode), cmocka_unit_test(lists_and_structs),
-        cmocka_unit_test(every_type_has_nulls),
+        cmocka_unit_test(every_type_has_nulls), cmocka_unit_test(nulls_of_a_dictionary_become_nulls_of_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

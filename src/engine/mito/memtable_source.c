@@ -333,9 +333,12 @@ static int rank_column(struct memtable_source *s, struct column *dictionary, str
     if (!type)
         return error_no_memory(err, sizeof *type);
     struct column *child = column_ref(dictionary);
-    int st = column_new_nested(type, n, 0, NULL, buffer_ref(codes), &child, 1, ret_column, err);
+    struct column *coded;
+    int st = column_new_nested(type, n, 0, NULL, buffer_ref(codes), &child, 1, &coded, err);
     type_unref(type);
-    (void)s;
+    TRY(st);
+    st = column_lift_nulls(s->budget, coded, ret_column, err);
+    column_unref(coded);
     return st;
 }
 

@@ -300,29 +300,26 @@ static int decode_sparse(const struct region_column *c, const uint8_t *key, size
     return found ? column_builder_append_bytes(b, text->data, text->size, err) : column_builder_append_null(b, err);
 }
 
-/* The column that has the keys' codes over `values`; takes `values`. Rows of a null value are null themselves. */
+/* The column that has the keys' codes over `values`; takes `values`. */
 static int code_values(struct budget *budget, const struct column *keys, struct column *values, struct column **ret_column, struct error *err)
 {
     const uint32_t *codes = COLUMN_VALUES(keys, uint32_t);
-    struct buffer *copy = NULL, *validity = NULL;
+    struct buffer *copy = NULL;
+    struct column *coded;
     struct dtype *type = type_dictionary(TYPE_UINT32, values->type);
-    int64_t nulls = 0;
     int st = type ? buffer_new_uninit(budget, (size_t)keys->length * 4, &copy, err) : error_no_memory(err, sizeof *type);
     if (st == ST_OK)
         memcpy(copy->data, codes, (size_t)keys->length * 4);
-    if (st == ST_OK && column_null_count(values) > 0 && (st = buffer_new(budget, bits_bytes(keys->length), &validity, err)) == ST_OK)
-        for (int64_t i = 0; i < keys->length; i++) {
-            bool valid = !column_is_null(values, codes[i]);
-            bit_put(validity->data, i, valid);
-            nulls += !valid;
-        }
     if (st == ST_OK) {
-        st = column_new_nested(type, keys->length, nulls, validity, copy, &values, 1, ret_column, err);
+        st = column_new_nested(type, keys->length, 0, NULL, copy, &values, 1, &coded, err);
     } else {
         buffer_unref(copy);
         column_unref(values);
     }
     type_unref(type);
+    TRY(st);
+    st = column_lift_nulls(budget, coded, ret_column, err);
+    column_unref(coded);
     return st;
 }
 

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""The HTTP service of a running node: liveness, status, metrics, configuration, the page, /debug, methods and limits."""
+import json
+import re
+import urllib.error
+import urllib.request
+
+from harness import FIELD, HANDLE, INT64, TIME, TS_MS, Server, create_region, insert
+
+
+def main():
+    server = Server()
+    columns = [('ts', TS_MS, TIME), ('v', INT64, FIELD)]
+    call = server.channel().unary_unary(HANDLE)
+    call(create_region(1 << 32, columns))
+    call(insert(1 << 32, columns, [(i, i) for i in range(10)]))
+
+    def ask(path, method='GET', body=None, headers={}):
+        request = urllib.request.Request(f'http://{server.http}{path}', method=method, data=body, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as r:
+                return r.status, r.read().decode(), dict(r.headers)
+        except urllib.error.HTTPError as e:
+            return e.code, e.read().decode(), dict(e.headers)
+
+    for path in ('/health', '/v1/health', '/ready'):
+        assert ask(path)[:2] == (200, '{}') and ask(path, 'POST', b'')[:2] == (200, '{}')
+    status = json.loads(ask('/status')[1])
+    assert status['version'] == '1.0.2' and status['regions'][0]['rows'] == 10, status
+    code, text, headers = ask('/metrics')
+    assert headers['content-type'].startswith('text/plain')
+    names = re.findall(r'^# TYPE (\S+)', text, re.M)
+    ours = [n for n in names if not n.startswith('process_')]
+    assert ours == sorted(ours) and len(names) == len(set(names))
+    for name in ('greptime_app_version', 'greptime_servers_grpc_requests_total', 'greptime_servers_grpc_requests_elapsed', 'process_resident_memory_bytes'):
+        assert name in names, name
+    count = re.search(r'greptime_servers_grpc_requests_elapsed_count\{[^}]*Region/Handle"[^}]*\} (\d+)', text)
+    assert count and int(count.group(1)) == 2, count
+    assert 'bind_addr' in ask('/config')[1]
+    assert '<html' in ask('/')[1]
+    print('pages: ok')
+
+    assert ask('/nope')[0] == 404 and ask('/status', 'POST', b'')[0] == 405
+    assert ask('/health')[2]['access-control-allow-origin'] == '*' and ask('/nope', 'OPTIONS')[0] == 200
+    assert 'access-control-allow-origin' not in ask('/debug/prof/mem/status')[2]
+    assert ask('/debug/log_level', 'POST', b'x' * (3 << 20))[0] == 413
+    assert ask('/debug/log_level', 'POST', b'debug')[1] == 'Log Level changed from info to debug'
+    assert ask('/debug/log_level', 'POST', b'info')[1] == 'Log Level changed from debug to info'
+    assert ask('/debug/prof/mem/status')[1] == '{"active": false}' and ask('/debug/prof/mem/gdump')[1] == '{"active": false}'
+    code, text, _ = ask('/debug/prof/mem', 'POST', b'')
+    assert code == 400 and json.loads(text)['error'] == 'Memory profiling is not enabled', text
+    assert ask('/debug/prof/cpu', 'POST', b'')[0] == 501 and ask('/debug/enable_trace', 'POST', b'true')[0] == 503
+    assert ask('/debug/prof/mem/gdump', 'POST', b'{}', {'content-type': 'application/json'})[0] == 415
+    print('methods, limits, /debug: ok')
+
+
+if __name__ == '__main__':
+    main()
