@@ -16,18 +16,6 @@ static int out_of_memory(struct error *err)
 
 /* ---- binding ---- */
 
-static const struct function *find_function(const char *name)
-{
-    static const struct function *const tables[] = {
-        functions_compare, functions_logic, functions_arithmetic, functions_text, functions_match, functions_time, functions_sketch,
-    };
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
-        for (const struct function *f = tables[t]; f->name; f++)
-            if (strcmp(f->name, name) == 0)
-                return f;
-    return NULL;
-}
-
 int expr_type_error(const struct expr *e, struct error *err)
 {
     char text[300] = "", one[100];
@@ -74,7 +62,7 @@ static int bind_into(struct expr *e, const struct plan_expr *p, const struct sch
         e->nullable = input->fields[p->field]->nullable;
         return ST_OK;
     case PLAN_CALL:
-        f = find_function(p->name);
+        f = function_find(p->name);
         if (!f)
             return error_set(err, ST_UNEXPECTED, "this server does not have the function %s", p->name);
         return bind_call(e, f, p, input, depth, err);
@@ -148,7 +136,7 @@ int expr_bind_cast(struct expr *e, uint32_t i, struct dtype *type, struct error 
 
 bool expr_is_scalar(const struct expr *e)
 {
-    if (e->kind == EXPR_COLUMN)
+    if (e->kind == EXPR_COLUMN || (e->kind == EXPR_CALL && e->function->per_row))
         return false;
     for (uint32_t i = 0; i < e->n_args; i++)
         if (!expr_is_scalar(e->args[i]))
@@ -424,7 +412,7 @@ static int eval_arguments(const struct expr *e, struct expr_context *ctx, const 
 {
     struct value on_stack[ARGS_ON_STACK], *args = on_stack;
     uint32_t n = 0;
-    bool scalar = true;
+    bool scalar = !e->function->per_row;
     if (e->n_args > ARGS_ON_STACK && !(args = malloc(e->n_args * sizeof *args)))
         return error_no_memory(err, e->n_args * sizeof *args);
     int st = ST_OK;

@@ -33,6 +33,12 @@ typedef int (*kernel_fn)(const struct expr *e, struct expr_context *ctx, const s
 /* Checks the arguments, may wrap them in casts (expr_bind_cast), sets e->type (one reference) and e->nullable (preset: any argument nullable). */
 typedef int (*bind_fn)(struct expr *e, struct error *err);
 
+/* One row of functions that are written that way (kernel_typed.h). */
+struct call;
+struct text_writer;
+typedef int (*text_row_fn)(const struct call *c, int64_t row, struct text_writer *w, bool *ret_null, struct error *err);
+typedef int (*fixed_row_fn)(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err); /* a Boolean is one byte */
+
 struct function {
     const char *name;
     uint32_t min_args, max_args;
@@ -40,10 +46,16 @@ struct function {
     kernel_fn kernel;
     int op;                   /* tells kernels that share code apart */
     bool strict;              /* NULL in, NULL out, row by row: may run on dictionary values */
+    const char *signature;    /* types, see kernel_typed.h; NULL when `bind` decides */
+    text_row_fn text_row;
+    fixed_row_fn fixed_row;
+    bool per_row;             /* another value for every row even without arguments: random() */
 };
 
 extern const struct function functions_logic[], functions_compare[], functions_arithmetic[], functions_text[], functions_match[], functions_time[];
 extern const struct function functions_sketch[];
+extern const struct function functions_choice[], functions_ip[], functions_math[], functions_mysql[], functions_string[];
+const struct function *function_find(const char *name); /* NULL when there is none */
 extern const struct function function_case, function_in, function_cast;
 
 /* e->args[i] = CAST(e->args[i] AS type) unless it has that type already. */
@@ -72,6 +84,13 @@ int kernel_bools(struct budget *budget, const uint8_t *bytes, int64_t rows, stru
 
 /* A Boolean column from bytes 0, 1 and 2 (null). Takes the reference to `bytes`. */
 int kernel_truths(struct expr_context *ctx, struct buffer *bytes, int64_t rows, struct column **ret, struct error *err);
+
+/* Row i comes from branches[choice[i]]; 255 = NULL. */
+int kernel_choose(struct expr_context *ctx, struct dtype *type, const struct value *branches, uint32_t n, const uint8_t *choice, int64_t rows,
+                  struct column **ret, struct error *err);
+/* One of the comparison functions on two values of one type; `rows` results. */
+int kernel_compared(const char *name, struct expr_context *ctx, const struct value *a, const struct value *b, int64_t rows, struct column **ret,
+                   struct error *err);
 
 /* CASE, COALESCE, AND, OR without computing branches for rows that do not take them. The result is a column of batch->n_rows. */
 bool expr_can_be_lazy(const struct expr *e);

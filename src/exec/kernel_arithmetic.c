@@ -1,4 +1,4 @@
-/* + - * / % and unary minus (functions.md 4.4), a few math functions. Integers wrap; division by zero fails the query; floats follow IEEE. */
+/* + - * / % and unary minus and abs (functions.md 4.4). Integers wrap; division by zero fails the query; floats follow IEEE. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,7 +216,7 @@ static int kernel_arithmetic(const struct expr *e, struct expr_context *ctx, con
 
 /* ---- one argument ---- */
 
-enum { UNARY_NEGATE, UNARY_ABS, UNARY_FLOOR, UNARY_CEIL, UNARY_SQRT };
+enum { UNARY_NEGATE, UNARY_ABS };
 
 static int bind_unary(struct expr *e, struct error *err)
 {
@@ -225,10 +225,6 @@ static int bind_unary(struct expr *e, struct error *err)
     bool plain = type_is_signed(t) || t->id == TYPE_FLOAT32 || t->id == TYPE_FLOAT64 || t->id == TYPE_DECIMAL128;
     if (op == UNARY_ABS && type_is_integer(t))
         plain = true;
-    if (op >= UNARY_FLOOR && t->id != TYPE_FLOAT32) {
-        TRY(expr_bind_cast(e, 0, type_of(TYPE_FLOAT64), err));
-        plain = true;
-    }
     if (!plain)
         return expr_type_error(e, err);
     e->type = type_ref(e->args[0]->type);
@@ -244,17 +240,6 @@ static int bind_unary(struct expr *e, struct error *err)
             overflow = overflow || (checked && x[i] < 0 && out[i] < 0 && !value_is_null(&args[0], i));    \
         }                                                                                                \
     } while (0)
-
-static double unary_float(int op, double x)
-{
-    switch (op) {
-    case UNARY_NEGATE: return -x;
-    case UNARY_ABS: return fabs(x);
-    case UNARY_FLOOR: return floor(x);
-    case UNARY_CEIL: return ceil(x);
-    default: return sqrt(x);
-    }
-}
 
 static int kernel_unary(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
 {
@@ -276,11 +261,11 @@ static int kernel_unary(const struct expr *e, struct expr_context *ctx, const st
     case TYPE_DECIMAL128: UNARY_INT(__int128, unsigned __int128); break;
     case TYPE_FLOAT32:
         for (int64_t i = 0; i < rows; i++)
-            ((float *)(void *)values->data)[i] = (float)unary_float(op, (double)COLUMN_VALUES(args[0].column, float)[i]);
+            ((float *)(void *)values->data)[i] = op == UNARY_ABS ? fabsf(COLUMN_VALUES(args[0].column, float)[i]) : -COLUMN_VALUES(args[0].column, float)[i];
         break;
     case TYPE_FLOAT64:
         for (int64_t i = 0; i < rows; i++)
-            ((double *)(void *)values->data)[i] = unary_float(op, COLUMN_VALUES(args[0].column, double)[i]);
+            ((double *)(void *)values->data)[i] = op == UNARY_ABS ? fabs(COLUMN_VALUES(args[0].column, double)[i]) : -COLUMN_VALUES(args[0].column, double)[i];
         break;
     default: /* the absolute value of an unsigned number */
         memcpy(values->data, args[0].column->buffers[0]->data + args[0].column->offset * type_width(e->type), (size_t)rows * (size_t)type_width(e->type));
@@ -293,41 +278,16 @@ static int kernel_unary(const struct expr *e, struct expr_context *ctx, const st
     return column_new(e->type, rows, nulls, validity, values, NULL, ret, err);
 }
 
-/* round(x[, digits]): half away from zero, in the type of x. */
-static int bind_round(struct expr *e, struct error *err)
+/* GreptimeDB's mod(): in 64 bits when both are integers of one kind, else as Float64. */
+static int bind_mod(struct expr *e, struct error *err)
 {
-    if (e->args[0]->type->id == TYPE_DECIMAL128)
-        return expr_type_error(e, err);
-    if (e->args[0]->type->id != TYPE_FLOAT32)
-        TRY(expr_bind_cast(e, 0, type_of(TYPE_FLOAT64), err));
-    if (e->n_args == 2)
-        TRY(expr_bind_cast(e, 1, type_of(TYPE_INT32), err));
-    e->type = type_ref(e->args[0]->type);
+    const struct dtype *a = e->args[0]->type, *b = e->args[1]->type;
+    bool whole = type_is_integer(a) && type_is_integer(b) && type_is_signed(a) == type_is_signed(b);
+    struct dtype *type = type_of(!whole ? TYPE_FLOAT64 : type_is_signed(a) ? TYPE_INT64 : TYPE_UINT64);
+    TRY(expr_bind_cast(e, 0, type, err));
+    TRY(expr_bind_cast(e, 1, type, err));
+    e->type = type;
     return ST_OK;
-}
-
-static int kernel_round(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
-{
-    struct buffer *validity, *values;
-    int64_t nulls;
-    TRY(kernel_validity(ctx->budget, args, e->n_args, rows, &validity, &nulls, err));
-    int st = buffer_new(ctx->budget, (size_t)rows * (size_t)type_width(e->type), &values, err);
-    if (st != ST_OK) {
-        buffer_unref(validity);
-        return st;
-    }
-    for (int64_t i = 0; i < rows; i++) {
-        int64_t at = args[0].scalar ? 0 : i;
-        double digits = e->n_args == 2 ? COLUMN_VALUES(args[1].column, int32_t)[args[1].scalar ? 0 : i] : 0;
-        if (e->type->id == TYPE_FLOAT32) {
-            float x = COLUMN_VALUES(args[0].column, float)[at], scale = powf(10, (float)digits);
-            ((float *)(void *)values->data)[i] = roundf(x * scale) / scale;
-        } else {
-            double x = COLUMN_VALUES(args[0].column, double)[at], scale = pow(10, digits);
-            ((double *)(void *)values->data)[i] = round(x * scale) / scale;
-        }
-    }
-    return column_new(e->type, rows, nulls, validity, values, NULL, ret, err);
 }
 
 const struct function functions_arithmetic[] = {
@@ -336,13 +296,9 @@ const struct function functions_arithmetic[] = {
     {"multiply", 2, 2, bind_arithmetic, kernel_arithmetic, OP_MUL, true},
     {"divide", 2, 2, bind_arithmetic, kernel_arithmetic, OP_DIV, true},
     {"modulus", 2, 2, bind_arithmetic, kernel_arithmetic, OP_MOD, true},
-    {"mod", 2, 2, bind_arithmetic, kernel_arithmetic, OP_MOD, true},
+    {"mod", 2, 2, bind_mod, kernel_arithmetic, OP_MOD, true},
     {"negate", 1, 1, bind_unary, kernel_unary, UNARY_NEGATE, true},
     {"negative", 1, 1, bind_unary, kernel_unary, UNARY_NEGATE, true},
     {"abs", 1, 1, bind_unary, kernel_unary, UNARY_ABS, true},
-    {"floor", 1, 1, bind_unary, kernel_unary, UNARY_FLOOR, true},
-    {"ceil", 1, 1, bind_unary, kernel_unary, UNARY_CEIL, true},
-    {"round", 1, 2, bind_round, kernel_round, 0, true},
-    {"sqrt", 1, 1, bind_unary, kernel_unary, UNARY_SQRT, true},
     {0},
 };

@@ -262,3 +262,11 @@ const struct function functions_compare[] = {
     {"nullif", 2, 2, bind_nullif, kernel_nullif, 0, true},
     {0},
 };
+
+int kernel_compared(const char *name, struct expr_context *ctx, const struct value *a, const struct value *b, int64_t rows, struct column **ret,
+                   struct error *err)
+{
+    const struct function *f = function_find(name);
+    const struct value pair[2] = {*a, *b};
+    return f->kernel(&(struct expr){.function = f, .n_args = 2}, ctx, pair, rows, ret, err);
+}

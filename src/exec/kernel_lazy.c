@@ -65,8 +65,7 @@ static int when_holds(struct lazy *z, const struct expr *e, uint32_t when, struc
     TRY(eval_rows(z, e->args[0], z->left, z->n_left, &a, err));
     int st = eval_rows(z, e->args[when], z->left, z->n_left, &b, err);
     if (st == ST_OK) {
-        const struct value pair[2] = {{a, false}, {b, false}};
-        st = functions_compare[0].kernel(&(struct expr){.function = &functions_compare[0]}, z->ctx, pair, z->n_left, ret, err);
+        st = kernel_compared("equal", z->ctx, &(struct value){a, false}, &(struct value){b, false}, z->n_left, ret, err);
         column_unref(b);
     }
     column_unref(a);

@@ -100,9 +100,8 @@ static int kernel_test(const struct expr *e, struct expr_context *ctx, const str
 
 /* ---- choosing among branches ---- */
 
-/* Row i comes from branches[choice[i]] (255 = null). */
-static int assemble(struct expr_context *ctx, struct dtype *type, const struct value *branches, uint32_t n, const uint8_t *choice, int64_t rows,
-                    struct column **ret, struct error *err)
+int kernel_choose(struct expr_context *ctx, struct dtype *type, const struct value *branches, uint32_t n, const uint8_t *choice, int64_t rows,
+                  struct column **ret, struct error *err)
 {
     struct column **pieces = calloc(n + 1, sizeof *pieces), *joined = NULL;
     int64_t *base = calloc(n + 1, sizeof *base), total = 0;
@@ -175,9 +174,8 @@ static int kernel_case(const struct expr *e, struct expr_context *ctx, const str
         struct column *equal = NULL;
         branches[n] = args[first + 2 * i + 1];
         if (e->flag) {
-            const struct value pair[2] = {args[0], when};
-            bool scalar = pair[0].scalar && pair[1].scalar;
-            st = functions_compare[0].kernel(&(struct expr){.function = &functions_compare[0]}, ctx, pair, scalar ? 1 : rows, &equal, err);
+            bool scalar = args[0].scalar && when.scalar;
+            st = kernel_compared("equal", ctx, &args[0], &when, scalar ? 1 : rows, &equal, err);
             when = (struct value){equal, scalar};
         }
         for (int64_t r = 0; r < rows && st == ST_OK; r++)
@@ -193,7 +191,7 @@ static int kernel_case(const struct expr *e, struct expr_context *ctx, const str
         n++;
     }
     if (st == ST_OK)
-        st = assemble(ctx, e->type, branches, n, choice->data, rows, ret, err);
+        st = kernel_choose(ctx, e->type, branches, n, choice->data, rows, ret, err);
     buffer_unref(choice);
     return st;
 }
@@ -222,7 +220,7 @@ static int kernel_coalesce(const struct expr *e, struct expr_context *ctx, const
             if (!value_is_null(&args[k], i))
                 choice->data[i] = (uint8_t)k;
     }
-    int st = assemble(ctx, e->type, args, e->n_args, choice->data, rows, ret, err);
+    int st = kernel_choose(ctx, e->type, args, e->n_args, choice->data, rows, ret, err);
     buffer_unref(choice);
     return st;
 }
@@ -244,5 +242,7 @@ const struct function functions_logic[] = {
     {"is_false", 1, 1, bind_test, kernel_test, TEST_FALSE, false},
     {"is_not_false", 1, 1, bind_test, kernel_test, TEST_NOT_FALSE, false},
     {"coalesce", 1, 250, bind_coalesce, kernel_coalesce, 0, false},
+    {"nvl", 2, 2, bind_coalesce, kernel_coalesce, 0, false},
+    {"ifnull", 2, 2, bind_coalesce, kernel_coalesce, 0, false},
     {0},
 };

@@ -1,118 +1,9 @@
 /* String functions (functions.md 1.2, 1.3). Each writes its results one behind the other into a text_writer; nothing is allocated a row. */
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
-#include "exec/expr_internal.h"
-
-/* ---- a var-length column in the making ---- */
-
-struct text_writer {
-    struct buffer *offsets, *bytes;
-    size_t size;
-};
-
-static int writer_init(struct text_writer *w, struct budget *budget, int64_t rows, size_t expected, struct error *err)
-{
-    memset(w, 0, sizeof *w);
-    TRY(buffer_new(budget, ((size_t)rows + 1) * 4, &w->offsets, err));
-    int st = buffer_new_uninit(budget, expected < 64 ? 64 : expected, &w->bytes, err);
-    if (st != ST_OK)
-        buffer_unref(w->offsets);
-    return st;
-}
-
-static void writer_release(struct text_writer *w)
-{
-    buffer_unref(w->offsets);
-    buffer_unref(w->bytes);
-}
-
-/* Where the next n bytes go. */
-static int writer_room(struct text_writer *w, size_t n, uint8_t **ret_room, struct error *err)
-{
-    if (n > INT32_MAX || w->size + n > INT32_MAX)
-        return error_set(err, ST_EXECUTE_QUERY, "the strings of a batch exceed 2 GiB");
-    if (w->size + n > w->bytes->size)
-        TRY(buffer_resize(w->bytes, (w->size + n) * 2, err));
-    *ret_room = w->bytes->data + w->size;
-    return ST_OK;
-}
-
-static int writer_put(struct text_writer *w, const uint8_t *data, size_t n, struct error *err)
-{
-    uint8_t *room = NULL;
-    TRY(writer_room(w, n, &room, err));
-    if (n)
-        memcpy(room, data, n);
-    w->size += n;
-    return ST_OK;
-}
-
-static void writer_end_row(struct text_writer *w, int64_t row)
-{
-    ((int32_t *)(void *)w->offsets->data)[row + 1] = (int32_t)w->size;
-}
-
-static int writer_finish(struct text_writer *w, struct dtype *type, int64_t rows, struct buffer *validity, int64_t nulls, struct column **ret, struct error *err)
-{
-    int st = buffer_resize(w->bytes, w->size, err);
-    if (st != ST_OK) {
-        buffer_unref(validity);
-        writer_release(w);
-        return st;
-    }
-    return column_new(type, rows, nulls, validity, w->offsets, w->bytes, ret, err);
-}
-
-/* ---- UTF-8 ---- */
-
-static int64_t count_chars(const uint8_t *p, size_t n)
-{
-    int64_t count = 0;
-    for (size_t i = 0; i < n; i++)
-        count += (p[i] & 0xc0) != 0x80;
-    return count;
-}
-
-/* Byte position behind the first `chars` characters. */
-static size_t skip_chars(const uint8_t *p, size_t n, int64_t chars)
-{
-    size_t i = 0;
-    while (i < n && chars-- > 0)
-        for (i++; i < n && (p[i] & 0xc0) == 0x80; i++)
-            ;
-    return i;
-}
-
-static int write_cased(struct text_writer *w, const uint8_t *p, size_t n, bool upper, struct error *err)
-{
-    uint8_t *out, *start;
-    TRY(writer_room(w, n * 4, &out, err));
-    start = out;
-    for (size_t i = 0; i < n;) {
-        utf8proc_int32_t c;
-        if (p[i] < 0x80) {
-            uint8_t b = p[i++];
-            *out++ = upper ? (b >= 'a' && b <= 'z' ? b - 32 : b) : (b >= 'A' && b <= 'Z' ? b + 32 : b);
-            continue;
-        }
-        utf8proc_ssize_t used = utf8proc_iterate(p + i, (utf8proc_ssize_t)(n - i), &c);
-        if (used <= 0) {
-            *out++ = p[i++];
-            continue;
-        }
-        i += (size_t)used;
-        if (upper && c == 0xdf) { /* the sharp s has no single capital */
-            *out++ = 'S';
-            *out++ = 'S';
-        } else {
-            out += utf8proc_encode_char(upper ? utf8proc_toupper(c) : utf8proc_tolower(c), out);
-        }
-    }
-    w->size += (size_t)(out - start);
-    return ST_OK;
-}
+#include "exec/kernel_typed.h"
+#include "exec/unicode.h"
 
 /* ---- binding ---- */
 
@@ -184,7 +75,7 @@ static int bind_concat(struct expr *e, struct error *err)
 static bool in_set(const uint8_t *set, size_t n, const uint8_t *c, size_t size)
 {
     for (size_t i = 0; i < n;) {
-        size_t m = skip_chars(set + i, n - i, 1);
+        size_t m = unicode_skip(set + i, n - i, 1);
         if (m == size && memcmp(set + i, c, m) == 0)
             return true;
         i += m;
@@ -195,33 +86,26 @@ static bool in_set(const uint8_t *set, size_t n, const uint8_t *c, size_t size)
 static void trim(int op, const uint8_t **p, size_t *n, const uint8_t *set, size_t set_size)
 {
     while (op != TEXT_RTRIM && *n) {
-        size_t m = skip_chars(*p, *n, 1);
+        size_t m = unicode_skip(*p, *n, 1);
         if (!in_set(set, set_size, *p, m))
             break;
         *p += m;
         *n -= m;
     }
     while (op != TEXT_LTRIM && *n) {
-        size_t from = *n - 1;
-        while (from > 0 && ((*p)[from] & 0xc0) == 0x80)
-            from--;
+        size_t from = unicode_last(*p, *n);
         if (!in_set(set, set_size, *p + from, *n - from))
             break;
         *n = from;
     }
 }
 
-static int64_t integer_at(const struct value *v, int64_t i)
-{
-    return COLUMN_VALUES(v->column, int64_t)[v->scalar ? 0 : i];
-}
-
 /* SQL's substring: positions from 1; a start before that uses up length. */
 static int substr(const struct value *args, uint32_t n_args, int64_t row, const uint8_t **p, size_t *n, struct error *err)
 {
-    int64_t start = integer_at(&args[1], row), end = INT64_MAX;
+    int64_t start = value_int64(&args[1], row), end = INT64_MAX;
     if (n_args == 3) {
-        int64_t length = integer_at(&args[2], row);
+        int64_t length = value_int64(&args[2], row);
         if (length < 0)
             return error_set(err, ST_EXECUTE_QUERY, "negative substring length not allowed: substr(<str>, %lld, %lld)", (long long)start, (long long)length);
         if (__builtin_add_overflow(start, length, &end))
@@ -229,16 +113,16 @@ static int substr(const struct value *args, uint32_t n_args, int64_t row, const 
     }
     if (start < 1)
         start = 1;
-    size_t skipped = skip_chars(*p, *n, start - 1);
+    size_t skipped = unicode_skip(*p, *n, start - 1);
     *p += skipped;
-    *n = end <= start ? 0 : skip_chars(*p, *n - skipped, end - start);
+    *n = end <= start ? 0 : unicode_skip(*p, *n - skipped, end - start);
     return ST_OK;
 }
 
 static void left_right(bool left, int64_t k, const uint8_t **p, size_t *n)
 {
-    int64_t chars = count_chars(*p, *n), kept = k >= 0 ? (k < chars ? k : chars) : k < -chars ? 0 : chars + k;
-    size_t at = skip_chars(*p, *n, left ? kept : chars - kept);
+    int64_t chars = unicode_chars(*p, *n), kept = k >= 0 ? (k < chars ? k : chars) : k < -chars ? 0 : chars + k;
+    size_t at = unicode_skip(*p, *n, left ? kept : chars - kept);
     if (left) {
         *n = at;
     } else {
@@ -254,26 +138,34 @@ static int replace(struct text_writer *w, const struct value *args, int64_t row,
     for (size_t i = 0; i < n;) {
         const uint8_t *hit = from_size ? memmem(p + i, n - i, from, (size_t)from_size) : p + i;
         size_t until = hit ? (size_t)(hit - p) : n;
-        TRY(writer_put(w, p + i, until - i, err));
+        TRY(text_writer_put(w, p + i, until - i, err));
         if (hit)
-            TRY(writer_put(w, to, (size_t)to_size, err));
+            TRY(text_writer_put(w, to, (size_t)to_size, err));
         i = until + (size_t)from_size;
         if (!from_size) {
-            size_t m = skip_chars(p + until, n - until, 1);
-            TRY(writer_put(w, p + until, m, err));
+            size_t m = unicode_skip(p + until, n - until, 1);
+            TRY(text_writer_put(w, p + until, m, err));
             i = until + m;
         }
     }
-    return from_size ? ST_OK : writer_put(w, to, (size_t)to_size, err);
+    return from_size ? ST_OK : text_writer_put(w, to, (size_t)to_size, err);
+}
+
+static int cased(struct text_writer *w, const uint8_t *p, size_t n, bool upper, struct error *err)
+{
+    uint8_t *out;
+    TRY(text_writer_room(w, n * UNICODE_CASE_MAX, &out, err));
+    w->size += upper ? unicode_upper(p, n, out) : unicode_lower(p, n, out);
+    return ST_OK;
 }
 
 static int reverse(struct text_writer *w, const uint8_t *p, size_t n, struct error *err)
 {
     uint8_t *out;
-    TRY(writer_room(w, n, &out, err));
+    TRY(text_writer_room(w, n, &out, err));
     w->size += n;
     for (size_t i = 0; i < n;) {
-        size_t m = skip_chars(p + i, n - i, 1);
+        size_t m = unicode_skip(p + i, n - i, 1);
         memcpy(out + n - i - m, p + i, m);
         i += m;
     }
@@ -287,17 +179,17 @@ static int text_row(const struct expr *e, const struct value *args, int64_t row,
     size_t n = (size_t)size;
     int op = e->function->op;
     switch (op) {
-    case TEXT_UPPER: case TEXT_LOWER: return write_cased(w, p, n, op == TEXT_UPPER, err);
+    case TEXT_UPPER: case TEXT_LOWER: return cased(w, p, n, op == TEXT_UPPER, err);
     case TEXT_REPLACE: return replace(w, args, row, p, n, err);
     case TEXT_REVERSE: return reverse(w, p, n, err);
     case TEXT_SUBSTR: TRY(substr(args, e->n_args, row, &p, &n, err)); break;
-    case TEXT_LEFT: case TEXT_RIGHT: left_right(op == TEXT_LEFT, integer_at(&args[1], row), &p, &n); break;
+    case TEXT_LEFT: case TEXT_RIGHT: left_right(op == TEXT_LEFT, value_int64(&args[1], row), &p, &n); break;
     default:
         if (e->n_args > 1)
             set = value_bytes(&args[1], row, &set_size);
         trim(op, &p, &n, set, (size_t)set_size);
     }
-    return writer_put(w, p, n, err);
+    return text_writer_put(w, p, n, err);
 }
 
 static size_t bytes_of(const struct column *c)
@@ -311,16 +203,16 @@ static int kernel_text(const struct expr *e, struct expr_context *ctx, const str
     struct text_writer w;
     struct buffer *validity = NULL;
     int64_t nulls = 0;
-    TRY(writer_init(&w, ctx->budget, rows, bytes_of(args[0].column), err));
+    TRY(text_writer_init(&w, ctx->budget, rows, bytes_of(args[0].column), err));
     int st = kernel_validity(ctx->budget, args, e->n_args, rows, &validity, &nulls, err);
     for (int64_t i = 0; st == ST_OK && i < rows; i++) {
         if (!validity || bit_get(validity->data, i))
             st = text_row(e, args, i, &w, err);
-        writer_end_row(&w, i);
+        text_writer_end_row(&w, i);
     }
     if (st == ST_OK)
-        return writer_finish(&w, e->type, rows, validity, nulls, ret, err);
-    writer_release(&w);
+        return text_writer_finish(&w, e->type, rows, validity, nulls, ret, err);
+    text_writer_release(&w);
     buffer_unref(validity);
     return st;
 }
@@ -331,7 +223,7 @@ static int kernel_concat(const struct expr *e, struct expr_context *ctx, const s
     struct text_writer w;
     struct buffer *validity = NULL;
     int64_t nulls = 0;
-    TRY(writer_init(&w, ctx->budget, rows, 0, err));
+    TRY(text_writer_init(&w, ctx->budget, rows, 0, err));
     int st = e->function->op ? kernel_validity(ctx->budget, args, e->n_args, rows, &validity, &nulls, err) : ST_OK;
     for (int64_t i = 0; st == ST_OK && i < rows; i++) {
         bool here = !validity || bit_get(validity->data, i);
@@ -340,13 +232,13 @@ static int kernel_concat(const struct expr *e, struct expr_context *ctx, const s
             if (value_is_null(&args[k], i))
                 continue;
             const uint8_t *p = value_bytes(&args[k], i, &n);
-            st = writer_put(&w, p, (size_t)n, err);
+            st = text_writer_put(&w, p, (size_t)n, err);
         }
-        writer_end_row(&w, i);
+        text_writer_end_row(&w, i);
     }
     if (st == ST_OK)
-        return writer_finish(&w, e->type, rows, validity, nulls, ret, err);
-    writer_release(&w);
+        return text_writer_finish(&w, e->type, rows, validity, nulls, ret, err);
+    text_writer_release(&w);
     buffer_unref(validity);
     return st;
 }
@@ -356,13 +248,13 @@ static int64_t count_row(int op, const struct value *args, int64_t row)
     int32_t size, needle_size;
     const uint8_t *p = value_bytes(&args[0], row, &size), *needle, *hit;
     switch (op) {
-    case COUNT_CHARS: return count_chars(p, (size_t)size);
+    case COUNT_CHARS: return unicode_chars(p, (size_t)size);
     case COUNT_BYTES: return size;
     case COUNT_BITS: return (int64_t)size * 8;
     default:
         needle = value_bytes(&args[1], row, &needle_size);
         hit = needle_size ? memmem(p, (size_t)size, needle, (size_t)needle_size) : p;
-        return hit ? count_chars(p, (size_t)(hit - p)) + 1 : 0;
+        return hit ? unicode_chars(p, (size_t)(hit - p)) + 1 : 0;
     }
 }
 

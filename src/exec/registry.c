@@ -1,0 +1,28 @@
+/* All scalar functions, by family. A family is a table that ends with a nameless entry; a new one gets a line here. */
+#include <string.h>
+
+#include "exec/expr_internal.h"
+
+static const struct family { const char *name; const struct function *functions; } families[] = {
+    {"comparison", functions_compare},
+    {"logic", functions_logic},
+    {"arithmetic", functions_arithmetic},
+    {"choice", functions_choice},
+    {"math", functions_math},
+    {"text", functions_text},
+    {"string", functions_string},
+    {"mysql", functions_mysql},
+    {"pattern", functions_match},
+    {"time", functions_time},
+    {"ip", functions_ip},
+    {"sketch", functions_sketch},
+};
+
+const struct function *function_find(const char *name)
+{
+    for (size_t t = 0; t < sizeof families / sizeof *families; t++)
+        for (const struct function *f = families[t].functions; f->name; f++)
+            if (strcmp(f->name, name) == 0)
+                return f;
+    return NULL;
+}
