@@ -28,11 +28,13 @@ from run import harness  # noqa: E402
 STEPS, STEPS_RECORDED, STEP_NS = 1080, 300, 10_000_000_000
 HOSTS = 1000
 THREADS = 2
-STAMP = re.compile(rb'\x0b\x98\x01([\x80-\xff]{8}[\x01-\x7f])')
+STAMP = re.compile(rb'\x0b\x98\x01([\x80-\xff]{8}[\x01-\x7f])')     # the cell of the time index, and those of the fields: integers of 0 to 100
+FIELD = re.compile(rb'\n\x02 ([\x00-\x64])', re.DOTALL)
 
 
 def widened_load():
-    """The recorded messages, then copies with later times: the create request first."""
+    """The recorded messages, then copies with later times and other values: the create request first."""
+    import random
     import zstandard
     raw = zstandard.ZstdDecompressor().stream_reader(open(run.LOAD, 'rb')).read()
     messages, at = [], 0
@@ -49,12 +51,17 @@ def widened_load():
             moved[old, by] = b'\x0b\x98\x01' + harness.varint(value + by)
         return moved[old, by]
 
+    def copied(m, by, values):
+        return FIELD.sub(lambda k: values[k[1][0]], STAMP.sub(lambda k: later(k, by), m))
+
     yield messages[0]
     for copy in range(math.ceil(STEPS / STEPS_RECORDED)):
         inserts = messages[1:]
         take = min(STEPS - copy * STEPS_RECORDED, STEPS_RECORDED) * len(inserts) // STEPS_RECORDED
+        order = random.Random(copy).sample(range(101), 101)     # keeps the entropy: the copies must not compress better than the original
+        values = [b'\n\x02 ' + bytes([v]) for v in order]
         for m in inserts[:take]:
-            yield STAMP.sub(lambda k: later(k, copy * STEPS_RECORDED * STEP_NS), m) if copy else m
+            yield copied(m, copy * STEPS_RECORDED * STEP_NS, values) if copy else m
 
 
 def queries(only):
@@ -203,9 +210,6 @@ def main():
     s.stop()
     s.start()
     idle = run.status(s, 'VmRSS')
-    if filled:
-        call = s.channel().unary_unary(harness.HANDLE)
-        call(harness.blob(1, b'') + harness.blob(7, harness.num(1, run.REGION) + harness.blob(2, 'mito') + harness.blob(3, 'greptime/public')), timeout=30)
     disk, from_disk, peak = regiond(s, asked, a.rounds)
     nothing = {'times': {}, 'answers': {}}
     duck, fusion = (nothing, nothing) if a.no_others else (run_other(e, s.home, asked, a.rounds) for e in ('duckdb', 'datafusion'))

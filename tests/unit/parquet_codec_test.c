@@ -72,11 +72,21 @@ static void test_rle_round_trip(void **unused)
                 small[i] = (uint8_t)(values[i] & 7);
             }
             assert_int_equal(pq_rle_encode_u32(&out, values, n, width, NULL), ST_OK);
-            assert_true(pq_rle_decode_u32(out.data, out.size, width, back, n));
+            assert_true(pq_rle_decode_u32(out.data, out.size, width, 0, back, n));
             assert_memory_equal(values, back, n * sizeof *values);
+            for (int k = 0; k < 20; k++) {
+                size_t skip = next_random() % n, some = next_random() % (n - skip) + 1;
+                assert_true(pq_rle_decode_u32(out.data, out.size, width, skip, back, some));
+                assert_memory_equal(values + skip, back, some * sizeof *values);
+                if (width <= 8) {
+                    assert_true(pq_rle_decode_u8(out.data, out.size, width, skip, small_back, some));
+                    for (size_t i = 0; i < some; i++)
+                        assert_int_equal(small_back[i], values[skip + i]);
+                }
+            }
             out.size = 0;
             assert_int_equal(pq_rle_encode_u8(&out, small, n, 3, NULL), ST_OK);
-            assert_true(pq_rle_decode_u8(out.data, out.size, 3, small_back, n));
+            assert_true(pq_rle_decode_u8(out.data, out.size, 3, 0, small_back, n));
             assert_memory_equal(small, small_back, n);
             pq_buf_release(&out);
         }
@@ -100,6 +110,11 @@ static void test_delta_round_trip(void **unused)
             assert_int_equal(pq_delta_encode(&out, values, n, shape >= 4, NULL), ST_OK);
             assert_int_equal(pq_delta_decode(out.data, out.size, back, n), out.size);
             for (size_t i = 0; i < n; i++)
+                assert_true(shape >= 4 ? (int32_t)values[i] == (int32_t)back[i] : values[i] == back[i]);
+            size_t some = n ? next_random() % n + 1 : 0;
+            memset(back, 0x55, sizeof back);
+            assert_int_not_equal(pq_delta_decode_prefix(out.data, out.size, back, some, n), 0);
+            for (size_t i = 0; i < some; i++)
                 assert_true(shape >= 4 ? (int32_t)values[i] == (int32_t)back[i] : values[i] == back[i]);
             pq_buf_release(&out);
         }
@@ -220,9 +235,127 @@ static void test_write_and_read(void **unused)
     (void)unused;
 }
 
+/* ---- selections of every density, in every encoding, against reading all and taking the rows ---- */
+
+enum { MANY_ROWS = 6000, MANY_COLUMNS = 10 };
+
+static void append_cell(struct column_builder *b, uint32_t c, int64_t i)
+{
+    char text[32];
+    int64_t number = c < 2 ? (int64_t)(next_random() % 90) : i * 10 + (int64_t)(next_random() % 3);
+    int32_t narrow = (int32_t)(next_random() % 900);
+    double real = (double)number / 4;
+    if (c % 2 && (c == 1 || c == 7) && next_random() % 5 == 0)
+        assert_int_equal(column_builder_append_null(b, NULL), ST_OK);
+    else if (b->type->id == TYPE_BOOL)
+        assert_int_equal(column_builder_append_bool(b, next_random() & 1, NULL), ST_OK);
+    else if (b->type->id == TYPE_UTF8)
+        assert_int_equal(column_builder_append_bytes(b, text, (size_t)snprintf(text, sizeof text, "%ld", (long)(c == 8 ? i : number % 50)), NULL), ST_OK);
+    else
+        assert_int_equal(column_builder_append_fixed(b, b->type->id == TYPE_FLOAT64 ? (void *)&real : b->type->id == TYPE_INT16 ? (void *)&narrow : &number,
+                                                     NULL), ST_OK);
+}
+
+static void write_many(struct budget *budget)
+{
+    static const enum type_id types[MANY_COLUMNS] = {TYPE_INT64, TYPE_INT64, TYPE_INT64, TYPE_INT64, TYPE_INT16, TYPE_FLOAT64, TYPE_BOOL, TYPE_UTF8,
+                                                     TYPE_UTF8, TYPE_INT16};
+    struct field *fields[MANY_COLUMNS];
+    struct parquet_column_options columns[MANY_COLUMNS];
+    struct column *all[MANY_COLUMNS];
+    for (uint32_t c = 0; c < MANY_COLUMNS; c++) {
+        fields[c] = field_new("c", type_of(types[c]), c % 2);
+        columns[c] = (struct parquet_column_options){.codec = c % 3 ? PARQUET_ZSTD : PARQUET_UNCOMPRESSED, .dictionary = c < 2 || c == 7 || c == 9,
+                                                     .delta = c == 2 || c == 4};
+        struct column_builder b;
+        assert_int_equal(column_builder_init(&b, budget, type_of(types[c]), NULL), ST_OK);
+        for (int64_t i = 0; i < MANY_ROWS; i++)
+            append_cell(&b, c, i);
+        assert_int_equal(column_builder_finish(&b, &all[c], NULL), ST_OK);
+        column_builder_release(&b);
+    }
+    struct schema *schema = schema_new(fields, MANY_COLUMNS);
+    struct parquet_writer_options o = {.schema = schema, .columns = columns, .dictionary_bytes_max = 1 << 20, .page_bytes_max = 1 << 20,
+                                       .page_rows_max = 1000, .row_group_rows = MANY_ROWS, .write = write_bytes, .ctx = &file, .budget = budget};
+    struct parquet_writer *w;
+    struct parquet_write_result result;
+    struct batch *batch;
+    file.size = 0;
+    assert_int_equal(batch_new(schema, MANY_ROWS, all, &batch, NULL), ST_OK);
+    assert_int_equal(parquet_writer_new(&o, &w, NULL), ST_OK);
+    assert_int_equal(parquet_writer_append(w, batch, NULL), ST_OK);
+    assert_int_equal(parquet_writer_finish(w, &result, NULL), ST_OK);
+    parquet_writer_free(w);
+    batch_unref(batch);
+    schema_unref(schema);
+    for (uint32_t c = 0; c < MANY_COLUMNS; c++)
+        field_unref(fields[c]);
+}
+
+static void assert_same_value(const struct column *a, int64_t i, const struct column *b, int64_t j)
+{
+    int32_t n, m;
+    assert_int_equal(column_is_null(a, i), column_is_null(b, j));
+    if (column_is_null(a, i))
+        return;
+    if (a->type->id == TYPE_BOOL) {
+        assert_int_equal(column_bool(a, i), column_bool(b, j));
+    } else if (type_is_varlen(a->type)) {
+        const uint8_t *x = column_bytes(a, i, &n), *y = column_bytes(b, j, &m);
+        assert_true(n == m && memcmp(x, y, (size_t)n) == 0);
+    } else {
+        size_t width = (size_t)type_width(a->type);
+        assert_memory_equal(a->buffers[0]->data + (size_t)i * width, b->buffers[0]->data + (size_t)j * width, width);
+    }
+}
+
+static void check_many(const struct parquet_file *f, const struct parquet_source *source, uint32_t c, int flags, uint32_t longest_gap, uint32_t longest_run,
+                       struct budget *budget)
+{
+    static struct parquet_row_range ranges[MANY_ROWS];
+    struct column *all, *some, *plain;
+    uint32_t n = 0;
+    for (int64_t at = (int64_t)(next_random() % longest_gap); at < MANY_ROWS;) {
+        int64_t end = at + (int64_t)(next_random() % longest_run) + 1;
+        ranges[n++] = (struct parquet_row_range){at, end < MANY_ROWS ? end : MANY_ROWS};
+        at = end + (int64_t)(next_random() % longest_gap);
+    }
+    struct parquet_selection selection = {ranges, n};
+    assert_int_equal(parquet_read_column(f, source, 0, c, NULL, NULL, 0, budget, &all, NULL), ST_OK);
+    assert_int_equal(parquet_read_column(f, source, 0, c, &selection, NULL, flags, budget, &some, NULL), ST_OK);
+    assert_int_equal(column_decode_dictionary(budget, some, &plain, NULL), ST_OK);
+    int64_t k = 0;
+    for (uint32_t r = 0; r < n; r++)
+        for (int64_t i = ranges[r].start; i < ranges[r].end; i++)
+            assert_same_value(all, i, plain, k++);
+    assert_int_equal(k, plain->length);
+    column_unref(all);
+    column_unref(some);
+    column_unref(plain);
+}
+
+static void test_selections(void **unused)
+{
+    static const struct { uint32_t gap, run; } shapes[] = {{2, 1}, {20, 1}, {20, 3}, {100, 60}, {3000, 200}, {2500, 2500}};
+    struct budget budget;
+    struct parquet_file *f;
+    budget_init(&budget, "test", "none", 64 << 20, NULL);
+    for (int round = 0; round < 4; round++) {
+        write_many(&budget);
+        struct parquet_source source = {read_bytes, &file, file.size};
+        assert_int_equal(parquet_open(&source, &budget, &f, NULL), ST_OK);
+        for (uint32_t c = 0; c < MANY_COLUMNS; c++)
+            for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
+                check_many(f, &source, c, round & 1 ? PARQUET_AS_DICTIONARY : 0, shapes[k].gap, shapes[k].run, &budget);
+        parquet_file_free(f);
+    }
+    assert_int_equal(budget_used(&budget), 0);
+    (void)unused;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_thrift_round_trip), cmocka_unit_test(test_rle_round_trip),
-                                       cmocka_unit_test(test_delta_round_trip), cmocka_unit_test(test_write_and_read)};
+                                       cmocka_unit_test(test_delta_round_trip), cmocka_unit_test(test_write_and_read), cmocka_unit_test(test_selections)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,7 @@ static int level_bytes(struct pq_chunk_reader *r, int max, int encoding, size_t 
         good = used <= r->size && pq_bit_packed_levels(r->data, used, width, out, n);
     } else {
         used = r->size >= 4 ? (size_t)load_le32(r->data) + 4 : SIZE_MAX;
-        good = used <= r->size && pq_rle_decode_u8(r->data + 4, used - 4, width, out, n);
+        good = used <= r->size && pq_rle_decode_u8(r->data + 4, used - 4, width, 0, out, n);
     }
     if (!good)
         return pq_corrupt(err, "broken levels");
@@ -102,8 +102,26 @@ static int finish_levels(struct pq_chunk_reader *r, struct error *err)
     return ST_OK;
 }
 
+/* Mostly a flat page has no nulls, and its levels are one run that says so: then there is nothing to decode. */
+static bool levels_say_all_valid(struct pq_chunk_reader *r)
+{
+    uint32_t level;
+    if (r->keep_levels || r->leaf->max_repetition || r->leaf->max_definition != 1 || r->header.definition_encoding != PQ_RLE || r->size < 4)
+        return false;
+    size_t bytes = load_le32(r->data);
+    if (bytes > r->size - 4 || !pq_rle_is_constant(r->data + 4, bytes, 1, r->n_entries, &level) || level != 1)
+        return false;
+    r->definition = r->repetition = NULL;
+    r->n_values = r->n_entries;
+    r->data += bytes + 4;
+    r->size -= bytes + 4;
+    return true;
+}
+
 static int levels_v1(struct pq_chunk_reader *r, struct error *err)
 {
+    if (levels_say_all_valid(r))
+        return ST_OK;
     TRY(place_levels(r, err));
     if (r->repetition)
         TRY(level_bytes(r, r->leaf->max_repetition, r->header.repetition_encoding, r->n_entries, r->repetition, err));
@@ -149,7 +167,7 @@ static int open_v2(struct pq_chunk_reader *r, const uint8_t *payload, struct err
     const struct { uint8_t *out; size_t size; int max; } kinds[] = {{r->repetition, (size_t)h->repetition_bytes, r->leaf->max_repetition},
                                                                     {r->definition, (size_t)h->definition_bytes, r->leaf->max_definition}};
     for (int i = 0; i < 2; i++) {
-        if (kinds[i].out && !pq_rle_decode_u8(payload, kinds[i].size, pq_bit_width((uint64_t)kinds[i].max), kinds[i].out, r->n_entries))
+        if (kinds[i].out && !pq_rle_decode_u8(payload, kinds[i].size, pq_bit_width((uint64_t)kinds[i].max), 0, kinds[i].out, r->n_entries))
             return pq_corrupt(err, "broken levels");
         payload += kinds[i].size;
     }
@@ -173,37 +191,98 @@ static int check_crc(const struct pq_page_header *h, const uint8_t *payload, str
     return ST_OK;
 }
 
-/* Appends the selected entries of a page without repetition: entry i is row r->row + i. */
-static int pick_flat(struct pq_chunk_reader *r, struct error *err)
+enum { SHORT_RANGE = 16 }; /* rows: selections whose ranges are shorter on average are read by row numbers */
+
+static bool is_fixed(const struct pq_chunk_reader *r)
 {
-    int64_t start = r->row, end = r->row + (int64_t)r->n_entries, at = start;
-    size_t value = 0;
+    return r->how != PQ_CONVERT_BYTES && r->how != PQ_CONVERT_NULL;
+}
+
+/* The part of selection range i that lies in rows [start, end), from `start` on; false past the last one. */
+static bool part_of_range(const struct pq_chunk_reader *r, uint32_t i, int64_t start, int64_t end, size_t *ret_from, size_t *ret_to)
+{
+    if (i >= r->selection->n || r->selection->ranges[i].start >= end)
+        return false;
+    int64_t from = r->selection->ranges[i].start, to = r->selection->ranges[i].end;
+    *ret_from = from > start ? (size_t)(from - start) : 0;
+    *ret_to = to < end ? (to > start ? (size_t)(to - start) : 0) : (size_t)(end - start);
+    return true;
+}
+
+static int append_whole_pick(struct pq_chunk_reader *r, struct pq_pick pick, struct error *err)
+{
+    uint8_t *target = NULL;
+    size_t value = 0, n = pq_pick_count(&pick);
+    if (is_fixed(r) && n)
+        TRY(pq_out_reserve(r, n, &target, err));
+    TRY(pq_decode_page_values(r, &pick, target, err));
+    return pq_out_append(r, pick.first, pick.first + n, &value, err);
+}
+
+/* A flat page without nulls: values and rows are the same thing, so only what is selected is decoded. */
+static int pick_dense(struct pq_chunk_reader *r, struct error *err)
+{
+    int64_t start = r->row, end = r->row + (int64_t)r->n_entries;
+    size_t from, to, first = SIZE_MAX, last = 0, n_rows = 0, n_ranges = 0, value;
     r->row = end;
     if (!r->selection)
-        return pq_out_append(r, 0, r->n_entries, &value, err);
-    for (uint32_t i = r->range; i < r->selection->n && r->selection->ranges[i].start < end; i++) {
-        int64_t from = r->selection->ranges[i].start, to = r->selection->ranges[i].end;
-        from = from > at ? from : at;
-        to = to < end ? to : end;
+        return append_whole_pick(r, (struct pq_pick){0, r->n_entries, NULL, 0}, err);
+    for (uint32_t i = r->range; part_of_range(r, i, start, end, &from, &to); i++) {
         if (from >= to)
             continue;
-        if (r->definition)
-            for (int64_t k = at; k < from; k++)
-                value += r->definition[k - start] == r->leaf->max_definition;
-        else
-            value = (size_t)(from - start);
-        TRY(pq_out_append(r, (size_t)(from - start), (size_t)(to - start), &value, err));
+        first = first < from ? first : from;
+        last = to;
+        n_rows += to - from;
+        n_ranges++;
+    }
+    if (n_rows == 0)
+        return ST_OK;
+    if (n_rows == last - first)
+        return append_whole_pick(r, (struct pq_pick){first, n_rows, NULL, 0}, err);
+    if (n_rows < n_ranges * SHORT_RANGE && !r->keep_levels) {
+        TRY(pq_buf_fit(&r->picked, n_rows * sizeof(uint32_t), err));
+        uint32_t *rows = (uint32_t *)(void *)r->picked.data;
+        for (uint32_t i = r->range; part_of_range(r, i, start, end, &from, &to); i++)
+            for (; from < to; from++)
+                *rows++ = (uint32_t)(from - first);
+        return append_whole_pick(r, (struct pq_pick){first, last - first, (uint32_t *)(void *)r->picked.data, n_rows}, err);
+    }
+    TRY(pq_decode_page_values(r, &(struct pq_pick){first, last - first, NULL, 0}, NULL, err));
+    for (uint32_t i = r->range; part_of_range(r, i, start, end, &from, &to); i++) {
+        value = from - first;
+        if (from < to)
+            TRY(pq_out_append(r, from, to, &value, err));
+    }
+    return ST_OK;
+}
+
+/* A flat page with nulls: entry i is row r->row + i, but its value's place is known only by counting. */
+static int pick_spaced(struct pq_chunk_reader *r, struct error *err)
+{
+    int64_t start = r->row, end = r->row + (int64_t)r->n_entries;
+    size_t value = 0, at = 0, from, to;
+    r->row = end;
+    TRY(pq_decode_page_values(r, &(struct pq_pick){0, r->n_values, NULL, 0}, NULL, err));
+    if (!r->selection)
+        return pq_out_append(r, 0, r->n_entries, &value, err);
+    for (uint32_t i = r->range; part_of_range(r, i, start, end, &from, &to); i++) {
+        if (from >= to)
+            continue;
+        for (; at < from; at++)
+            value += r->definition[at] == r->leaf->max_definition;
+        TRY(pq_out_append(r, from, to, &value, err));
         at = to;
     }
     return ST_OK;
 }
 
-/* The same for lists, where a row starts at each repetition level 0. */
+/* Lists: a row starts at each repetition level 0. */
 static int pick_repeated(struct pq_chunk_reader *r, struct error *err)
 {
     size_t n = r->n_entries, i = 0, value = 0;
     if (n && r->row == 0 && r->repetition[0] != 0)
         return pq_corrupt(err, "a chunk that starts inside of a row");
+    TRY(pq_decode_page_values(r, &(struct pq_pick){0, r->n_values, NULL, 0}, NULL, err));
     while (i < n) {
         size_t end = i + 1;
         bool keep = true;
@@ -230,7 +309,6 @@ static int read_data_page(struct pq_chunk_reader *r, const uint8_t *payload, str
 {
     bool v2 = r->header.type == PQ_PAGE_DATA_V2, flat = r->leaf->max_repetition == 0;
     int64_t rows = flat ? r->header.n_values : v2 ? r->header.n_rows : -1;
-    uint8_t *target = NULL;
     r->n_entries = (size_t)r->header.n_values;
     if (flat && r->row > r->n_rows - rows)
         return pq_corrupt(err, "a column chunk with more rows than its row group");
@@ -240,11 +318,9 @@ static int read_data_page(struct pq_chunk_reader *r, const uint8_t *payload, str
     }
     TRY(check_crc(&r->header, payload, err));
     TRY(v2 ? open_v2(r, payload, err) : open_v1(r, payload, err));
-    bool fixed = r->how != PQ_CONVERT_BYTES && r->how != PQ_CONVERT_NULL;
-    if (fixed && !r->selection && r->n_values == r->n_entries)
-        TRY(pq_out_reserve(r, r->n_entries, &target, err));
-    TRY(pq_decode_page_values(r, target, err));
-    return flat ? pick_flat(r, err) : pick_repeated(r, err);
+    if (!flat)
+        return pick_repeated(r, err);
+    return r->n_values == r->n_entries ? pick_dense(r, err) : pick_spaced(r, err);
 }
 
 static int read_segment(struct pq_chunk_reader *r, const struct segment *s, int64_t *entries, struct error *err)
@@ -352,7 +428,7 @@ static int read_pages(struct pq_chunk_reader *r, const struct parquet_page_index
 
 int pq_chunk_read(struct pq_chunk_reader *r, uint32_t row_group, uint32_t leaf, struct error *err)
 {
-    struct pq_buf *bufs[] = {&r->bytes, &r->page, &r->levels, &r->dense, &r->scratch, &r->lengths, &r->strings, &r->slices, &r->codes, &r->valid,
+    struct pq_buf *bufs[] = {&r->bytes, &r->page, &r->levels, &r->dense, &r->picked, &r->scratch, &r->lengths, &r->strings, &r->slices, &r->codes, &r->valid,
                              &r->dictionary_page, &r->dictionary_values, &r->dictionary_slices, &r->dictionary_strings, &r->out.definition,
                              &r->out.repetition};
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
@@ -383,7 +459,7 @@ int pq_chunk_read(struct pq_chunk_reader *r, uint32_t row_group, uint32_t leaf, 
 
 void pq_chunk_release(struct pq_chunk_reader *r)
 {
-    struct pq_buf *bufs[] = {&r->bytes, &r->page, &r->levels, &r->dense, &r->scratch, &r->lengths, &r->strings, &r->slices, &r->codes, &r->valid,
+    struct pq_buf *bufs[] = {&r->bytes, &r->page, &r->levels, &r->dense, &r->picked, &r->scratch, &r->lengths, &r->strings, &r->slices, &r->codes, &r->valid,
                              &r->dictionary_page, &r->dictionary_values, &r->dictionary_slices, &r->dictionary_strings};
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         pq_buf_release(bufs[i]);

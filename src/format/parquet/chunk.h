@@ -32,7 +32,7 @@ struct pq_chunk_reader {
     uint32_t range;                 /* first selection range that may still matter */
     int64_t row;                    /* flat: next row; repeated: rows begun so far */
 
-    struct pq_buf bytes, page, levels, dense, scratch, lengths, strings, slices, codes, valid;
+    struct pq_buf bytes, page, levels, dense, picked, scratch, lengths, strings, slices, codes, valid;
     struct pq_buf dictionary_page, dictionary_values, dictionary_slices, dictionary_strings;
     bool has_dictionary;
     uint32_t n_dictionary;
@@ -43,15 +43,28 @@ struct pq_chunk_reader {
     size_t size;
     uint8_t *definition, *repetition; /* NULL when there are none */
     size_t n_entries, n_values;     /* with nulls, without */
-    const uint8_t *values;          /* decoded, `width` bytes each */
+    const uint8_t *values;          /* decoded, `width` bytes each; like the two below, from the first one picked on */
     const struct pq_slice *strings_of_page;
     const uint32_t *codes_of_page;
 
     struct pq_leaf_out out;
 };
 
-/* page_values.c: decodes the page's n_values values into values, strings_of_page or codes_of_page. `target`, when given, has room for them. */
-int pq_decode_page_values(struct pq_chunk_reader *r, uint8_t *target, struct error *err);
+/* Which of a page's values to decode: [first, first + n), and of these, when `rows` is given, those at rows[0 .. n_rows) (ascending, from `first` on). */
+struct pq_pick {
+    size_t first, n;
+    const uint32_t *rows;
+    size_t n_rows;
+};
+
+static inline size_t pq_pick_count(const struct pq_pick *p)
+{
+    return p->rows ? p->n_rows : p->n;
+}
+
+/* page_values.c: decodes the picked values into values, strings_of_page or codes_of_page. `target`, when given, has room for them, and is where `values`
+ * will point if that saves a copy. */
+int pq_decode_page_values(struct pq_chunk_reader *r, const struct pq_pick *pick, uint8_t *target, struct error *err);
 int pq_read_dictionary(struct pq_chunk_reader *r, struct error *err);
 
 /* output.c: appends level entries [first, last) of the page; `value` is the number of values before `first`, advanced. */

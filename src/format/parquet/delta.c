@@ -41,9 +41,15 @@ static bool get_header(const uint8_t **p, const uint8_t *end, struct delta_heade
     return h->mini_values % 8 == 0;
 }
 
-/* Adds up one miniblock's deltas in place. */
-static uint64_t sum_up(uint64_t *v, size_t n, uint64_t least, uint64_t last)
+/* n values from one miniblock, whose deltas are `width` bits wide; gives the last of them. Times at a steady pace have no bits at all. */
+static uint64_t decode_mini(const uint8_t *data, unsigned width, uint64_t *v, size_t n, uint64_t least, uint64_t last)
 {
+    if (width == 0) {
+        for (size_t i = 0; i < n; i++)
+            v[i] = last + (i + 1) * least;
+        return last + n * least;
+    }
+    pq_unpack_u64(data, width, v, n);
     for (size_t i = 0; i < n; i++)
         v[i] = last += v[i] + least;
     return last;
@@ -51,9 +57,14 @@ static uint64_t sum_up(uint64_t *v, size_t n, uint64_t least, uint64_t last)
 
 size_t pq_delta_decode(const uint8_t *data, size_t size, int64_t *out, size_t n)
 {
+    return pq_delta_decode_prefix(data, size, out, n, n);
+}
+
+size_t pq_delta_decode_prefix(const uint8_t *data, size_t size, int64_t *out, size_t n, size_t total)
+{
     const uint8_t *p = data, *end = data + size;
     struct delta_header h;
-    if (!get_header(&p, end, &h) || h.count != n)
+    if (!get_header(&p, end, &h) || h.count != total)
         return 0;
     size_t done = 0;
     uint64_t last = h.first;
@@ -71,8 +82,7 @@ size_t pq_delta_decode(const uint8_t *data, size_t size, int64_t *out, size_t n)
             size_t left = (size_t)(end - p), need = (k * widths[m] + 7) / 8;
             if (widths[m] > 64 || need > left)
                 return 0;
-            pq_unpack_u64(p, widths[m], (uint64_t *)out + done, k);
-            last = sum_up((uint64_t *)out + done, k, least, last);
+            last = decode_mini(p, widths[m], (uint64_t *)out + done, k, least, last);
             p += whole < left ? whole : left;
             done += k;
         }

@@ -98,9 +98,11 @@ uint32_t pq_physical_width(const struct parquet_leaf *leaf); /* 0 for BYTE_ARRAY
 void pq_convert_fixed(enum pq_conversion how, const uint8_t *src, uint32_t src_width, uint8_t *dst, uint32_t dst_width, size_t n);
 bool pq_convert_decimal_slices(const struct pq_slice *src, uint8_t *dst, uint32_t dst_width, size_t n);
 
-/* rle.c: the RLE / bit-packed hybrid. `width` 0..32 (levels: 0..8). Reads past `size` by up to 16 bytes (see PQ_BUF_SLACK). */
-bool pq_rle_decode_u32(const uint8_t *data, size_t size, unsigned width, uint32_t *out, size_t n);
-bool pq_rle_decode_u8(const uint8_t *data, size_t size, unsigned width, uint8_t *out, size_t n);
+/* rle.c: the RLE / bit-packed hybrid: values [skip, skip + n). `width` 0..32 (u8: 0..8). Reads past `size` by up to 16 bytes (see PQ_BUF_SLACK). */
+bool pq_rle_decode_u32(const uint8_t *data, size_t size, unsigned width, size_t skip, uint32_t *out, size_t n);
+bool pq_rle_decode_u8(const uint8_t *data, size_t size, unsigned width, size_t skip, uint8_t *out, size_t n);
+/* Whether the first n values are one run, and of which value. */
+bool pq_rle_is_constant(const uint8_t *data, size_t size, unsigned width, size_t n, uint32_t *ret_value);
 bool pq_bit_packed_levels(const uint8_t *data, size_t size, unsigned width, uint8_t *out, size_t n); /* the deprecated MSB-first form */
 void pq_unpack_bools(const uint8_t *bits, uint8_t *out, size_t n);
 void pq_unpack_u64(const uint8_t *data, unsigned width, uint64_t *out, size_t n); /* width 0..64 */
@@ -111,8 +113,9 @@ static inline unsigned pq_bit_width(uint64_t max)
     return max ? 64 - (unsigned)__builtin_clzll(max) : 0;
 }
 
-/* delta.c. The decoders give the bytes used, or 0 when the data is broken or does not hold n values. */
+/* delta.c. The decoders give the bytes used, or 0 when the data is broken or does not hold n values (prefix: `total`, of which n are decoded). */
 size_t pq_delta_decode(const uint8_t *data, size_t size, int64_t *out, size_t n);
+size_t pq_delta_decode_prefix(const uint8_t *data, size_t size, int64_t *out, size_t n, size_t total);
 int pq_delta_encode(struct pq_buf *out, const int64_t *values, size_t n, bool narrow, struct error *err);
 /* Slices point into `data`; `lengths` is scratch for n values. */
 bool pq_delta_length_decode(const uint8_t *data, size_t size, int64_t *lengths, struct pq_slice *out, size_t n, size_t *ret_used);

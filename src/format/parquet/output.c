@@ -83,7 +83,7 @@ static int find_valid(struct pq_chunk_reader *r, size_t first, size_t last, cons
     size_t n = last - first, slots = 0, count = 0;
     *ret_valid = NULL;
     *ret_slots = *ret_valid_count = n;
-    if (!r->definition)
+    if (!r->definition || r->n_values == r->n_entries)
         return ST_OK;
     const uint8_t *definition = r->definition + first;
     uint8_t most = (uint8_t)r->leaf->max_definition, least = (uint8_t)r->shape->slot_definition;

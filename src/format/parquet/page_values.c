@@ -51,6 +51,7 @@ static int byte_stream_split(struct pq_chunk_reader *r, uint8_t *to, size_t n, s
     return ST_OK;
 }
 
+/* The first n of the page's values. */
 static int delta_fixed(struct pq_chunk_reader *r, uint8_t *to, size_t n, struct error *err)
 {
     if (r->leaf->physical_type != PQ_INT32 && r->leaf->physical_type != PQ_INT64)
@@ -59,7 +60,7 @@ static int delta_fixed(struct pq_chunk_reader *r, uint8_t *to, size_t n, struct 
     if (!direct)
         TRY(pq_buf_fit(&r->scratch, n * 8, err));
     uint8_t *wide = direct ? to : r->scratch.data;
-    if (pq_delta_decode(r->data, r->size, (int64_t *)(void *)wide, n) == 0)
+    if (pq_delta_decode_prefix(r->data, r->size, (int64_t *)(void *)wide, n, r->n_values) == 0)
         return pq_corrupt(err, "broken DELTA_BINARY_PACKED data");
     if (direct)
         return ST_OK;
@@ -72,64 +73,115 @@ static int delta_fixed(struct pq_chunk_reader *r, uint8_t *to, size_t n, struct 
 
 static int rle_bools(struct pq_chunk_reader *r, uint8_t *to, size_t n, struct error *err)
 {
-    if (r->how != PQ_CONVERT_BOOL || r->size < 4 || load_le32(r->data) > r->size - 4 || !pq_rle_decode_u8(r->data + 4, load_le32(r->data), 1, to, n))
+    if (r->how != PQ_CONVERT_BOOL || r->size < 4 || load_le32(r->data) > r->size - 4 || !pq_rle_decode_u8(r->data + 4, load_le32(r->data), 1, 0, to, n))
         return pq_corrupt(err, "broken RLE booleans");
     return ST_OK;
 }
 
-static int decode_codes(struct pq_chunk_reader *r, uint32_t **ret_codes, struct error *err)
+/* ---- dictionary codes ---- */
+
+static uint32_t largest_u8(const uint8_t *codes, size_t n)
 {
-    size_t n = r->n_values;
-    if (!r->has_dictionary && n > 0)
-        return pq_corrupt(err, "a dictionary-encoded page without a dictionary");
-    TRY(pq_buf_fit(&r->codes, n * sizeof(uint32_t), err));
-    uint32_t *codes = (uint32_t *)(void *)r->codes.data, most = 0;
-    if (n == 0) {
-        *ret_codes = codes;
-        return ST_OK;
-    }
-    if (r->size < 1 || r->data[0] > 32 || !pq_rle_decode_u32(r->data + 1, r->size - 1, r->data[0], codes, n))
-        return pq_corrupt(err, "broken dictionary indexes");
+    uint8_t most = 0;
     for (size_t i = 0; i < n; i++)
         most = codes[i] > most ? codes[i] : most;
+    return most;
+}
+
+static uint32_t largest_u32(const uint32_t *codes, size_t n)
+{
+    uint32_t most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = codes[i] > most ? codes[i] : most;
+    return most;
+}
+
+/* The picked codes, in a byte each when `narrow`; else and when they need more bits, in four. */
+static int decode_codes(struct pq_chunk_reader *r, const struct pq_pick *pick, bool narrow, const uint8_t **ret_narrow, uint32_t **ret_wide,
+                        struct error *err)
+{
+    size_t n = pick->n;
+    unsigned width = r->size ? r->data[0] : 33;
+    narrow = narrow && width <= 8;
+    *ret_narrow = NULL;
+    if (!r->has_dictionary && n > 0)
+        return pq_corrupt(err, "a dictionary-encoded page without a dictionary");
+    TRY(pq_buf_fit(&r->codes, n * (narrow ? 1 : sizeof(uint32_t)) + 8, err));
+    uint8_t *bytes = r->codes.data;
+    uint32_t *codes = (uint32_t *)(void *)r->codes.data, most = 0;
+    *ret_wide = codes;
+    if (n == 0)
+        return ST_OK;
+    if (width > 32 || !(narrow ? pq_rle_decode_u8(r->data + 1, r->size - 1, width, pick->first, bytes, n)
+                               : pq_rle_decode_u32(r->data + 1, r->size - 1, width, pick->first, codes, n)))
+        return pq_corrupt(err, "broken dictionary indexes");
+    if (width == 32 || UINT64_C(1) << width > r->n_dictionary)
+        most = narrow ? largest_u8(bytes, n) : largest_u32(codes, n);
     if (most >= r->n_dictionary)
         return pq_corrupt(err, "a dictionary index past the dictionary");
-    *ret_codes = codes;
+    for (size_t i = 0; pick->rows && i < pick->n_rows; i++) { /* in place: rows[i] >= i */
+        if (narrow)
+            bytes[i] = bytes[pick->rows[i]];
+        else
+            codes[i] = codes[pick->rows[i]];
+    }
+    if (narrow)
+        *ret_narrow = bytes;
     return ST_OK;
 }
 
-static void gather(const uint8_t *from, const uint32_t *codes, uint8_t *to, uint32_t width, size_t n)
-{
 #define GATHER(type)                                                      \
     for (size_t i = 0; i < n; i++) {                                      \
         type v;                                                           \
-        memcpy(&v, from + (size_t)codes[i] * sizeof v, sizeof v);         \
+        memcpy(&v, from + (size_t)at[i] * sizeof v, sizeof v);            \
         memcpy(to + i * sizeof v, &v, sizeof v);                          \
     }
-    switch (width) {
-    case 1: GATHER(uint8_t) break;
-    case 2: GATHER(uint16_t) break;
-    case 4: GATHER(uint32_t) break;
-    case 8: GATHER(uint64_t) break;
-    default:
-        for (size_t i = 0; i < n; i++)
-            memcpy(to + i * width, from + (size_t)codes[i] * width, width);
+
+#define GATHER_ANY                                                        \
+    switch (width) {                                                      \
+    case 1: GATHER(uint8_t) break;                                        \
+    case 2: GATHER(uint16_t) break;                                       \
+    case 4: GATHER(uint32_t) break;                                       \
+    case 8: GATHER(uint64_t) break;                                       \
+    default:                                                              \
+        for (size_t i = 0; i < n; i++)                                    \
+            memcpy(to + i * width, from + (size_t)at[i] * width, width);  \
     }
-#undef GATHER
+
+/* to[i] = from[at[i]]; also in place when at[] ascends and at[i] >= i. */
+static void gather(const uint8_t *from, const uint32_t *at, uint8_t *to, uint32_t width, size_t n)
+{
+    GATHER_ANY
 }
 
-static int fixed_values(struct pq_chunk_reader *r, uint8_t *to, struct error *err)
+static void gather_narrow(const uint8_t *restrict from, const uint8_t *restrict at, uint8_t *restrict to, uint32_t width, size_t n)
 {
-    uint32_t *codes;
+    GATHER_ANY
+}
+
+static int dictionary_values(struct pq_chunk_reader *r, const struct pq_pick *pick, uint8_t *to, struct error *err)
+{
+    const uint8_t *narrow;
+    uint32_t *wide;
+    size_t n = pq_pick_count(pick);
+    TRY(decode_codes(r, pick, true, &narrow, &wide, err));
+    if (narrow)
+        gather_narrow(r->dictionary_values.data, narrow, to, r->width, n);
+    else
+        gather(r->dictionary_values.data, wide, to, r->width, n);
+    return ST_OK;
+}
+
+/* ---- pages ---- */
+
+/* Encodings that can only be read from the start: the page's first n values. */
+static int values_from_start(struct pq_chunk_reader *r, uint8_t *to, size_t n, struct error *err)
+{
     switch (r->header.encoding) {
-    case PQ_PLAIN: return plain_fixed(r, r->data, r->size, to, r->n_values, err);
-    case PQ_RLE: return rle_bools(r, to, r->n_values, err);
-    case PQ_DELTA_BINARY_PACKED: return delta_fixed(r, to, r->n_values, err);
+    case PQ_PLAIN: return plain_fixed(r, r->data, r->size, to, n, err);
+    case PQ_RLE: return rle_bools(r, to, n, err);
+    case PQ_DELTA_BINARY_PACKED: return delta_fixed(r, to, n, err);
     case PQ_BYTE_STREAM_SPLIT: return byte_stream_split(r, to, r->n_values, err);
-    case PQ_PLAIN_DICTIONARY: case PQ_RLE_DICTIONARY:
-        TRY(decode_codes(r, &codes, err));
-        gather(r->dictionary_values.data, codes, to, r->width, r->n_values);
-        return ST_OK;
     case PQ_DELTA_BYTE_ARRAY: {
         /* Fixed-length values may be front-coded, too. */
         if (r->leaf->physical_type != PQ_FIXED)
@@ -148,9 +200,45 @@ static int fixed_values(struct pq_chunk_reader *r, uint8_t *to, struct error *er
     return error_set(err, ST_UNSUPPORTED, "parquet: encoding %d of column %s is not supported", r->header.encoding, r->leaf->path);
 }
 
-static int string_values(struct pq_chunk_reader *r, struct error *err)
+/* Room for n values of the output's width. One more than asked: the spacing loop of output.c reads ahead by one. */
+static int fit_dense(struct pq_chunk_reader *r, size_t n, uint8_t **ret_dense, struct error *err)
+{
+    TRY(pq_buf_fit(&r->dense, (n + 1) * r->width, err));
+    *ret_dense = r->dense.data;
+    return ST_OK;
+}
+
+static int fixed_values(struct pq_chunk_reader *r, const struct pq_pick *pick, uint8_t *target, struct error *err)
+{
+    int encoding = r->header.encoding;
+    uint8_t *to = target;
+    if (encoding == PQ_PLAIN_DICTIONARY || encoding == PQ_RLE_DICTIONARY) {
+        if (!to)
+            TRY(fit_dense(r, pq_pick_count(pick), &to, err));
+        r->values = to;
+        return dictionary_values(r, pick, to, err);
+    }
+    size_t skip = encoding == PQ_PLAIN && r->how != PQ_CONVERT_BOOL ? pick->first : 0; /* only plain values can be found without those before them */
+    if (skip) {
+        if (pick->first > r->size / r->physical_width)
+            return pq_corrupt(err, "a page that is too short for its values");
+        r->data += skip * r->physical_width;
+        r->size -= skip * r->physical_width;
+    }
+    if (!to || pick->first > skip || pick->rows || encoding == PQ_BYTE_STREAM_SPLIT || encoding == PQ_DELTA_BYTE_ARRAY)
+        TRY(fit_dense(r, r->n_values, &to, err));
+    TRY(values_from_start(r, to, pick->first - skip + pick->n, err));
+    to += (pick->first - skip) * r->width;
+    if (pick->rows)
+        gather(to, pick->rows, to, r->width, pick->n_rows);
+    r->values = to;
+    return ST_OK;
+}
+
+static int string_values(struct pq_chunk_reader *r, const struct pq_pick *pick, struct error *err)
 {
     size_t n = r->n_values, used;
+    const uint8_t *narrow;
     uint32_t *codes;
     struct pq_slice *slices;
     r->codes_of_page = NULL;
@@ -170,41 +258,43 @@ static int string_values(struct pq_chunk_reader *r, struct error *err)
         TRY(pq_delta_bytes_decode(r->data, r->size, &r->lengths, &r->strings, (struct pq_slice *)(void *)r->slices.data, n, err));
         break;
     case PQ_PLAIN_DICTIONARY: case PQ_RLE_DICTIONARY:
-        TRY(decode_codes(r, &codes, err));
+        TRY(decode_codes(r, pick, false, &narrow, &codes, err));
         r->codes_of_page = codes;
         return ST_OK;
     default:
         return error_set(err, ST_UNSUPPORTED, "parquet: encoding %d of column %s is not supported", r->header.encoding, r->leaf->path);
     }
-    r->strings_of_page = (struct pq_slice *)(void *)r->slices.data;
+    slices = (struct pq_slice *)(void *)r->slices.data + pick->first;
+    for (size_t i = 0; pick->rows && i < pick->n_rows; i++)
+        slices[i] = slices[pick->rows[i]];
+    r->strings_of_page = slices;
     return ST_OK;
 }
 
-static int decimal_values(struct pq_chunk_reader *r, uint8_t *to, struct error *err)
+static int decimal_values(struct pq_chunk_reader *r, const struct pq_pick *pick, uint8_t *target, struct error *err)
 {
-    TRY(string_values(r, err));
+    uint8_t *to = target;
+    size_t n = pq_pick_count(pick);
+    if (!to)
+        TRY(fit_dense(r, n, &to, err));
+    r->values = to;
+    TRY(string_values(r, pick, err));
     if (r->codes_of_page)
-        gather(r->dictionary_values.data, r->codes_of_page, to, r->width, r->n_values);
-    else if (!pq_convert_decimal_slices(r->strings_of_page, to, r->width, r->n_values))
+        gather(r->dictionary_values.data, r->codes_of_page, to, r->width, n);
+    else if (!pq_convert_decimal_slices(r->strings_of_page, to, r->width, n))
         return pq_corrupt(err, "a decimal that does not fit its precision");
     return ST_OK;
 }
 
-int pq_decode_page_values(struct pq_chunk_reader *r, uint8_t *target, struct error *err)
+int pq_decode_page_values(struct pq_chunk_reader *r, const struct pq_pick *pick, uint8_t *target, struct error *err)
 {
     if (r->how == PQ_CONVERT_NULL)
         return r->n_values ? pq_corrupt(err, "values in a column of nulls") : ST_OK;
     if (r->how == PQ_CONVERT_BYTES)
-        return string_values(r, err);
-    if (!target) {
-        /* One value more than there are: the spacing loop of output.c reads ahead by one. */
-        TRY(pq_buf_fit(&r->dense, (r->n_values + 1) * r->width, err));
-        target = r->dense.data;
-    }
-    r->values = target;
+        return string_values(r, pick, err);
     if (r->n_values == 0)
-        return ST_OK;
-    return r->how == PQ_CONVERT_DECIMAL_BYTES ? decimal_values(r, target, err) : fixed_values(r, target, err);
+        return fit_dense(r, 0, (uint8_t **)&r->values, err);
+    return r->how == PQ_CONVERT_DECIMAL_BYTES ? decimal_values(r, pick, target, err) : fixed_values(r, pick, target, err);
 }
 
 /* The dictionary page lies in r->data; it is copied, as the page buffer is used again. */

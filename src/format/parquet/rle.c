@@ -34,37 +34,50 @@ void pq_unpack_bools(const uint8_t *bits, uint8_t *out, size_t n)
         out[i] = bits[i >> 3] >> (i & 7) & 1;
 }
 
+/* Spreads eight values of `width` <= 8 bits over eight bytes: halves, quarters, eighths. The masks are constants of the caller's loop. */
+static inline uint64_t spread8(uint64_t v, unsigned width)
+{
+    uint64_t half = (UINT64_C(1) << 4 * width) - 1, quarter = ((UINT64_C(1) << 2 * width) - 1) * UINT64_C(0x0000000100000001),
+             eighth = ((UINT64_C(1) << width) - 1) * UINT64_C(0x0001000100010001);
+    v = (v & half) | (v >> 4 * width & half) << 32;
+    v = (v & quarter) | (v >> 2 * width & quarter) << 16;
+    return (v & eighth) | (v >> width & eighth) << 8;
+}
+
+static void unpack_u8(const uint8_t *data, unsigned width, uint8_t *out, size_t n)
+{
+    size_t i = 0;
+    if (width == 1) {
+        pq_unpack_bools(data, out, n);
+        return;
+    }
+    for (; i + 8 <= n; i += 8, data += width)
+        store_le64(out + i, spread8(load_le64(data), width));
+    for (unsigned k = 0; i < n; i++, k++)
+        out[i] = (uint8_t)(load_le64(data + (k * width >> 3)) >> (k * width & 7) & ((1u << width) - 1));
+}
+
 static void unpack_u32(const uint8_t *data, unsigned width, uint32_t *out, size_t n)
 {
     uint64_t mask = ((uint64_t)1 << width) - 1;
     size_t i = 0;
-    if (width == 8) {
-        for (; i < n; i++)
-            out[i] = data[i];
-    } else if (width == 16) {
+    if (width == 16) {
         for (; i < n; i++)
             out[i] = load_le16(data + i * 2);
+    } else if (width <= 8) {
+        for (; i + 8 <= n; i += 8, data += width) {
+            uint64_t eight = width == 8 ? load_le64(data) : spread8(load_le64(data), width);
+            for (unsigned k = 0; k < 8; k++, eight >>= 8)
+                out[i + k] = (uint8_t)eight;
+        }
     } else {
         /* Eight values are `width` whole bytes; the position of each inside them is a constant of the loop. */
         for (; i + 8 <= n; i += 8, data += width)
             for (unsigned k = 0; k < 8; k++)
                 out[i + k] = (uint32_t)(load_le64(data + (k * width >> 3)) >> (k * width & 7) & mask);
-        for (unsigned k = 0; i < n; i++, k++)
-            out[i] = (uint32_t)(load_le64(data + (k * width >> 3)) >> (k * width & 7) & mask);
     }
-}
-
-static void unpack_u8(const uint8_t *data, unsigned width, uint8_t *out, size_t n)
-{
-    if (width == 1) {
-        pq_unpack_bools(data, out, n);
-        return;
-    }
-    uint64_t mask = (1u << width) - 1;
-    for (size_t i = 0, k = 0; i < n; i++, k = (k + 1) & 7) {
-        out[i] = (uint8_t)(load_le64(data + (k * width >> 3)) >> (k * width & 7) & mask);
-        data += k == 7 ? width : 0;
-    }
+    for (unsigned k = 0; i < n; i++, k++)
+        out[i] = (uint32_t)(load_le64(data + (k * width >> 3)) >> (k * width & 7) & mask);
 }
 
 void pq_unpack_u64(const uint8_t *data, unsigned width, uint64_t *out, size_t n)
@@ -120,45 +133,51 @@ static bool next_run(const uint8_t **p, const uint8_t *end, unsigned width, size
     return n > 0 || room == 0;
 }
 
-bool pq_rle_decode_u32(const uint8_t *data, size_t size, unsigned width, uint32_t *out, size_t n)
-{
-    const uint8_t *p = data, *end = data + size, *bits;
-    size_t run;
-    uint32_t value = 0;
-    if (width == 0) {
-        memset(out, 0, n * sizeof *out);
-        return true;
+/* Decodes values [skip, skip + n); runs before them are passed over, and of a bit-packed one only the groups that hold wanted values are unpacked. */
+#define DECODE(NAME, ctype, UNPACK)                                                                                       \
+    bool NAME(const uint8_t *data, size_t size, unsigned width, size_t skip, ctype *out, size_t n)                        \
+    {                                                                                                                     \
+        const uint8_t *p = data, *end = data + size, *bits;                                                               \
+        size_t run, total = skip + n;                                                                                     \
+        uint32_t value = 0;                                                                                               \
+        if (width == 0) {                                                                                                 \
+            memset(out, 0, n * sizeof *out);                                                                              \
+            return true;                                                                                                  \
+        }                                                                                                                 \
+        for (size_t at = 0; at < total; at += run) {                                                                      \
+            if (!next_run(&p, end, width, total - at, &run, &bits, &value))                                               \
+                return false;                                                                                             \
+            if (at + run <= skip)                                                                                         \
+                continue;                                                                                                 \
+            size_t from = at < skip ? skip - at : 0, inside = from & 7;                                                   \
+            ctype *to = out + (at + from - skip);                                                                         \
+            if (!bits) {                                                                                                  \
+                for (size_t i = 0; i < run - from; i++)                                                                   \
+                    to[i] = (ctype)value;                                                                                 \
+                continue;                                                                                                 \
+            }                                                                                                             \
+            if (inside) {                                                                                                 \
+                ctype eight[8];                                                                                           \
+                size_t k = run - from < 8 - inside ? run - from : 8 - inside;                                             \
+                UNPACK(bits + from / 8 * width, width, eight, inside + k);                                                \
+                memcpy(to, eight + inside, k * sizeof *to);                                                               \
+                from += k;                                                                                                \
+                to += k;                                                                                                  \
+            }                                                                                                             \
+            if (from < run)                                                                                               \
+                UNPACK(bits + from / 8 * width, width, to, run - from);                                                   \
+        }                                                                                                                 \
+        return true;                                                                                                      \
     }
-    for (size_t done = 0; done < n; done += run) {
-        if (!next_run(&p, end, width, n - done, &run, &bits, &value))
-            return false;
-        if (bits)
-            unpack_u32(bits, width, out + done, run);
-        else
-            for (size_t i = 0; i < run; i++)
-                out[done + i] = value;
-    }
-    return true;
-}
 
-bool pq_rle_decode_u8(const uint8_t *data, size_t size, unsigned width, uint8_t *out, size_t n)
+DECODE(pq_rle_decode_u32, uint32_t, unpack_u32)
+DECODE(pq_rle_decode_u8, uint8_t, unpack_u8)
+
+bool pq_rle_is_constant(const uint8_t *data, size_t size, unsigned width, size_t n, uint32_t *ret_value)
 {
-    const uint8_t *p = data, *end = data + size, *bits;
+    const uint8_t *p = data, *bits;
     size_t run;
-    uint32_t value = 0;
-    if (width == 0) {
-        memset(out, 0, n);
-        return true;
-    }
-    for (size_t done = 0; done < n; done += run) {
-        if (!next_run(&p, end, width, n - done, &run, &bits, &value))
-            return false;
-        if (bits)
-            unpack_u8(bits, width, out + done, run);
-        else
-            memset(out + done, (int)value, run);
-    }
-    return true;
+    return width > 0 && n > 0 && next_run(&p, data + size, width, n, &run, &bits, ret_value) && !bits && run == n;
 }
 
 bool pq_bit_packed_levels(const uint8_t *data, size_t size, unsigned width, uint8_t *out, size_t n)
