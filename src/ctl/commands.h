@@ -30,6 +30,7 @@ int ctl_health(struct ctl *c, struct error *err);
 int ctl_list(struct ctl *c, struct error *err);
 int ctl_describe(struct ctl *c, struct error *err);
 int ctl_create(struct ctl *c, struct error *err);
+int ctl_open(struct ctl *c, struct error *err);
 int ctl_load(struct ctl *c, struct error *err);
 int ctl_scan(struct ctl *c, struct error *err);
 int ctl_flush(struct ctl *c, struct error *err);
@@ -58,6 +59,7 @@ int ctl_usage(struct ctl *c, struct error *err, const char *fmt, ...) __attribut
 struct ctl_region {
     uint64_t id, rows, memtable_bytes, sst_num, sst_bytes;
     const char *engine, *state, *role, *path, *error; /* never NULL; "" = not told */
+    bool found; /* in the data folder, and read-only until it is opened with its options */
 };
 
 /* The regions that /status lists. */

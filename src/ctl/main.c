@@ -20,6 +20,10 @@ static const struct command {
      "  --column  a column; one must be the time index. Types: bool, int8 ... int64, uint8 ... uint64, float32, float64, string, binary, date,\n"
      "            timestamp_s, timestamp_ms, timestamp_us, timestamp_ns\n"
      "  --option  a region option, such as ttl=7d or append_mode=true\n"},
+    {"open", ctl_open, "REGION | --all [--option KEY=VALUE ...]", "make a region writable that was found in the data folder",
+     "  --option  a region option that its files do not tell: append_mode=true, merge_mode=last_non_null, ttl=30d, compaction.type=twcs ...\n"
+     "            Give what SHOW CREATE TABLE says; under a wrong mode a flush merges rows away that the table is to keep\n"
+     "  --all     every region that was found and is still read-only\n"},
     {"load", ctl_load, "FILE [--create] [--region REGION] [--format csv|lp] [--tags A,B]", "write the rows of a CSV or line protocol file",
      "  --create  create the regions that are missing, with columns as the file shows them\n"
      "  --region  where to write (default: the file's name for CSV, the measurement for line protocol)\n"

@@ -132,6 +132,7 @@ static int read_regions(struct ctl *c, const char *body, size_t size, struct ctl
         json_u64(json_get(v, "memtable_bytes"), &r->memtable_bytes);
         json_u64(json_get(v, "sst_num"), &r->sst_num);
         json_u64(json_get(v, "sst_bytes"), &r->sst_bytes);
+        r->found = json_is(json_get(v, "found"), JSON_TRUE);
         r->engine = text_member(v, "engine");
         r->state = text_member(v, "state");
         r->role = text_member(v, "role");

@@ -5,7 +5,7 @@
 #include "ctl/commands.h"
 #include "format/proto/wire.h"
 
-enum { REQUEST_CREATE = 5, REQUEST_DROP = 6, REQUEST_FLUSH = 10, REQUEST_COMPACT = 11, CREATE_BYTES_MAX = 4 << 20 };
+enum { REQUEST_CREATE = 5, REQUEST_DROP = 6, REQUEST_OPEN = 7, REQUEST_FLUSH = 10, REQUEST_COMPACT = 11, CREATE_BYTES_MAX = 4 << 20 };
 
 static const struct { const char *name; int32_t datatype; } datatypes[] = {
     {"bool", 0}, {"boolean", 0}, {"int8", 1}, {"int16", 2}, {"int32", 3}, {"int64", 4}, {"int", 4}, {"integer", 4}, {"uint8", 5}, {"uint16", 6},
@@ -155,7 +155,8 @@ static int put_column(struct dynbuf *out, const struct ctl_column *col, uint32_t
     return rc;
 }
 
-static int put_option(struct dynbuf *out, const char *option, struct error *err)
+/* An entry of a map<string, string> with that number. */
+static int put_option(struct dynbuf *out, uint32_t field, const char *option, struct error *err)
 {
     struct dynbuf entry;
     const char *equals = strchr(option, '=');
@@ -164,7 +165,7 @@ static int put_option(struct dynbuf *out, const char *option, struct error *err)
     if (rc == ST_OK)
         rc = pb_put_string(&entry, 2, equals + 1, err);
     if (rc == ST_OK)
-        rc = pb_put_bytes(out, 6, entry.data, entry.size, err);
+        rc = pb_put_bytes(out, field, entry.data, entry.size, err);
     dynbuf_release(&entry);
     return rc;
 }
@@ -185,7 +186,7 @@ static int put_create(struct dynbuf *body, uint64_t region_id, const char *name,
     }
     TRY(pb_put_string(body, 5, path, err));
     for (uint32_t i = 0; options && i < options->n; i++)
-        TRY(put_option(body, options->items[i], err));
+        TRY(put_option(body, 6, options->items[i], err));
     return pb_put_bytes(body, 7, "\x1a\x00", 2, err); /* one region, no partition */
 }
 
@@ -233,6 +234,15 @@ static int parse_column(struct ctl *c, const char *text, struct ctl_column *ret_
     return ST_OK;
 }
 
+static int check_options(struct ctl *c, const struct ctl_list_value *options, struct error *err)
+{
+    for (uint32_t i = 0; i < options->n; i++) {
+        if (!strchr(options->items[i], '='))
+            return ctl_usage(c, err, "the option '%.200s' is not KEY=VALUE", options->items[i]);
+    }
+    return ST_OK;
+}
+
 int ctl_create(struct ctl *c, struct error *err)
 {
     struct ctl_list_value columns = {0}, options = {0};
@@ -247,14 +257,60 @@ int ctl_create(struct ctl *c, struct error *err)
         return ST_NO_MEMORY;
     for (uint32_t i = 0; i < columns.n; i++)
         TRY(parse_column(c, columns.items[i], &parsed[i], err));
-    for (uint32_t i = 0; i < options.n; i++) {
-        if (!strchr(options.items[i], '='))
-            return ctl_usage(c, err, "the option '%.200s' is not KEY=VALUE", options.items[i]);
-    }
+    TRY(check_options(c, &options, err));
     TRY(ctl_resolve(c, region, &id, err));
     TRY(ctl_create_region(c, id, ctl_is_name(region) ? region : NULL, parsed, columns.n, &options, err));
     printf("created region %" PRIu64 " (%u:%u)\n", id, (unsigned)(id >> 32), (unsigned)id);
     return ST_OK;
+}
+
+/* ---- open ---- */
+static int open_region(struct ctl *c, const struct ctl_region *r, const struct ctl_list_value *options, struct error *err)
+{
+    struct dynbuf body;
+    dynbuf_init(&body, CREATE_BYTES_MAX);
+    int rc = pb_put_uint(&body, 1, r->id, err);
+    if (rc == ST_OK)
+        rc = pb_put_string(&body, 2, *r->engine ? r->engine : "mito", err);
+    if (rc == ST_OK)
+        rc = pb_put_string(&body, 3, r->path, err);
+    if (rc == ST_OK && !strcmp(r->engine, "metric"))
+        rc = put_option(&body, 4, "physical_metric_table=", err);
+    for (uint32_t i = 0; rc == ST_OK && i < options->n; i++)
+        rc = put_option(&body, 4, options->items[i], err);
+    if (rc == ST_OK)
+        rc = ctl_send(c, REQUEST_OPEN, &body, NULL, err);
+    dynbuf_release(&body);
+    if (rc)
+        return error_prefix(err, "region %" PRIu64, r->id);
+    printf("opened region %" PRIu64 " (%u:%u)\n", r->id, (unsigned)(r->id >> 32), (unsigned)r->id);
+    return ST_OK;
+}
+
+int ctl_open(struct ctl *c, struct error *err)
+{
+    struct ctl_list_value options = {0};
+    bool all = false;
+    const struct ctl_flag flags[] = {{.name = "--all", .on = &all}, {.name = "--option", .list = &options}, {0}};
+    const char *region;
+    struct ctl_region *regions;
+    uint32_t n;
+    uint64_t id = 0;
+    TRY(ctl_arguments(c, flags, &region, 0, 1, err));
+    if (all == (region != NULL))
+        return ctl_usage(c, err, "open needs a region, or --all for those that are read-only");
+    TRY(check_options(c, &options, err));
+    if (region)
+        TRY(ctl_resolve(c, region, &id, err));
+    TRY(ctl_regions(c, &regions, &n, err));
+    bool any = false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (all ? !regions[i].found : regions[i].id != id)
+            continue;
+        any = true;
+        TRY(open_region(c, &regions[i], &options, err));
+    }
+    return any || all ? ST_OK : error_set(err, ST_REGION_NOT_FOUND, "the server has no region '%s'", region);
 }
 
 /* ---- flush, compact, drop ---- */

@@ -23,6 +23,8 @@ struct node {
     struct object_store *store;
     struct wal *wal;
     struct wal_report wal_report;
+    struct peer_log *peer_log;
+    struct peer_log_report peer_report;
     struct region_server *regions;
     struct rpc_server *rpc;
     struct http_server *http;
@@ -56,6 +58,22 @@ static enum wal_durability durability_of(const struct config *c)
     return config_bool(c, OPT_WAL_SYNC_WRITE) ? WAL_FSYNC : WAL_INTERVAL;
 }
 
+static int open_peer_log(struct node *n, const char *base, const char *ours, struct error *err)
+{
+    char done[PATH_MAX];
+    const struct peer_log_report *r = &n->peer_report;
+    TRY(join(ours, "greptimedb_log_done", done, sizeof done, err));
+    struct peer_log_options o = {.fs = fs_posix(), .dir = base, .done_path = done, .budget = &n->root};
+    TRY(peer_log_open(&o, &n->peer_log, &n->peer_report, err));
+    if (r->entries)
+        log_info("wal", "%s holds a GreptimeDB log with %llu live entries of %llu regions in %llu files; it is read as they open and not written", base,
+                 (unsigned long long)r->entries, (unsigned long long)r->regions, (unsigned long long)r->files);
+    if (r->damages)
+        log_error("wal", "the GreptimeDB log is damaged in %llu places: %s; regions that may have lost entries by it do not open",
+                  (unsigned long long)r->damages, r->detail);
+    return ST_OK;
+}
+
 static int open_wal(struct node *n, struct error *err)
 {
     char base[PATH_MAX], dir[PATH_MAX];
@@ -76,7 +94,7 @@ static int open_wal(struct node *n, struct error *err)
     if (n->wal_report.skipped_records)
         log_error("wal", "the log has %llu damaged records: %s; regions that need them do not open, see `regionctl inspect wal %s`",
                   (unsigned long long)n->wal_report.skipped_records, n->wal_report.detail, dir);
-    return ST_OK;
+    return open_peer_log(n, base, dir, err);
 }
 
 static int start_engines(struct node *n, struct error *err)
@@ -84,7 +102,7 @@ static int start_engines(struct node *n, struct error *err)
     const struct config *c = n->config;
     struct engine *mito;
     struct mito_options o = {
-        .store = n->store, .wal = n->wal, .root_budget = &n->root, .node_id = config_u64(c, OPT_NODE_ID),
+        .store = n->store, .wal = n->wal, .peer_log = n->peer_log, .root_budget = &n->root, .node_id = config_u64(c, OPT_NODE_ID),
         .write_buffer_bytes = config_u64(c, OPT_MITO_WRITE_BUFFER), .write_reject_bytes = config_u64(c, OPT_MITO_WRITE_REJECT),
         .footer_cache_bytes = config_u64(c, OPT_MITO_META_CACHE), .checkpoint_distance = (uint32_t)config_u64(c, OPT_MITO_CHECKPOINT_DISTANCE),
         .default_flat_format = config_bool(c, OPT_MITO_FLAT_FORMAT),
@@ -103,10 +121,11 @@ static int start_engines(struct node *n, struct error *err)
 
 static int start_regions(struct node *n, struct error *err)
 {
-    char list[PATH_MAX];
+    char list[PATH_MAX], data[PATH_MAX];
     const struct config *c = n->config;
     TRY(join(n->home, "regions.json", list, sizeof list, err));
-    struct region_server_options o = {.fs = fs_posix(), .list_path = list, .query_budget = &n->query,
+    TRY(join(n->home, "data", data, sizeof data, err));
+    struct region_server_options o = {.fs = fs_posix(), .list_path = list, .data_dir = data, .query_budget = &n->query,
                                       .init_parallelism = (unsigned)config_u64(c, OPT_INIT_PARALLELISM),
                                       .max_concurrent_queries = (unsigned)config_u64(c, OPT_MAX_CONCURRENT_QUERIES),
                                       .response_bytes_max = config_u64(c, OPT_GRPC_MAX_SEND)};
@@ -126,7 +145,7 @@ static int start_services(struct node *n, struct error *err)
                                                                                                                        : RPC_FLIGHT_ARROW_IPC};
     TRY(rpc_server_start(&rpc, &n->rpc, err));
     log_info("regiond", "gRPC server(name=GRPC_SERVER) is bound to %s", rpc.addr);
-    n->view = (struct node_view){n->config, n->regions, n->wal, &n->wal_report, &n->root, clock_wall_ms()};
+    n->view = (struct node_view){n->config, n->regions, n->wal, &n->wal_report, n->peer_log, &n->peer_report, &n->root, clock_wall_ms()};
     struct http_options http = {.addr = config_text(c, OPT_HTTP_ADDR), .cors = config_bool(c, OPT_HTTP_CORS), .body_bytes_max = config_u64(c, OPT_HTTP_BODY_LIMIT),
                                 .status = status_json, .config = status_config, .page = status_page, .before_metrics = status_before_metrics, .ctx = &n->view};
     TRY(http_server_start(&http, &n->http, err));
@@ -185,6 +204,7 @@ void node_stop(struct node *n)
         log_info("regiond", "Service HTTP_SERVER is shutdown!");
     }
     region_server_free(n->regions);
+    peer_log_close(n->peer_log);
     wal_close(n->wal);
     if (n->store)
         n->store->ops->free(n->store);

@@ -26,12 +26,12 @@ static struct metric_family wal_unsynced = {.name = "regiond_wal_unsynced_bytes"
 static struct metric_family degraded = {.name = "regiond_degraded", .help = "1 while the named part of the node is degraded", .kind = METRIC_GAUGE,
                                         .label_names = {"what"}};
 
-enum { TORN_TAIL, WAL_DAMAGED, WAL_FAILED, REGIONS_FAILED, DEGRADED_COUNT };
-static const char *const degraded_names[] = {"wal_torn_tail", "wal_damaged", "wal_failed", "regions_failed"};
+enum { TORN_TAIL, WAL_DAMAGED, WAL_FAILED, PEER_LOG_DAMAGED, REGIONS_FAILED, REGIONS_FOUND, DEGRADED_COUNT };
+static const char *const degraded_names[] = {"wal_torn_tail", "wal_damaged", "wal_failed", "greptimedb_log_damaged", "regions_failed", "regions_read_only"};
 
 /* ---- collecting ---- */
 
-struct tally { json_t *regions, *messages; int64_t count, failed, opening, rows; };
+struct tally { json_t *regions, *messages; int64_t count, failed, opening, found, rows; };
 
 static int add_region(void *ctx, const struct region_info *r, struct error *err)
 {
@@ -43,10 +43,13 @@ static int add_region(void *ctx, const struct region_info *r, struct error *err)
         return error_no_memory(err, 256);
     t->count++;
     t->failed += r->error != NULL;
+    t->found += r->found;
     t->opening += strcmp(r->state, "opening") == 0;
     json_object_set_new(o, "path", json_string(r->path ? r->path : ""));
     if (r->error)
         json_object_set_new(o, "error", json_string(r->error));
+    if (r->found)
+        json_object_set_new(o, "found", json_true());
     if (r->has_stat) {
         t->rows += (int64_t)r->stat.num_rows;
         json_object_set_new(o, "role", json_string(roles[r->stat.role]));
@@ -100,6 +103,10 @@ static json_t *degraded_list(const struct node_view *v, const struct wal_stats *
     degrade(list, WAL_FAILED, w->failed, text);
     snprintf(text, sizeof text, "%lld of %lld regions did not open; their `error` says why", (long long)t->failed, (long long)t->count);
     degrade(list, REGIONS_FAILED, t->failed > 0, text);
+    degrade(list, PEER_LOG_DAMAGED, v->peer_report->damages > 0, v->peer_report->detail);
+    snprintf(text, sizeof text, "%lld regions were found in the data folder and are open for reading only; `regionctl open` tells their options",
+             (long long)t->found);
+    degrade(list, REGIONS_FOUND, t->found > 0, text);
     return list;
 }
 
@@ -130,6 +137,11 @@ int status_json(void *view, struct dynbuf *out, struct error *err)
     json_object_set_new(o, "wal", json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "durability", durability_name(w.durability), "can_lose", loss, "bytes",
                                             (json_int_t)w.bytes, "segments", (json_int_t)w.segments, "unsynced_bytes", (json_int_t)w.unsynced_bytes,
                                             "syncs", (json_int_t)w.syncs));
+    const struct peer_log_report *p = v->peer_report;
+    if (v->peer_log)
+        json_object_set_new(o, "greptimedb_log", json_pack("{s:I, s:I, s:I, s:I, s:I}", "entries_at_start", (json_int_t)p->entries, "regions_at_start",
+                                                           (json_int_t)p->regions, "regions_pending", (json_int_t)peer_log_pending_regions(v->peer_log),
+                                                           "torn_bytes", (json_int_t)p->torn_bytes, "ignored_files", (json_int_t)p->ignored_files));
     json_object_set_new(o, "rows", json_integer(t.rows));
     json_object_set_new(o, "regions", t.regions);
     char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);

@@ -6,6 +6,7 @@
 #include "engine/engine.h"
 #include "http/server.h"
 #include "region/server.h"
+#include "wal/peer_log.h"
 #include "wal/wal.h"
 
 struct node_view { /* all borrowed */
@@ -13,6 +14,8 @@ struct node_view { /* all borrowed */
     struct region_server *regions;
     struct wal *wal;
     const struct wal_report *wal_report; /* of the last start */
+    struct peer_log *peer_log;           /* may be NULL */
+    const struct peer_log_report *peer_report;
     const struct budget *root_budget;
     int64_t start_ms;
 };

@@ -147,6 +147,16 @@ static int find_engine(struct region_server *s, const char *name, struct engine 
     return ST_OK;
 }
 
+/* A region that was found and is open for reading only gives way, to be opened again as the request says. */
+static int close_found(struct region_server *s, struct engine *e, uint64_t id, struct error *err)
+{
+    pthread_mutex_lock(&s->lock);
+    const struct region_slot *slot = u64_map_get(&s->slots, id);
+    bool found = slot && slot->found;
+    pthread_mutex_unlock(&s->lock);
+    return found ? e->ops->close(e, id, err) : ST_OK;
+}
+
 static int do_register(struct region_server *s, uint64_t id, bool create, struct message m, struct region_response *ret, struct error *err)
 {
     struct registration reg;
@@ -157,9 +167,10 @@ static int do_register(struct region_server *s, uint64_t id, bool create, struct
         rc = region_begin(s, id, CLASS_REGISTER, e, &e, err);
     if (rc)
         goto out;
-    if (create) {
+    rc = close_found(s, e, id, err);
+    if (rc == ST_OK && create) {
         rc = e->ops->create(e, m, ret, err);
-    } else {
+    } else if (rc == ST_OK) {
         struct region_open_request open = {.region_id = id, .path = reg.path, .options = reg.options, .n_options = reg.n_options,
                                            .writable = s->list_path != NULL};
         rc = e->ops->open(e, &open, err);

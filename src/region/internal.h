@@ -21,6 +21,7 @@ struct region_slot {
     unsigned registering;      /* creates and opens under way */
     struct engine *engine;
     bool listed;               /* part of the durable list */
+    bool found;                /* see discover.c: read-only, its options are not known */
     bool dropping;             /* written before a drop begins, so that a restart finishes it */
     char *engine_name, *path;  /* of the durable list */
     struct kv *options;
@@ -60,10 +61,15 @@ void region_end(struct region_server *s, uint64_t id, enum region_class c, bool 
 void region_slot_free(struct region_slot *slot);
 void region_slot_clear_list(struct region_slot *slot);
 
+/* discover.c */
+int region_discover(struct region_server *s, struct error *err);
+
 /* list.c */
 int region_list_load(struct region_server *s, struct error *err);
 /* Puts the region on the list (in memory), with copies of everything. */
 int region_list_put(struct region_server *s, uint64_t id, const char *engine, const char *path, const struct kv *options, uint32_t n, struct error *err);
+/* Adds a region that was found in the data folder, to be opened; `option` is copied when has_option. */
+int region_list_adopt(struct region_server *s, uint64_t id, const char *engine, const char *path, const struct kv *option, bool has_option, struct error *err);
 void region_list_mark_dropping(struct region_server *s, uint64_t id, bool dropping);
 int region_list_alter(struct region_server *s, uint64_t id, struct message alter, struct error *err);
 /* Makes the list on disk as new as memory; a no-op when it is. */

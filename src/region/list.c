@@ -1,4 +1,4 @@
-/* The durable list of regions of a node that has no metasrv to tell it: {"version":1,"regions":[{"id","engine","path","options","dropping"}]}.
+/* The durable list of regions of a node that has no metasrv to tell it: {"version":1,"regions":[{"id","engine","path","options","dropping","found"}]}.
  *
  * The file is replaced as a whole (fs_write_atomic) before a create, drop, close, open or alter of options is acknowledged; concurrent changes share
  * one write. A region marked `dropping` is dropped at the next start, so that a crash inside a drop leaves nothing half alive.
@@ -31,7 +31,8 @@ int region_list_put(struct region_server *s, uint64_t id, const char *engine, co
     }
     pthread_mutex_lock(&s->lock);
     struct region_slot *slot = u64_map_get(&s->slots, id);
-    if (slot && !slot->listed) { /* a repeated create changes nothing, its options included */
+    if (slot && (!slot->listed || slot->found)) { /* a repeated create changes nothing, its options included */
+        region_slot_clear_list(slot);
         slot->engine_name = name;
         slot->path = place;
         slot->options = copy;
@@ -46,17 +47,6 @@ int region_list_put(struct region_server *s, uint64_t id, const char *engine, co
     free(place);
     kv_list_free(copy, n);
     return ST_OK;
-}
-
-void region_list_mark_dropping(struct region_server *s, uint64_t id, bool dropping)
-{
-    pthread_mutex_lock(&s->lock);
-    struct region_slot *slot = u64_map_get(&s->slots, id);
-    if (slot && slot->listed && slot->dropping != dropping) {
-        slot->dropping = dropping;
-        s->list_version++;
-    }
-    pthread_mutex_unlock(&s->lock);
 }
 
 /* slot->options[key] = value; NULL removes it. s->lock held. */
@@ -94,6 +84,45 @@ static int set_option(struct region_slot *slot, const char *key, const char *val
     }
     slot->n_options++;
     return ST_OK;
+}
+
+/* A slot as it is before its region is opened for the first time in this process; it is in the map. Before the server is shared. */
+static int add_slot(struct region_server *s, uint64_t id, const char *engine, const char *path, struct region_slot **ret_slot, struct error *err)
+{
+    struct region_slot *slot = calloc(1, sizeof(*slot));
+    struct region_slot *old = slot ? u64_map_get(&s->slots, id) : NULL;
+    if (!slot || old || u64_map_put(&s->slots, id, slot, err)) {
+        free(slot);
+        return old ? error_set(err, ST_CORRUPT, "region %" PRIu64 " stands twice in %s", id, s->list_path) : error_no_memory(err, 256);
+    }
+    *slot = (struct region_slot){.id = id, .status = SLOT_REGISTERING, .registering = 1, .listed = true};
+    slot->engine = region_engine_by_name(s, engine);
+    slot->engine_name = strdup(engine);
+    slot->path = strdup(path);
+    if (!slot->engine_name || !slot->path)
+        return error_no_memory(err, 64);
+    *ret_slot = slot;
+    return ST_OK;
+}
+
+int region_list_adopt(struct region_server *s, uint64_t id, const char *engine, const char *path, const struct kv *option, bool has_option, struct error *err)
+{
+    struct region_slot *slot;
+    TRY(add_slot(s, id, engine, path, &slot, err));
+    slot->found = true;
+    s->list_version++;
+    return has_option ? set_option(slot, option->key, option->value, err) : ST_OK;
+}
+
+void region_list_mark_dropping(struct region_server *s, uint64_t id, bool dropping)
+{
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = u64_map_get(&s->slots, id);
+    if (slot && slot->listed && slot->dropping != dropping) {
+        slot->dropping = dropping;
+        s->list_version++;
+    }
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* One Option{key, value} of set_table_options, or one key of unset_table_options. */
@@ -155,6 +184,8 @@ static char *list_text(struct region_server *s)
         json_t *region = json_pack("{s:I,s:s,s:s,s:o}", "id", (json_int_t)id, "engine", slot->engine_name, "path", slot->path, "options", options);
         if (slot->dropping)
             json_object_set_new(region, "dropping", json_true());
+        if (slot->found)
+            json_object_set_new(region, "found", json_true());
         json_array_append_new(regions, region);
     }
     char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
@@ -189,21 +220,14 @@ static int load_one(struct region_server *s, json_t *region, struct error *err)
     json_int_t id = 0;
     const char *engine = NULL, *path = NULL, *key;
     json_t *options = NULL, *value;
-    int dropping = 0;
-    if (json_unpack(region, "{s:I,s:s,s:s,s:o,s?b}", "id", &id, "engine", &engine, "path", &path, "options", &options, "dropping", &dropping))
+    int dropping = 0, found = 0;
+    struct region_slot *slot;
+    if (json_unpack(region, "{s:I,s:s,s:s,s:o,s?b,s?b}", "id", &id, "engine", &engine, "path", &path, "options", &options, "dropping", &dropping, "found",
+                    &found))
         return error_set(err, ST_CORRUPT, "a region in %s lacks id, engine, path or options", s->list_path);
-    struct region_slot *slot = calloc(1, sizeof(*slot));
-    struct region_slot *old = slot ? u64_map_get(&s->slots, (uint64_t)id) : NULL;
-    if (!slot || old || u64_map_put(&s->slots, (uint64_t)id, slot, err)) {
-        free(slot);
-        return old ? error_set(err, ST_CORRUPT, "region %" PRIu64 " stands twice in %s", (uint64_t)id, s->list_path) : error_no_memory(err, 256);
-    }
-    *slot = (struct region_slot){.id = (uint64_t)id, .status = SLOT_REGISTERING, .registering = 1, .listed = true, .dropping = dropping};
-    slot->engine = region_engine_by_name(s, engine);
-    slot->engine_name = strdup(engine);
-    slot->path = strdup(path);
-    if (!slot->engine_name || !slot->path)
-        return error_no_memory(err, 64);
+    TRY(add_slot(s, (uint64_t)id, engine, path, &slot, err));
+    slot->dropping = dropping;
+    slot->found = found;
     json_object_foreach(options, key, value) {
         if (json_is_string(value))
             TRY(set_option(slot, key, json_string_value(value), err));
@@ -213,8 +237,6 @@ static int load_one(struct region_server *s, json_t *region, struct error *err)
 
 int region_list_load(struct region_server *s, struct error *err)
 {
-    if (!fs_exists(s->options.fs, s->list_path))
-        return ST_OK;
     struct dynbuf text;
     dynbuf_init(&text, LIST_BYTES_MAX);
     json_error_t why;
@@ -274,7 +296,8 @@ static void open_one(void *ctx, size_t i)
     struct region_slot *slot = u64_map_get(&s->slots, id);
     struct engine *engine = slot->engine;
     bool dropping = slot->dropping;
-    struct region_open_request open = {.region_id = id, .path = slot->path, .options = slot->options, .n_options = slot->n_options, .writable = true};
+    struct region_open_request open = {.region_id = id, .path = slot->path, .options = slot->options, .n_options = slot->n_options,
+                                       .writable = !slot->found};
     char *name = slot->engine_name;
     pthread_mutex_unlock(&s->lock);
     struct error err = {0};

@@ -49,7 +49,11 @@ int region_server_start(struct region_server *s, struct error *err)
 {
     if (!s->list_path)
         return ST_OK;
-    TRY(region_list_load(s, err));
+    if (fs_exists(s->options.fs, s->list_path))
+        TRY(region_list_load(s, err));
+    else if (s->options.data_dir)
+        TRY(region_discover(s, err));
+    s->options.data_dir = NULL;
     TRY(thread_start(&s->opener, "region-opener", region_list_open_all, s, err));
     s->opener_started = true;
     return ST_OK;

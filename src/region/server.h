@@ -14,6 +14,7 @@
 struct region_server_options {
     struct fs *fs;                   /* of list_path; borrowed */
     const char *list_path;           /* the durable list of regions; NULL = regions come and go by instruction only */
+    const char *data_dir;            /* searched for regions when there is no list yet; borrowed for start, NULL = never */
     struct budget *query_budget;     /* the node's query memory; borrowed, may be NULL */
     size_t query_bytes_max;          /* of one query; 0 = only query_budget limits */
     unsigned init_parallelism;       /* regions opened at once at start; 0 = 16 */
@@ -63,6 +64,7 @@ struct region_info {
     const char *path;    /* {catalog}/{schema} as in the node's list of regions, "" without one */
     const char *state;   /* "ready", "opening", "closing", "failed" */
     const char *error;   /* why it failed, else NULL */
+    bool found;          /* found in the data folder and open for reading only, since nobody told its options */
     bool has_stat;
     struct region_stat stat;
 };

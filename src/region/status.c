@@ -30,7 +30,7 @@ void region_slot_clear_list(struct region_slot *slot)
     slot->engine_name = slot->path = NULL;
     slot->options = NULL;
     slot->n_options = 0;
-    slot->listed = slot->dropping = false;
+    slot->listed = slot->dropping = slot->found = false;
 }
 
 void region_slot_free(struct region_slot *slot)
@@ -187,6 +187,7 @@ int region_server_each(struct region_server *s, int (*each)(void *ctx, const str
             engine = slot->engine;
             info.engine = engine ? engine->ops->name : "";
             info.state = names[slot->status];
+            info.found = slot->found;
             snprintf(path, sizeof(path), "%s", slot->path ? slot->path : "");
             info.path = path;
             if (slot->error) {

@@ -177,7 +177,7 @@ static void keeps_and_recovers(void **state)
     (void)state;
     assert_int_equal(region_metadata_from_json(METADATA, strlen(METADATA), &metadata, NULL), ST_OK);
     assert_int_equal(manifest_open(&s.base, "r/", 10, &m, NULL), ST_NOT_FOUND);
-    assert_int_equal(manifest_create(&s.base, "r/", 10, metadata, SST_FORMAT_FLAT, &m, &err), ST_OK);
+    assert_int_equal(manifest_create(&s.base, "r/", 10, metadata, SST_FORMAT_FLAT, 0, &m, &err), ST_OK);
     assert_string_equal((char *)lookup(&s, "r/manifest/00000000000000000000.json")->data,
                         "{\"actions\":[{\"Change\":{\"metadata\":" METADATA ",\"sst_format\":\"flat\",\"append_mode\":null}}]}");
     struct manifest_edit edit = {.add = &file, .n_add = 1, .timestamp_ms = 5, .has_flushed = true, .flushed_entry_id = 7, .flushed_sequence = 1000};

@@ -197,7 +197,7 @@ static int truncate_all(struct mito_region *r, struct error *err)
     r->flushed_entry_id = r->last_entry_id;
     r->manifest_version = manifest_state(r->manifest)->version;
     pthread_mutex_unlock(&r->lock);
-    return r->wal_enabled ? wal_obsolete(r->engine->options.wal, r->id, r->flushed_entry_id, err) : ST_OK;
+    return mito_log_obsolete(r, err);
 }
 
 /* value in `from` units as units of `to`, exactly, in 128 bits of nanoseconds. */

@@ -181,6 +181,15 @@ static void remove_written(struct flush_job *job)
     }
 }
 
+int mito_log_obsolete(struct mito_region *r, struct error *err)
+{
+    const struct mito_options *o = &r->engine->options;
+    if (!r->wal_enabled)
+        return ST_OK;
+    peer_log_obsolete(o->peer_log, r->id, r->flushed_entry_id);
+    return wal_obsolete(o->wal, r->id, r->flushed_entry_id, err);
+}
+
 static int flush_commit(struct flush_job *job, struct error *err)
 {
     struct mito_region *r = job->region;
@@ -200,9 +209,7 @@ static int flush_commit(struct flush_job *job, struct error *err)
         r->manifest_bytes = manifest_bytes(r->manifest);
     }
     pthread_mutex_unlock(&r->lock);
-    if (st == ST_OK && r->wal_enabled)
-        st = wal_obsolete(r->engine->options.wal, r->id, job->entry_id, err);
-    return st;
+    return st == ST_OK ? mito_log_obsolete(r, err) : st;
 }
 
 int mito_flush_locked(struct mito_region *r, struct error *err)

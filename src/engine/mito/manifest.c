@@ -13,6 +13,7 @@
 
 #include "engine/mito/manifest_internal.h"
 #include "format/json/json.h"
+#include "os/thread.h"
 
 #define KEY_MAX 1400
 
@@ -380,7 +381,7 @@ int manifest_update_change(struct manifest_manager *m, struct region_metadata *m
 {
     struct dynbuf text;
     dynbuf_init(&text, MANIFEST_TEXT_MAX);
-    return commit_and_release(m, manifest_change_json(metadata, format, append_mode, &text, err), &text, err);
+    return commit_and_release(m, manifest_change_json(metadata, format, append_mode, NULL, &text, err), &text, err);
 }
 
 int manifest_update_truncate_all(struct manifest_manager *m, uint64_t truncated_entry_id, uint64_t truncated_sequence, struct error *err)
@@ -398,11 +399,14 @@ int manifest_update_truncate_files(struct manifest_manager *m, const struct file
 }
 
 int manifest_create(struct object_store *store, const char *region_dir, uint32_t checkpoint_distance, struct region_metadata *metadata,
-                    enum sst_format format, struct manifest_manager **ret_manager, struct error *err)
+                    enum sst_format format, uint64_t flushed_entry_id, struct manifest_manager **ret_manager, struct error *err)
 {
     struct manifest_manager *m;
+    struct dynbuf text;
+    struct manifest_edit edit = {.timestamp_ms = clock_wall_ms(), .has_flushed = true, .flushed_entry_id = flushed_entry_id};
     TRY(manager_new(store, region_dir, checkpoint_distance, &m, err));
-    int st = manifest_update_change(m, metadata, format, -1, err);
+    dynbuf_init(&text, MANIFEST_TEXT_MAX);
+    int st = commit_and_release(m, manifest_change_json(metadata, format, -1, flushed_entry_id ? &edit : NULL, &text, err), &text, err);
     if (st == ST_OK)
         *ret_manager = m;
     else

@@ -67,9 +67,9 @@ struct manifest_manager;
 /* Reads pointer, checkpoint and deltas of <region_dir>/manifest/. ST_NOT_FOUND when there is no manifest (or no Change in it); ST_CORRUPT names the file. */
 int manifest_open(struct object_store *store, const char *region_dir, uint32_t checkpoint_distance, struct manifest_manager **ret_manager, struct error *err);
 
-/* A new region: writes version 0. */
+/* A new region: writes version 0. Log entries <= flushed_entry_id are of a former life of the region id. */
 int manifest_create(struct object_store *store, const char *region_dir, uint32_t checkpoint_distance, struct region_metadata *metadata,
-                    enum sst_format format, struct manifest_manager **ret_manager, struct error *err);
+                    enum sst_format format, uint64_t flushed_entry_id, struct manifest_manager **ret_manager, struct error *err);
 void manifest_free(struct manifest_manager *m);
 
 /* The current state; valid until the next update. Callers serialise reads with updates. */

@@ -67,9 +67,9 @@ static int put_optional(const char *name, bool has, uint64_t value, struct dynbu
     return has ? dynbuf_printf(out, err, ",\"%s\":%llu", name, ULL(value)) : dynbuf_printf(out, err, ",\"%s\":null", name);
 }
 
-int manifest_edit_json(const struct manifest_edit *e, struct dynbuf *out, struct error *err)
+static int put_edit(const struct manifest_edit *e, struct dynbuf *out, struct error *err)
 {
-    TRY(dynbuf_printf(out, err, "{\"actions\":[{\"Edit\":{\"files_to_add\":"));
+    TRY(dynbuf_printf(out, err, "{\"Edit\":{\"files_to_add\":"));
     TRY(put_files(e->add, e->n_add, out, err));
     TRY(dynbuf_printf(out, err, ",\"files_to_remove\":"));
     TRY(put_files(e->remove, e->n_remove, out, err));
@@ -78,7 +78,14 @@ int manifest_edit_json(const struct manifest_edit *e, struct dynbuf *out, struct
     TRY(put_optional("flushed_entry_id", e->has_flushed, e->flushed_entry_id, out, err));
     TRY(put_optional("flushed_sequence", e->has_flushed, e->flushed_sequence, out, err));
     TRY(put_optional("committed_sequence", e->has_committed_sequence, e->committed_sequence, out, err));
-    return dynbuf_printf(out, err, "}}]}");
+    return dynbuf_printf(out, err, "}}");
+}
+
+int manifest_edit_json(const struct manifest_edit *e, struct dynbuf *out, struct error *err)
+{
+    TRY(dynbuf_printf(out, err, "{\"actions\":["));
+    TRY(put_edit(e, out, err));
+    return dynbuf_printf(out, err, "]}");
 }
 
 static const char *format_name(enum sst_format format)
@@ -91,11 +98,17 @@ static const char *mode_name(int append_mode)
     return append_mode < 0 ? "null" : append_mode ? "true" : "false";
 }
 
-int manifest_change_json(const struct region_metadata *metadata, enum sst_format format, int append_mode, struct dynbuf *out, struct error *err)
+int manifest_change_json(const struct region_metadata *metadata, enum sst_format format, int append_mode, const struct manifest_edit *edit,
+                         struct dynbuf *out, struct error *err)
 {
     TRY(dynbuf_printf(out, err, "{\"actions\":[{\"Change\":{\"metadata\":"));
     TRY(region_metadata_to_json(metadata, out, err));
-    return dynbuf_printf(out, err, ",\"sst_format\":\"%s\",\"append_mode\":%s}}]}", format_name(format), mode_name(append_mode));
+    TRY(dynbuf_printf(out, err, ",\"sst_format\":\"%s\",\"append_mode\":%s}}", format_name(format), mode_name(append_mode)));
+    if (edit) {
+        TRY(dynbuf_append_byte(out, ',', err));
+        TRY(put_edit(edit, out, err));
+    }
+    return dynbuf_printf(out, err, "]}");
 }
 
 int manifest_truncate_json(uint64_t region_id, uint64_t entry_id, uint64_t sequence, struct dynbuf *out, struct error *err)

@@ -19,11 +19,13 @@
 #include "engine/mito/sst.h"
 #include "os/thread.h"
 #include "store/object_store.h"
+#include "wal/peer_log.h"
 #include "wal/wal.h"
 
 struct mito_options {
     struct object_store *store;  /* borrowed, like wal and the budgets: they outlive the engine */
     struct wal *wal;
+    struct peer_log *peer_log;   /* of the datanode whose folder this was; NULL: none */
     struct budget *root_budget;  /* memory_limit */
     uint64_t node_id;
     size_t write_buffer_bytes;   /* global_write_buffer_size: flush at half, stall at all of it */
@@ -112,6 +114,8 @@ int mito_region_replay(struct mito_region *r, const struct wal_record *record, s
 /* flush.c */
 int mito_region_flush(struct mito_region *r, struct error *err);
 int mito_flush_locked(struct mito_region *r, struct error *err);   /* job_lock held */
+/* Tells the logs that what the manifest covers is no longer needed. job_lock held. */
+int mito_log_obsolete(struct mito_region *r, struct error *err);
 /* Waits for the writes in flight and moves the active memtable to the frozen ones. region->lock held; new writes wait while it runs. */
 int mito_freeze(struct mito_region *r, struct error *err);
 void mito_schedule_flush(struct mito_engine *e);

@@ -132,15 +132,31 @@ static int replay_record(void *ctx, const struct wal_record *record, struct erro
     return ST_OK;
 }
 
+/* The highest entry id that either log knows of a region. */
+static uint64_t last_logged_entry(struct mito_engine *e, uint64_t region_id)
+{
+    uint64_t ours = wal_last_entry_id(e->options.wal, region_id), peers = peer_log_last_entry_id(e->options.peer_log, region_id);
+    return ours > peers ? ours : peers;
+}
+
 static int replay_wal(struct mito_region *r, bool may_flush, struct error *err)
 {
     struct replay replay = {r, may_flush};
+    const struct mito_options *o = &r->engine->options;
     if (!r->wal_enabled)
         return ST_OK;
-    TRY(wal_replay(r->engine->options.wal, r->id, r->flushed_entry_id, replay_record, &replay, err));
-    uint64_t logged = wal_last_entry_id(r->engine->options.wal, r->id);
+    if (o->peer_log) { /* its entries came before ours */
+        uint64_t missing;
+        TRY(peer_log_replay(o->peer_log, r->id, r->flushed_entry_id, replay_record, &replay, &missing, err));
+        if (missing)
+            log_warn("mito", "the GreptimeDB log of region %llu begins %llu entries behind what its files hold", (unsigned long long)r->id,
+                     (unsigned long long)missing);
+    }
+    TRY(wal_replay(o->wal, r->id, r->flushed_entry_id, replay_record, &replay, err));
+    uint64_t logged = last_logged_entry(r->engine, r->id);
     if (logged > r->last_entry_id)
         r->last_entry_id = logged;
+    peer_log_obsolete(o->peer_log, r->id, r->flushed_entry_id);
     return ST_OK;
 }
 
@@ -284,11 +300,10 @@ static int create_fresh(struct mito_region *r, struct region_metadata *metadata,
     TRY(region_options_parse(b->options, b->n_options, false, &r->options, err));
     enum sst_format format = r->options.sst_format >= 0 ? (enum sst_format)r->options.sst_format
                              : e->options.default_flat_format ? SST_FORMAT_FLAT : SST_FORMAT_PRIMARY_KEY;
-    TRY(manifest_create(e->options.store, r->dir, e->options.checkpoint_distance, metadata, format, &r->manifest, err));
-    TRY(adopt_manifest(r, err));
     /* A dropped region of the same id may have left entries behind. */
-    if (r->wal_enabled)
-        r->last_entry_id = r->flushed_entry_id = wal_last_entry_id(e->options.wal, r->id);
+    uint64_t stale = r->options.wal_provider != WAL_PROVIDER_NOOP ? last_logged_entry(e, r->id) : 0;
+    TRY(manifest_create(e->options.store, r->dir, e->options.checkpoint_distance, metadata, format, stale, &r->manifest, err));
+    TRY(adopt_manifest(r, err));
     r->state = REGION_WRITABLE;
     return ST_OK;
 }
@@ -472,8 +487,10 @@ int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *er
     if (st == ST_OK) {
         stop_writes(r, REGION_DROPPING);
         mito_region_unref(unregister(e, region_id));
-        if (r->wal_enabled)
+        if (r->wal_enabled) {
+            peer_log_obsolete(e->options.peer_log, region_id, UINT64_MAX);
             st = wal_obsolete(e->options.wal, region_id, UINT64_MAX, err);
+        }
         leave_to_keeper(r);
         mito_reap_dropped(e, false);
     }
