@@ -1,11 +1,12 @@
 /* What a raft-engine folder holds after its batches: each rule of wal.md 3.4, by batches made here. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <zlib.h>
+
+#include <cmocka.h>
 
 #include "base/bits.h"
 #include "format/proto/wire.h"
