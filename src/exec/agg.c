@@ -7,7 +7,8 @@
 #include <string.h>
 
 static const struct agg_function *const families[] = {agg_number_functions, agg_minmax_functions, agg_order_functions, agg_moment_functions,
-                                                      agg_bit_functions};
+                                                      agg_bit_functions, agg_list_functions, agg_percentile_functions, agg_digest_functions,
+                                                      agg_path_functions, agg_vector_functions};
 
 static const struct agg_function *find_function(const char *name, size_t size)
 {
@@ -37,22 +38,85 @@ int agg_add_state(struct agg_call *call, const char *part, struct dtype *type, s
     return add_field(call, field_new(name, type, true), err);
 }
 
+int agg_add_state_named(struct agg_call *call, const char *name, struct dtype *type, struct error *err)
+{
+    return add_field(call, field_new(name, type, true), err);
+}
+
+int agg_sort_field(const struct agg_call *call, uint32_t key, bool nullable, struct field **ret_field, struct error *err)
+{
+    char text[128];
+    const struct field *f = call->sort_fields[key];
+    if (!sort_key_supported(f->type))
+        return error_set(err, ST_UNSUPPORTED, "ordering by %s is not supported", type_print(f->type, text, sizeof text));
+    struct dtype *type = f->type->id == TYPE_DICTIONARY ? f->type->children[0]->type : f->type;
+    struct field *plain = field_new(f->name, type, nullable || f->nullable);
+    struct field *with_meta = plain ? field_with_meta(plain, f->meta, f->n_meta) : NULL;
+    if (plain)
+        field_unref(plain);
+    if (!with_meta)
+        return error_no_memory(err, sizeof *f);
+    *ret_field = with_meta;
+    return ST_OK;
+}
+
+int agg_type_error(const struct agg_call *call, uint32_t arg, struct error *err)
+{
+    char text[128];
+    return error_set(err, ST_PLAN_QUERY, "%s does not take %s", call->function->name, type_print(call->args[arg], text, sizeof text));
+}
+
+int agg_constant_float(const struct agg_call *call, uint32_t arg, double *ret_value, struct error *err)
+{
+    const struct column *c = call->constants[arg];
+    if (!c || c->type->id != TYPE_FLOAT64 || column_is_null(c, 0))
+        return error_set(err, ST_EXECUTE_QUERY, "argument %u of %s must be a Float64 literal", arg + 1, call->function->name);
+    *ret_value = *COLUMN_VALUES(c, double);
+    return ST_OK;
+}
+
+int agg_constant_int(const struct agg_call *call, uint32_t arg, int64_t *ret_value, struct error *err)
+{
+    const struct column *c = call->constants[arg];
+    if (!c || !type_is_integer(c->type) || column_is_null(c, 0))
+        return error_set(err, ST_EXECUTE_QUERY, "argument %u of %s must be an integer literal", arg + 1, call->function->name);
+    int width = type_width(c->type), shift = 64 - 8 * width;
+    uint64_t bits = 0;
+    memcpy(&bits, c->buffers[0]->data + (size_t)c->offset * (size_t)width, (size_t)width);
+    if (!type_is_signed(c->type) && bits > INT64_MAX)
+        return error_set(err, ST_EXECUTE_QUERY, "argument %u of %s is out of range", arg + 1, call->function->name);
+    *ret_value = type_is_signed(c->type) ? (int64_t)(bits << shift) >> shift : (int64_t)bits;
+    return ST_OK;
+}
+
+struct dtype *agg_list_type(struct dtype *item)
+{
+    struct field *f = field_new("item", item, true);
+    struct dtype *list = f ? type_list(TYPE_LIST, f) : NULL;
+    if (f)
+        field_unref(f);
+    return list;
+}
+
 int agg_call_resolve(struct agg_call *call, struct error *err)
 {
     size_t size = strlen(call->name);
     call->function = find_function(call->name, size);
     call->state = false;
     call->nullable = true;
+    call->descending = call->n_sorts && call->sorts[0].descending;
     if (!call->function && size > 8 && memcmp(call->name, "__", 2) == 0 && memcmp(call->name + size - 6, "_state", 6) == 0) {
         call->function = find_function(call->name + 2, size - 8);
         call->state = call->function != NULL;
+        if (call->state && !call->function->state)
+            call->function = NULL;
     }
     if (!call->function)
         return error_set(err, ST_UNEXPECTED, "no aggregate function is named '%s'", call->name);
     if (call->n_args < call->function->args_min || call->n_args > call->function->args_max)
         return error_set(err, ST_PLAN_QUERY, "%s does not take %u arguments", call->name, call->n_args);
-    if (call->distinct && call->state)
-        return error_set(err, ST_PLAN_QUERY, "%s does not take DISTINCT", call->name);
+    if (call->distinct && (call->state || call->function->distinct == AGG_DISTINCT_REFUSED))
+        return error_set(err, ST_EXECUTE_QUERY, "%s does not take DISTINCT", call->name);
     int st = call->function->resolve(call, err);
     if (st == ST_OK && call->state) {
         call->result = type_struct(call->state_fields, call->n_state);

@@ -25,6 +25,18 @@ static inline uint32_t agg_run_group(const struct agg_rows *rows, uint32_t run)
     return rows->groups ? rows->groups[rows->starts[run]] : 0;
 }
 
+static inline uint32_t agg_row_group(const struct agg_rows *rows, int64_t row)
+{
+    return rows->groups ? rows->groups[row] : 0;
+}
+
+/* What DISTINCT means to a function (functions.md 2.2). */
+enum agg_distinct {
+    AGG_DISTINCT_APPLIES,  /* it sees each tuple of arguments once */
+    AGG_DISTINCT_IGNORED,  /* no difference, or the peer makes none */
+    AGG_DISTINCT_REFUSED,
+};
+
 struct agg_function;
 
 /* A bound call: inputs first, what agg_call_resolve() finds out behind them. The types and fields are borrowed by resolve, the results are owned. */
@@ -32,6 +44,7 @@ struct agg_call {
     const char *name;              /* as in the plan, also __x_state */
     uint32_t n_args;
     struct dtype *args[AGG_ARGS_MAX]; /* without dictionaries */
+    struct column *constants[AGG_ARGS_MAX]; /* the value (one row) of arguments that are literals, else NULL */
     uint32_t n_sorts;
     const struct sort_spec *sorts;
     struct field *const *sort_fields;
@@ -39,6 +52,7 @@ struct agg_call {
 
     const struct agg_function *function;
     bool state;
+    bool descending;               /* the first ORDER BY key is; kept for the functions that do not look at the order of rows */
     struct dtype *value_type;      /* of the finished value */
     bool nullable;
     uint32_t n_state;
@@ -64,18 +78,28 @@ struct agg_function {
     /* args[0 .. n_args), then the sort keys' columns; dictionaries only if `dictionaries`. */
     int (*update)(struct agg *a, struct column *const *args, const struct agg_rows *rows, struct error *err);
     int (*finish)(struct agg *a, uint32_t first, uint32_t n, struct column **ret_column, struct error *err);
-    int (*state)(struct agg *a, uint32_t first, uint32_t n, struct column **ret_children, struct error *err);
+    int (*state)(struct agg *a, uint32_t first, uint32_t n, struct column **ret_children, struct error *err); /* NULL: has no __x_state form */
     void (*free)(struct agg *a);
     bool ordered;                  /* looks at ORDER BY */
     bool dictionaries;
-    bool distinct_ignored;         /* DISTINCT changes nothing */
+    enum agg_distinct distinct;
 };
 
 /* Finds the function and the result. Unknown name: ST_UNEXPECTED. */
 int agg_call_resolve(struct agg_call *call, struct error *err);
 void agg_call_release(struct agg_call *call);
-/* For resolve functions: one child `<function>[<part>]`. */
+/* For resolve functions: one child `<function>[<part>]`, or with the whole name given. */
 int agg_add_state(struct agg_call *call, const char *part, struct dtype *type, struct error *err);
+int agg_add_state_named(struct agg_call *call, const char *name, struct dtype *type, struct error *err);
+/* The ORDER BY keys as fields without dictionaries, one reference each: those of a state forced nullable, those inside a list as they are. */
+int agg_sort_field(const struct agg_call *call, uint32_t key, bool nullable, struct field **ret_field, struct error *err);
+/* "<function> does not take <type>". */
+int agg_type_error(const struct agg_call *call, uint32_t arg, struct error *err);
+/* The literal in argument `arg`, which the function needs: a float or an integer. ST_EXECUTE_QUERY when it is not one. */
+int agg_constant_float(const struct agg_call *call, uint32_t arg, double *ret_value, struct error *err);
+int agg_constant_int(const struct agg_call *call, uint32_t arg, int64_t *ret_value, struct error *err);
+/* List(item T nullable), one reference; NULL = no memory. */
+struct dtype *agg_list_type(struct dtype *item);
 
 int agg_open(const struct agg_call *call, struct budget *budget, struct agg **ret_agg, struct error *err); /* the call must outlive it */
 /* Value or state of the groups [first, first + n), as the call wants. */
@@ -87,6 +111,7 @@ static inline void agg_free(struct agg *a)
 }
 
 /* The families; each table ends with a NULL name. */
-extern const struct agg_function agg_number_functions[], agg_minmax_functions[], agg_order_functions[], agg_moment_functions[], agg_bit_functions[];
+extern const struct agg_function agg_number_functions[], agg_minmax_functions[], agg_order_functions[], agg_moment_functions[], agg_bit_functions[],
+    agg_list_functions[], agg_percentile_functions[], agg_digest_functions[], agg_path_functions[], agg_vector_functions[];
 
 #endif

@@ -15,11 +15,10 @@ struct bit_agg {
 
 static int bit_resolve(struct agg_call *call, struct error *err)
 {
-    char text[128];
     struct dtype *t = call->args[0];
     bool logical = memcmp(call->function->name, "bool", 4) == 0;
     if (logical ? t->id != TYPE_BOOL : !type_is_integer(t))
-        return error_set(err, ST_PLAN_QUERY, "%s does not take %s", call->function->name, type_print(t, text, sizeof text));
+        return agg_type_error(call, 0, err);
     call->value_type = type_ref(t);
     return agg_add_state(call, call->function->name, t, err);
 }
@@ -94,7 +93,7 @@ static void bit_free(struct agg *base)
 }
 
 #define FUNCTION(NAME, WHICH, SAME) {.name = NAME, .which = WHICH, .args_min = 1, .args_max = 1, .resolve = bit_resolve, .open = bit_open, \
-    .reserve = bit_reserve, .update = bit_update, .finish = bit_finish, .state = bit_state, .free = bit_free, .distinct_ignored = SAME}
+    .reserve = bit_reserve, .update = bit_update, .finish = bit_finish, .state = bit_state, .free = bit_free, .distinct = SAME ? AGG_DISTINCT_IGNORED : AGG_DISTINCT_APPLIES}
 
 const struct agg_function agg_bit_functions[] = {
     FUNCTION("bool_and", AND, true), FUNCTION("bool_or", OR, true), FUNCTION("bit_and", AND, true), FUNCTION("bit_or", OR, true),

@@ -22,10 +22,9 @@ struct moment_agg {
 static int moment_resolve(struct agg_call *call, struct error *err)
 {
     int which = call->function->which;
-    char text[128];
     for (uint32_t k = 0; k < call->n_args; k++)
         if (call->args[k]->id != TYPE_FLOAT64)
-            return error_set(err, ST_PLAN_QUERY, "%s does not take %s", call->function->name, type_print(call->args[k], text, sizeof text));
+            return agg_type_error(call, k, err);
     static const char *const var[] = {"mean", "m2", NULL}, *const covar[] = {"mean1", "mean2", "algo_const", NULL},
         *const corr[] = {"mean1", "m2_1", "mean2", "m2_2", "algo_const", NULL}, *const regr[] = {"mean_x", "mean_y", "m2_x", "m2_y", "algo_const", NULL};
     const char *const *parts = which <= STDDEV_POP ? var : which <= COVAR_POP ? covar : which == CORR ? corr : regr;
@@ -190,13 +189,14 @@ static void moment_free(struct agg *base)
     free(base);
 }
 
-#define FUNCTION(NAME, WHICH, ARGS) {.name = NAME, .which = WHICH, .args_min = ARGS, .args_max = ARGS, .resolve = moment_resolve, .open = moment_open, \
-    .reserve = moment_reserve, .update = moment_update, .finish = moment_finish, .state = moment_state, .free = moment_free}
+#define FUNCTION(NAME, WHICH, ARGS, DISTINCT) {.name = NAME, .which = WHICH, .args_min = ARGS, .args_max = ARGS, .resolve = moment_resolve, .open = moment_open, \
+    .reserve = moment_reserve, .update = moment_update, .finish = moment_finish, .state = moment_state, .free = moment_free, \
+    .distinct = AGG_DISTINCT_##DISTINCT}
 
 const struct agg_function agg_moment_functions[] = {
-    FUNCTION("var", VAR, 1), FUNCTION("var_pop", VAR_POP, 1), FUNCTION("stddev", STDDEV, 1), FUNCTION("stddev_pop", STDDEV_POP, 1),
-    FUNCTION("covar_samp", COVAR, 2), FUNCTION("covar_pop", COVAR_POP, 2), FUNCTION("corr", CORR, 2), FUNCTION("regr_slope", REGR_SLOPE, 2),
-    FUNCTION("regr_intercept", REGR_INTERCEPT, 2), FUNCTION("regr_count", REGR_COUNT, 2), FUNCTION("regr_r2", REGR_R2, 2),
-    FUNCTION("regr_avgx", REGR_AVGX, 2), FUNCTION("regr_avgy", REGR_AVGY, 2), FUNCTION("regr_sxx", REGR_SXX, 2), FUNCTION("regr_syy", REGR_SYY, 2),
-    FUNCTION("regr_sxy", REGR_SXY, 2), {.name = NULL},
+    FUNCTION("var", VAR, 1, APPLIES), FUNCTION("var_pop", VAR_POP, 1, APPLIES), FUNCTION("stddev", STDDEV, 1, REFUSED), FUNCTION("stddev_pop", STDDEV_POP, 1, REFUSED),
+    FUNCTION("covar_samp", COVAR, 2, IGNORED), FUNCTION("covar_pop", COVAR_POP, 2, IGNORED), FUNCTION("corr", CORR, 2, IGNORED), FUNCTION("regr_slope", REGR_SLOPE, 2, IGNORED),
+    FUNCTION("regr_intercept", REGR_INTERCEPT, 2, IGNORED), FUNCTION("regr_count", REGR_COUNT, 2, IGNORED), FUNCTION("regr_r2", REGR_R2, 2, IGNORED),
+    FUNCTION("regr_avgx", REGR_AVGX, 2, IGNORED), FUNCTION("regr_avgy", REGR_AVGY, 2, IGNORED), FUNCTION("regr_sxx", REGR_SXX, 2, IGNORED), FUNCTION("regr_syy", REGR_SYY, 2, IGNORED),
+    FUNCTION("regr_sxy", REGR_SXY, 2, IGNORED), {.name = NULL},
 };

@@ -32,23 +32,13 @@ struct order_agg {
 
 static int order_resolve(struct agg_call *call, struct error *err)
 {
-    char text[128];
     call->value_type = type_ref(call->args[0]);
     TRY(agg_add_state(call, call->function->name, call->value_type, err));
     for (uint32_t k = 0; k < call->n_sorts; k++) {
-        const struct field *f = call->sort_fields[k];
-        if (!sort_key_supported(f->type))
-            return error_set(err, ST_UNSUPPORTED, "ordering by %s is not supported", type_print(f->type, text, sizeof text));
         if (call->n_state >= AGG_STATE_MAX - 1)
             return error_set(err, ST_UNSUPPORTED, "%s has too many ORDER BY keys", call->name);
-        struct dtype *type = f->type->id == TYPE_DICTIONARY ? f->type->children[0]->type : f->type;
-        struct field *plain = field_new(f->name, type, true);
-        struct field *with_meta = plain ? field_with_meta(plain, f->meta, f->n_meta) : NULL;
-        if (plain)
-            field_unref(plain);
-        if (!with_meta)
-            return error_no_memory(err, sizeof *f);
-        call->state_fields[call->n_state++] = with_meta;
+        TRY(agg_sort_field(call, k, true, &call->state_fields[call->n_state], err));
+        call->n_state++;
     }
     return agg_add_state(call, call->function->which == FIRST ? "first_value_is_set" : "last_value_is_set", type_of(TYPE_BOOL), err);
 }
@@ -292,7 +282,7 @@ static void order_free(struct agg *base)
 }
 
 #define FUNCTIONS .args_min = 1, .args_max = 1, .resolve = order_resolve, .open = order_open, .reserve = order_reserve, .update = order_update, \
-                  .finish = order_finish, .state = order_state, .free = order_free, .ordered = true, .dictionaries = true, .distinct_ignored = true
+                  .finish = order_finish, .state = order_state, .free = order_free, .ordered = true, .dictionaries = true, .distinct = AGG_DISTINCT_IGNORED
 
 const struct agg_function agg_order_functions[] = {
     {.name = "first_value", .which = FIRST, FUNCTIONS},

@@ -484,8 +484,14 @@ static int collect_exprs(struct binder *b, const struct plan_rel *rel, struct pl
     return ST_OK;
 }
 
-/* Projects the input to exactly the columns that the aggregation reads; columns[i] = where expression i is. */
-static int project_inputs(struct binder *b, struct bound *in, struct plan_expr *const *plans, uint32_t n, uint32_t *columns, struct error *err)
+/* An expression of an aggregation after the projection below it. */
+struct agg_input {
+    uint32_t column;        /* where it is */
+    struct column *literal; /* its value when it is a literal; the projection's */
+};
+
+/* Projects the input to exactly the columns that the aggregation reads; inputs[i] = what became of expression i. */
+static int project_inputs(struct binder *b, struct bound *in, struct plan_expr *const *plans, uint32_t n, struct agg_input *inputs, struct error *err)
 {
     const struct schema *input = in->oper->schema;
     struct expr **exprs = ARENA_ARRAY(b->arena, n + 1, struct expr *, err);
@@ -498,11 +504,11 @@ static int project_inputs(struct binder *b, struct bound *in, struct plan_expr *
             break;
         int column = expr_column(e);
         if (column >= 0 && seen[column]) {
-            columns[i] = seen[column] - 1;
+            inputs[i].column = seen[column] - 1;
             expr_release(e);
             continue;
         }
-        columns[i] = made;
+        inputs[i] = (struct agg_input){made, expr_literal(e)};
         exprs[made++] = e;
         if (column >= 0)
             seen[column] = made;
@@ -515,7 +521,18 @@ static int project_inputs(struct binder *b, struct bound *in, struct plan_expr *
     return project(b, in, exprs, made, err);
 }
 
-static int bind_measure(const struct plan_measure *plan, const uint32_t *columns, const struct schema *input, struct oper_measure *m, struct error *err)
+/* With DISTINCT a list can only be ordered by what is in it: another key has no one value for a distinct item. */
+static int check_distinct_order(const struct oper_measure *m, const struct schema *input, struct error *err)
+{
+    if (!m->call.distinct || !m->call.function->ordered || m->call.function->distinct != AGG_DISTINCT_APPLIES || m->call.n_sorts == 0)
+        return ST_OK;
+    if (m->call.n_sorts == 1 && strcmp(input->fields[m->sorts[0]]->name, input->fields[m->args[0]]->name) == 0)
+        return ST_OK;
+    return error_set(err, ST_EXECUTE_QUERY, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list");
+}
+
+static int bind_measure(const struct plan_measure *plan, const struct agg_input *inputs, const struct schema *input, struct oper_measure *m,
+                        struct error *err)
 {
     uint32_t n_sorts = plan->n_sorts;
     *m = (struct oper_measure){.filter = -1};
@@ -530,23 +547,26 @@ static int bind_measure(const struct plan_measure *plan, const uint32_t *columns
     m->call.n_args = plan->n_args;
     m->call.distinct = plan->distinct;
     for (uint32_t k = 0; k < plan->n_args; k++) {
-        m->args[k] = *columns++;
+        m->args[k] = inputs->column;
+        m->call.constants[k] = inputs->literal ? column_ref(inputs->literal) : NULL;
+        inputs++;
         m->call.args[k] = input->fields[m->args[k]]->type;
     }
     m->call.n_sorts = n_sorts;
     for (uint32_t k = 0; k < n_sorts; k++) {
-        m->sorts[k] = *columns++;
+        m->sorts[k] = inputs++->column;
         m->sort_specs[k] = sort_spec_of(plan->sorts[k].direction);
         m->sort_fields[k] = field_ref(input->fields[m->sorts[k]]);
     }
     m->call.sorts = m->sort_specs;
     m->call.sort_fields = m->sort_fields;
     if (plan->filter) {
-        m->filter = (int32_t)*columns++;
+        m->filter = (int32_t)inputs->column;
         if (input->fields[m->filter]->type->id != TYPE_BOOL)
             return error_set(err, ST_PLAN_QUERY, "the FILTER of %s is not Boolean", plan->name);
     }
     TRY(agg_call_resolve(&m->call, err));
+    TRY(check_distinct_order(m, input, err));
     if (m->call.function->ordered)
         return ST_OK;
     for (uint32_t k = 0; k < n_sorts; k++)
@@ -575,7 +595,7 @@ static int measure_field(const struct oper_measure *m, const struct schema *inpu
     return st;
 }
 
-static int aggregate_schema(struct binder *b, const struct plan_rel *rel, const uint32_t *columns, const struct oper_measure *measures,
+static int aggregate_schema(struct binder *b, const struct plan_rel *rel, const struct agg_input *inputs, const struct oper_measure *measures,
                             const struct schema *input, struct schema **ret_schema, struct error *err)
 {
     uint32_t n = 0, keys = rel->n_exprs;
@@ -583,7 +603,7 @@ static int aggregate_schema(struct binder *b, const struct plan_rel *rel, const 
     struct field **fields = ARENA_ARRAY(b->arena, (size_t)keys + 1 + rel->n_measures, struct field *, err);
     int st = fields ? ST_OK : ST_NO_MEMORY;
     for (; st == ST_OK && n < keys; n += st == ST_OK) {
-        struct field *f = input->fields[columns[n]];
+        struct field *f = input->fields[inputs[n].column];
         fields[n] = field_ref(f);
         if (sets && !f->nullable) {
             struct field *nullable = field_new(f->name, f->type, true);
@@ -621,7 +641,7 @@ static bool is_key_column(const struct table *t, int32_t column)
 }
 
 /* Does the newest row of each series suffice (query-plans.md 4.6)? `in` is the aggregation's input. */
-static bool wants_last_rows(const struct plan_rel *rel, const struct bound *in, const uint32_t *columns, const struct oper_measure *measures)
+static bool wants_last_rows(const struct plan_rel *rel, const struct bound *in, const struct agg_input *inputs, const struct oper_measure *measures)
 {
     const struct table *t = in->table;
     if (!in->scan || in->filtered_computed || rel->n_groupings > 1 || !rel->n_measures || t->time_index < 0)
@@ -633,12 +653,12 @@ static bool wants_last_rows(const struct plan_rel *rel, const struct bound *in, 
             return false;
     }
     for (uint32_t k = 0; k < rel->n_exprs; k++)
-        if (!is_key_column(t, in->source[columns[k]]))
+        if (!is_key_column(t, in->source[inputs[k].column]))
             return false;
     for (uint32_t c = 0; c < t->schema->n_fields; c++) {
         bool grouped = false;
         for (uint32_t k = 0; k < rel->n_exprs; k++)
-            grouped |= in->source[columns[k]] == (int32_t)c;
+            grouped |= in->source[inputs[k].column] == (int32_t)c;
         if (in->filtered[c] && !grouped)
             return false;
     }
@@ -673,29 +693,32 @@ static int bind_aggregate(struct binder *b, struct plan_rel *rel, struct bound *
     if (rel->n_groupings > 1)
         TRY(grouping_sets(b, rel, &sets, err));
     TRY(bind_rel(b, rel->input, -1, ret, err));
-    uint32_t *columns = ARENA_ARRAY(b->arena, n + 1, uint32_t, err), at = rel->n_exprs;
-    if (!columns)
+    struct agg_input *inputs = ARENA_ARRAY(b->arena, n + 1, struct agg_input, err);
+    uint32_t *keys = ARENA_ARRAY(b->arena, rel->n_exprs + 1, uint32_t, err), at = rel->n_exprs;
+    if (!inputs || !keys)
         return ST_NO_MEMORY;
-    TRY(project_inputs(b, ret, plans, n, columns, err));
+    TRY(project_inputs(b, ret, plans, n, inputs, err));
+    for (uint32_t k = 0; k < rel->n_exprs; k++)
+        keys[k] = inputs[k].column;
     const struct schema *input = ret->oper->schema;
     struct oper_measure *measures = calloc(rel->n_measures + 1, sizeof *measures);
     int st = measures ? ST_OK : error_no_memory(err, rel->n_measures * sizeof *measures);
     for (; st == ST_OK && made < rel->n_measures; made++) {
         const struct plan_measure *m = &rel->measures[made];
-        st = bind_measure(m, columns + at, input, &measures[made], err);
+        st = bind_measure(m, inputs + at, input, &measures[made], err);
         at += m->n_args + m->n_sorts + (m->filter != NULL);
     }
     if (st == ST_OK)
-        st = aggregate_schema(b, rel, columns, measures, input, &spec.schema, err);
+        st = aggregate_schema(b, rel, inputs, measures, input, &spec.schema, err);
     if (st != ST_OK) {
         for (uint32_t i = 0; i < made; i++)
             oper_measure_release(&measures[i]);
         free(measures);
         return st;
     }
-    if (wants_last_rows(rel, ret, columns, measures))
+    if (wants_last_rows(rel, ret, inputs, measures))
         oper_scan_set_last_row(ret->scan);
-    spec.keys = columns;
+    spec.keys = keys;
     spec.sets = sets;
     spec.measures = measures;
     spec.n_measures = rel->n_measures;

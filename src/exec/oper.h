@@ -58,7 +58,7 @@ struct oper_sort_key {
 int oper_sort_new(struct oper *input, const struct oper_sort_key *keys, uint32_t n_keys, int64_t limit, struct oper **ret_oper, struct error *err);
 
 struct oper_measure {
-    struct agg_call call;      /* resolved; taken */
+    struct agg_call call;      /* resolved; taken, with one reference to each constant */
     uint32_t args[AGG_ARGS_MAX];
     uint32_t *sorts;           /* call.n_sorts columns; taken, malloc */
     struct sort_spec *sort_specs;      /* what call.sorts points to; taken, malloc */

@@ -30,6 +30,8 @@ void oper_measure_release(struct oper_measure *m)
     for (uint32_t k = 0; k < m->call.n_sorts; k++)
         if (m->sort_fields && m->sort_fields[k])
             field_unref(m->sort_fields[k]);
+    for (uint32_t k = 0; k < m->call.n_args; k++)
+        column_unref(m->call.constants[k]);
     agg_call_release(&m->call);
     free(m->sorts);
     free(m->sort_specs);
@@ -42,7 +44,7 @@ static int open_measure(struct aggregate_oper *o, struct oper_measure *m, struct
     struct budget *budget = oper_budget(&o->base);
     struct dtype *types[1 + AGG_ARGS_MAX] = {type_of(TYPE_UINT32)};
     TRY(agg_open(&m->call, budget, &m->agg, err));
-    if (!m->call.distinct || m->call.function->distinct_ignored || !m->call.n_args)
+    if (!m->call.distinct || m->call.function->distinct == AGG_DISTINCT_IGNORED || !m->call.n_args)
         return ST_OK;
     for (uint32_t k = 0; k < m->call.n_args; k++)
         types[1 + k] = m->call.args[k];
