@@ -21,8 +21,6 @@ struct minmax_agg {
     minmax_kernel kernel; /* NULL = var-length */
 };
 
-static inline int64_t ordered_f64(int64_t bits) { return bits ^ (int64_t)((uint64_t)(bits >> 63) >> 1); }
-static inline int32_t ordered_f32(int32_t bits) { return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1); }
 static inline int16_t ordered_f16(int16_t bits) { return (int16_t)(bits ^ (bits < 0 ? 0x7fff : 0)); }
 #define PLAIN(x) (x)
 
@@ -82,8 +80,8 @@ MINMAX_KERNEL(minmax_u16, uint16_t, PLAIN)
 MINMAX_KERNEL(minmax_u32, uint32_t, PLAIN)
 MINMAX_KERNEL(minmax_u64, uint64_t, PLAIN)
 MINMAX_KERNEL(minmax_f16, int16_t, ordered_f16)
-MINMAX_KERNEL(minmax_f32, int32_t, ordered_f32)
-MINMAX_KERNEL(minmax_f64, int64_t, ordered_f64)
+MINMAX_KERNEL(minmax_f32, int32_t, total_order32)
+MINMAX_KERNEL(minmax_f64, int64_t, total_order64)
 
 /* The kinds without a kernel of their own, as ordered 128-bit numbers. */
 static __int128 wide_value(const struct column *c, int64_t i)
@@ -232,8 +230,8 @@ static void put_value(const struct minmax_agg *a, const struct dtype *t, uint32_
         store_le64(to->data + i * 16 + 8, (uint64_t)w ^ 1ull << 63);
         break;
     case TYPE_FLOAT16: store_le16(to->data + i * 2, (uint16_t)ordered_f16((int16_t)load_le16(v))); break;
-    case TYPE_FLOAT32: store_le32(to->data + i * 4, (uint32_t)ordered_f32((int32_t)load_le32(v))); break;
-    case TYPE_FLOAT64: store_le64(to->data + i * 8, (uint64_t)ordered_f64((int64_t)load_le64(v))); break;
+    case TYPE_FLOAT32: store_le32(to->data + i * 4, (uint32_t)total_order32((int32_t)load_le32(v))); break;
+    case TYPE_FLOAT64: store_le64(to->data + i * 8, (uint64_t)total_order64((int64_t)load_le64(v))); break;
     default: memcpy(to->data + i * a->width, v, a->width);
     }
 }

@@ -69,12 +69,11 @@ SELECT_PAIR(pair_wides, wide, select_wide)
 
 #define SIGN64 (1ull << 63)
 
-static inline uint64_t order_f64(uint64_t bits) { return bits & SIGN64 ? ~bits : bits | SIGN64; }
-static inline uint64_t order_f32(uint32_t bits) { return bits >> 31 ? (uint32_t)~bits : bits | 0x80000000u; }
+static inline uint64_t order_f64(int64_t bits) { return (uint64_t)total_order64(bits) ^ SIGN64; }
 
 static inline double unorder_f64(uint64_t key)
 {
-    uint64_t bits = key & SIGN64 ? key ^ SIGN64 : ~key;
+    int64_t bits = total_order64((int64_t)(key ^ SIGN64));
     double v;
     memcpy(&v, &bits, 8);
     return v;
@@ -82,7 +81,7 @@ static inline double unorder_f64(uint64_t key)
 
 static inline float unorder_f32(uint64_t key)
 {
-    uint32_t low = (uint32_t)key, bits = low >> 31 ? low ^ 0x80000000u : ~low;
+    int32_t bits = total_order32((int32_t)(int64_t)(key ^ SIGN64));
     float v;
     memcpy(&v, &bits, 4);
     return v;
@@ -106,8 +105,8 @@ static void load_words(const struct column *c, size_t from, size_t n, uint64_t *
     case TYPE_UINT16: LOAD(uint16_t, x)
     case TYPE_UINT32: LOAD(uint32_t, x)
     case TYPE_UINT64: LOAD(uint64_t, x)
-    case TYPE_FLOAT32: LOAD(uint32_t, order_f32(x))
-    default: LOAD(uint64_t, order_f64(x))
+    case TYPE_FLOAT32: LOAD(int32_t, (uint64_t)(int64_t)total_order32(x) ^ SIGN64)
+    default: LOAD(int64_t, order_f64(x))
     }
     for (size_t i = 0; i < n && c->validity; i++)
         if (column_is_null(c, (int64_t)(from + i)))
