@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct agg_function *const families[] = {agg_number_functions, agg_minmax_functions, agg_order_functions, agg_moment_functions,
-                                                      agg_bit_functions, agg_list_functions, agg_percentile_functions, agg_digest_functions, agg_distinct_functions,
-                                                      agg_path_functions, agg_vector_functions};
+static const struct agg_function *const families[] = {
+    agg_number_functions, agg_minmax_functions,     agg_order_functions,  agg_moment_functions, agg_bit_functions,
+    agg_list_functions,   agg_percentile_functions, agg_digest_functions, agg_approx_functions, agg_count_hash_functions,
+    agg_sketch_functions, agg_path_functions,       agg_vector_functions,
+};
 
 static const struct agg_function *find_function(const char *name, size_t size)
 {

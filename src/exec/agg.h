@@ -112,6 +112,7 @@ static inline void agg_free(struct agg *a)
 
 /* The families; each table ends with a NULL name. */
 extern const struct agg_function agg_number_functions[], agg_minmax_functions[], agg_order_functions[], agg_moment_functions[], agg_bit_functions[],
-    agg_list_functions[], agg_percentile_functions[], agg_digest_functions[], agg_distinct_functions[], agg_path_functions[], agg_vector_functions[];
+    agg_list_functions[], agg_percentile_functions[], agg_digest_functions[], agg_approx_functions[], agg_count_hash_functions[], agg_sketch_functions[],
+    agg_path_functions[], agg_vector_functions[];
 
 #endif

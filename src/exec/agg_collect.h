@@ -9,17 +9,17 @@
 #include "exec/agg.h"
 
 struct agg_collect {
-    struct budget *budget;       /* borrowed */
-    uint32_t n_columns;          /* at most AGG_STATE_MAX */
-    struct vec chunks;           /* struct column *: n_columns a chunk */
+    struct budget *budget; /* borrowed */
+    uint32_t n_columns;    /* at most AGG_STATE_MAX */
+    struct vec chunks;     /* struct column *: n_columns a chunk */
     uint32_t n_chunks;
-    struct vec groups;           /* uint32 a row */
+    struct vec groups; /* uint32 a row */
     uint32_t n_rows;
-    struct vec selected;         /* scratch */
+    struct vec selected; /* scratch */
 
     bool arranged;
     struct column *columns[AGG_STATE_MAX]; /* the rows, group by group; NULL when there are none */
-    struct vec starts;           /* uint32: group g is rows [starts[g], starts[g + 1]) */
+    struct vec starts;                     /* uint32: group g is rows [starts[g], starts[g + 1]) */
     uint32_t n_groups;
 };
 

@@ -17,9 +17,9 @@ struct digest_agg {
     struct agg base;
     double fraction;
     uint64_t max_size;
-    uint32_t n_groups, opened; /* digests before `opened` are initialised */
-    struct vec digests;        /* struct tdigest a group */
-    struct vec pending, groups;/* struct centroid and uint32 a value */
+    uint32_t n_groups, opened;  /* digests before `opened` are initialised */
+    struct vec digests;         /* struct tdigest a group */
+    struct vec pending, groups; /* struct centroid and uint32 a value */
     size_t n_pending;
     struct vec sorted, spare, starts, scratch;
 };
@@ -95,25 +95,35 @@ static int digest_reserve(struct agg *base, uint32_t n_groups, struct error *err
     return ST_OK;
 }
 
-#define LOAD(ctype)                                                    \
-    for (int64_t i = 0; i < n; i++)                                    \
-        to[i] = (double)COLUMN_VALUES(c, ctype)[i];                    \
+#define LOAD(ctype)                                                                                                                                  \
+    for (int64_t i = 0; i < n; i++)                                                                                                                  \
+        to[i] = (double)COLUMN_VALUES(c, ctype)[i];                                                                                                  \
     break;
 
 /* All values as doubles. */
 static void load_doubles(const struct column *c, int64_t n, double *to)
 {
     switch (c->type->id) {
-    case TYPE_INT8: LOAD(int8_t)
-    case TYPE_INT16: LOAD(int16_t)
-    case TYPE_INT32: LOAD(int32_t)
-    case TYPE_INT64: LOAD(int64_t)
-    case TYPE_UINT8: LOAD(uint8_t)
-    case TYPE_UINT16: LOAD(uint16_t)
-    case TYPE_UINT32: LOAD(uint32_t)
-    case TYPE_UINT64: LOAD(uint64_t)
-    case TYPE_FLOAT32: LOAD(float)
-    default: LOAD(double)
+    case TYPE_INT8:
+        LOAD(int8_t)
+    case TYPE_INT16:
+        LOAD(int16_t)
+    case TYPE_INT32:
+        LOAD(int32_t)
+    case TYPE_INT64:
+        LOAD(int64_t)
+    case TYPE_UINT8:
+        LOAD(uint8_t)
+    case TYPE_UINT16:
+        LOAD(uint16_t)
+    case TYPE_UINT32:
+        LOAD(uint32_t)
+    case TYPE_UINT64:
+        LOAD(uint64_t)
+    case TYPE_FLOAT32:
+        LOAD(float)
+    default:
+        LOAD(double)
     }
 }
 
@@ -257,7 +267,8 @@ static int state_centroids(const struct digest_agg *a, uint32_t first, uint32_t 
         uint8_t *to = values->data;
         for (uint32_t i = 0; i < n; i++) /* a centroid lies in memory as it does in the list: mean, weight */
             if (digests[i].n)
-                to = (uint8_t *)memcpy(to, digests[i].centroids.data, digests[i].n * sizeof(struct centroid)) + digests[i].n * sizeof(struct centroid);
+                to =
+                    (uint8_t *)memcpy(to, digests[i].centroids.data, digests[i].n * sizeof(struct centroid)) + digests[i].n * sizeof(struct centroid);
         st = column_new(type_of(TYPE_FLOAT64), (int64_t)total, 0, NULL, values, NULL, &items, err);
     }
     if (st == ST_OK)
@@ -286,8 +297,9 @@ static void digest_free(struct agg *base)
     free(a);
 }
 
-#define FUNCTIONS .resolve = digest_resolve, .open = digest_open, .reserve = digest_reserve, .update = digest_update, .finish = digest_finish, \
-                  .state = digest_state, .free = digest_free
+#define FUNCTIONS                                                                                                                                    \
+    .resolve = digest_resolve, .open = digest_open, .reserve = digest_reserve, .update = digest_update, .finish = digest_finish,                     \
+    .state = digest_state, .free = digest_free
 
 const struct agg_function agg_digest_functions[] = {
     {.name = "approx_median", .which = MEDIAN, .args_min = 1, .args_max = 1, .distinct = AGG_DISTINCT_REFUSED, FUNCTIONS},

@@ -15,7 +15,7 @@ struct list_agg {
     struct agg base;
     struct agg_collect rows;
     uint32_t n_groups;
-    int64_t nth;           /* counted from 1, from the end if negative; 0 = all rows are kept */
+    int64_t nth; /* counted from 1, from the end if negative; 0 = all rows are kept */
 };
 
 /* One struct of all sort keys, as items of a list. */
@@ -224,9 +224,12 @@ static int list_finish(struct agg *base, uint32_t first, uint32_t n, struct colu
     struct list_agg *a = (struct list_agg *)base;
     TRY(arrange(a, err));
     switch (base->function->which) {
-    case ARRAY: return agg_collect_lists(&a->rows, 0, base->call->value_type, true, first, n, ret_column, err);
-    case STRING: return string_finish(a, first, n, ret_column, err);
-    default: return nth_finish(a, first, n, ret_column, err);
+    case ARRAY:
+        return agg_collect_lists(&a->rows, 0, base->call->value_type, true, first, n, ret_column, err);
+    case STRING:
+        return string_finish(a, first, n, ret_column, err);
+    default:
+        return nth_finish(a, first, n, ret_column, err);
     }
 }
 
@@ -248,8 +251,9 @@ static void list_free(struct agg *base)
     free(a);
 }
 
-#define FUNCTIONS .resolve = list_resolve, .open = list_open, .reserve = list_reserve, .update = list_update, .finish = list_finish, \
-                  .state = list_state, .free = list_free, .ordered = true, .dictionaries = true
+#define FUNCTIONS                                                                                                                                    \
+    .resolve = list_resolve, .open = list_open, .reserve = list_reserve, .update = list_update, .finish = list_finish, .state = list_state,          \
+    .free = list_free, .ordered = true, .dictionaries = true
 
 const struct agg_function agg_list_functions[] = {
     {.name = "array_agg", .which = ARRAY, .args_min = 1, .args_max = 1, FUNCTIONS},

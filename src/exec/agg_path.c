@@ -162,8 +162,9 @@ static void path_free(struct agg *base)
     free(a);
 }
 
-#define FUNCTIONS .args_min = COLUMNS, .args_max = COLUMNS, .resolve = path_resolve, .open = path_open, .reserve = path_reserve, .update = path_update, \
-                  .finish = path_finish, .state = path_state, .free = path_free, .distinct = AGG_DISTINCT_IGNORED
+#define FUNCTIONS                                                                                                                                    \
+    .args_min = COLUMNS, .args_max = COLUMNS, .resolve = path_resolve, .open = path_open, .reserve = path_reserve, .update = path_update,            \
+    .finish = path_finish, .state = path_state, .free = path_free, .distinct = AGG_DISTINCT_IGNORED
 
 const struct agg_function agg_path_functions[] = {
     {.name = "geo_path", .which = PATH, FUNCTIONS},

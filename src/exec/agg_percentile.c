@@ -23,43 +23,43 @@ struct percentile_agg {
 
 /* ---- order statistics ---- */
 
-#define SELECT(NAME, key)                                                                   \
-    /* The k-th smallest (from 0) of v[0..n), which are used up. */                         \
-    static key NAME(key *v, size_t n, size_t k)                                             \
-    {                                                                                       \
-        for (int shift = (int)sizeof(key) * 8 - 8; shift >= 0 && n > 1; shift -= 8) {       \
-            size_t counts[256] = {0}, at = 0, kept = 0;                                     \
-            for (size_t i = 0; i < n; i++)                                                  \
-                counts[(uint8_t)(v[i] >> shift)]++;                                         \
-            while (k >= counts[at])                                                         \
-                k -= counts[at++];                                                          \
-            if (counts[at] == n)                                                            \
-                continue;                                                                   \
-            for (size_t i = 0; i < n; i++)                                                  \
-                if ((uint8_t)(v[i] >> shift) == at)                                         \
-                    v[kept++] = v[i];                                                       \
-            n = kept;                                                                       \
-        }                                                                                   \
-        return v[0];                                                                        \
+#define SELECT(NAME, key)                                                                                                                            \
+    /* The k-th smallest (from 0) of v[0..n), which are used up. */                                                                                  \
+    static key NAME(key *v, size_t n, size_t k)                                                                                                      \
+    {                                                                                                                                                \
+        for (int shift = (int)sizeof(key) * 8 - 8; shift >= 0 && n > 1; shift -= 8) {                                                                \
+            size_t counts[256] = {0}, at = 0, kept = 0;                                                                                              \
+            for (size_t i = 0; i < n; i++)                                                                                                           \
+                counts[(uint8_t)(v[i] >> shift)]++;                                                                                                  \
+            while (k >= counts[at])                                                                                                                  \
+                k -= counts[at++];                                                                                                                   \
+            if (counts[at] == n)                                                                                                                     \
+                continue;                                                                                                                            \
+            for (size_t i = 0; i < n; i++)                                                                                                           \
+                if ((uint8_t)(v[i] >> shift) == at)                                                                                                  \
+                    v[kept++] = v[i];                                                                                                                \
+            n = kept;                                                                                                                                \
+        }                                                                                                                                            \
+        return v[0];                                                                                                                                 \
     }
 
 SELECT(select_word, uint64_t)
 SELECT(select_wide, wide)
 
-#define SELECT_PAIR(NAME, key, SELECT_ONE)                                                  \
-    /* The k-th and the next smallest; v stays as it is. */                                 \
-    static void NAME(const key *v, key *scratch, size_t n, size_t k, key *ret_lower, key *ret_upper) \
-    {                                                                                       \
-        size_t up_to = 0;                                                                   \
-        key above = (key)~(key)0;                                                           \
-        memcpy(scratch, v, n * sizeof *v);                                                  \
-        key lower = SELECT_ONE(scratch, n, k);                                              \
-        for (size_t i = 0; i < n; i++) {                                                    \
-            up_to += v[i] <= lower;                                                         \
-            above = v[i] > lower && v[i] < above ? v[i] : above;                            \
-        }                                                                                   \
-        *ret_lower = lower;                                                                 \
-        *ret_upper = up_to > k + 1 || k + 1 >= n ? lower : above;                           \
+#define SELECT_PAIR(NAME, key, SELECT_ONE)                                                                                                           \
+    /* The k-th and the next smallest; v stays as it is. */                                                                                          \
+    static void NAME(const key *v, key *scratch, size_t n, size_t k, key *ret_lower, key *ret_upper)                                                 \
+    {                                                                                                                                                \
+        size_t up_to = 0;                                                                                                                            \
+        key above = (key) ~(key)0;                                                                                                                   \
+        memcpy(scratch, v, n * sizeof *v);                                                                                                           \
+        key lower = SELECT_ONE(scratch, n, k);                                                                                                       \
+        for (size_t i = 0; i < n; i++) {                                                                                                             \
+            up_to += v[i] <= lower;                                                                                                                  \
+            above = v[i] > lower && v[i] < above ? v[i] : above;                                                                                     \
+        }                                                                                                                                            \
+        *ret_lower = lower;                                                                                                                          \
+        *ret_upper = up_to > k + 1 || k + 1 >= n ? lower : above;                                                                                    \
     }
 
 SELECT_PAIR(pair_words, uint64_t, select_word)
@@ -69,7 +69,10 @@ SELECT_PAIR(pair_wides, wide, select_wide)
 
 #define SIGN64 (1ull << 63)
 
-static inline uint64_t order_f64(int64_t bits) { return (uint64_t)total_order64(bits) ^ SIGN64; }
+static inline uint64_t order_f64(int64_t bits)
+{
+    return (uint64_t)total_order64(bits) ^ SIGN64;
+}
 
 static inline double unorder_f64(uint64_t key)
 {
@@ -87,26 +90,36 @@ static inline float unorder_f32(uint64_t key)
     return v;
 }
 
-#define LOAD(ctype, EXPR)                                                                   \
-    for (size_t i = 0; i < n; i++) {                                                        \
-        ctype x = COLUMN_VALUES(c, ctype)[from + i];                                        \
-        to[i] = (EXPR);                                                                     \
-    }                                                                                       \
+#define LOAD(ctype, EXPR)                                                                                                                            \
+    for (size_t i = 0; i < n; i++) {                                                                                                                 \
+        ctype x = COLUMN_VALUES(c, ctype)[from + i];                                                                                                 \
+        to[i] = (EXPR);                                                                                                                              \
+    }                                                                                                                                                \
     break;
 
 static void load_words(const struct column *c, size_t from, size_t n, uint64_t *to)
 {
     switch (c->type->id) {
-    case TYPE_INT8: LOAD(int8_t, (uint64_t)(int64_t)x ^ SIGN64)
-    case TYPE_INT16: LOAD(int16_t, (uint64_t)(int64_t)x ^ SIGN64)
-    case TYPE_INT32: LOAD(int32_t, (uint64_t)(int64_t)x ^ SIGN64)
-    case TYPE_INT64: LOAD(int64_t, (uint64_t)x ^ SIGN64)
-    case TYPE_UINT8: LOAD(uint8_t, x)
-    case TYPE_UINT16: LOAD(uint16_t, x)
-    case TYPE_UINT32: LOAD(uint32_t, x)
-    case TYPE_UINT64: LOAD(uint64_t, x)
-    case TYPE_FLOAT32: LOAD(int32_t, (uint64_t)(int64_t)total_order32(x) ^ SIGN64)
-    default: LOAD(int64_t, order_f64(x))
+    case TYPE_INT8:
+        LOAD(int8_t, (uint64_t)(int64_t)x ^ SIGN64)
+    case TYPE_INT16:
+        LOAD(int16_t, (uint64_t)(int64_t)x ^ SIGN64)
+    case TYPE_INT32:
+        LOAD(int32_t, (uint64_t)(int64_t)x ^ SIGN64)
+    case TYPE_INT64:
+        LOAD(int64_t, (uint64_t)x ^ SIGN64)
+    case TYPE_UINT8:
+        LOAD(uint8_t, x)
+    case TYPE_UINT16:
+        LOAD(uint16_t, x)
+    case TYPE_UINT32:
+        LOAD(uint32_t, x)
+    case TYPE_UINT64:
+        LOAD(uint64_t, x)
+    case TYPE_FLOAT32:
+        LOAD(int32_t, (uint64_t)(int64_t)total_order32(x) ^ SIGN64)
+    default:
+        LOAD(int64_t, order_f64(x))
     }
     for (size_t i = 0; i < n && c->validity; i++)
         if (column_is_null(c, (int64_t)(from + i)))
@@ -308,8 +321,9 @@ static void percentile_free(struct agg *base)
     free(a);
 }
 
-#define FUNCTIONS .resolve = percentile_resolve, .open = percentile_open, .reserve = percentile_reserve, .update = percentile_update, \
-                  .finish = percentile_finish, .free = percentile_free
+#define FUNCTIONS                                                                                                                                    \
+    .resolve = percentile_resolve, .open = percentile_open, .reserve = percentile_reserve, .update = percentile_update, .finish = percentile_finish, \
+    .free = percentile_free
 
 const struct agg_function agg_percentile_functions[] = {
     {.name = "median", .which = MEDIAN, .args_min = 1, .args_max = 1, .state = percentile_state, FUNCTIONS},

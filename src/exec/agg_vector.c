@@ -153,8 +153,9 @@ static void vector_free(struct agg *base)
     free(a);
 }
 
-#define FUNCTIONS .args_min = 1, .args_max = 1, .resolve = vector_resolve, .open = vector_open, .reserve = vector_reserve, .update = vector_update, \
-                  .finish = vector_finish, .state = vector_state, .free = vector_free, .distinct = AGG_DISTINCT_IGNORED
+#define FUNCTIONS                                                                                                                                    \
+    .args_min = 1, .args_max = 1, .resolve = vector_resolve, .open = vector_open, .reserve = vector_reserve, .update = vector_update,                \
+    .finish = vector_finish, .state = vector_state, .free = vector_free, .distinct = AGG_DISTINCT_IGNORED
 
 const struct agg_function agg_vector_functions[] = {
     {.name = "vec_sum", .which = SUM, FUNCTIONS},

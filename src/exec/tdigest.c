@@ -1,6 +1,6 @@
-/* t-digest. Both ways to add walk the old and the new centroids in order of their means and close a centroid when it would cross the next limit of the
- * scale function. The two differ from each other in small things (which limit the second centroid gets, when the sorted order is strict) because the
- * peer's do, and states must come out equal. */
+/* t-digest. Both ways to add walk the old and the new centroids in order of their means and close a centroid when it would cross the next limit of
+ * the scale function. The two differ from each other in small things (which limit the second centroid gets, when the sorted order is strict) because
+ * the peer's do, and states must come out equal. */
 #include "exec/tdigest.h"
 
 #include <math.h>

@@ -177,7 +177,7 @@ static inline void memory_table_add(struct memory_table *t, const char *rows)
     free(copy);
 }
 
-/* A value as text, structs as {a,b}; for comparisons in tests. */
+/* A value as text, structs as {a,b}, lists as [a,b]; for comparisons in tests. */
 static inline void memory_print(const struct column *c, int64_t i, char *out, size_t room)
 {
     size_t n = strlen(out);
@@ -190,6 +190,16 @@ static inline void memory_print(const struct column *c, int64_t i, char *out, si
             n = strlen(out);
             snprintf(out + n, room - n, k + 1 < c->n_children ? "," : "}");
         }
+    } else if (c->type->id == TYPE_LIST) {
+        const int32_t *o = COLUMN_VALUES(c, int32_t) + i;
+        snprintf(out + n, room - n, "[");
+        for (int32_t k = o[0]; k < o[1]; k++) {
+            memory_print(c->children[0], k, out, room);
+            n = strlen(out);
+            snprintf(out + n, room - n, k + 1 < o[1] ? "," : "");
+        }
+        n = strlen(out);
+        snprintf(out + n, room - n, "]");
     } else if (c->type->id == TYPE_BOOL) {
         snprintf(out + n, room - n, column_bool(c, i) ? "true" : "false");
     } else if (type_is_varlen(c->type)) {

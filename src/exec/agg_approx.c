@@ -1,20 +1,16 @@
-/* approx_distinct and count_hash: how many different values a group has, by their hashes.
+/* approx_distinct: HyperLogLog with 2^14 one-byte registers, the state of DataFusion (functions.md 2.5 b).
  *
- * approx_distinct is HyperLogLog with 2^14 one-byte registers. A group starts with a small hash table of the registers it has set, four bytes each,
- * and gets the full array when that is no longer much smaller: a query with many groups of few values would otherwise take 16 KiB for each of them.
- * count_hash keeps the hashes themselves: one table for all groups over one list of (group, hash).
+ * A group starts with a small hash table of the registers it has set, four bytes each, and gets the full array when that is no longer much smaller:
+ * a query with many groups of few values would otherwise take 16 KiB for each of them.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "exec/agg.h"
 #include "exec/value_hash.h"
 
 enum { REGISTERS = 1 << 14, REGISTER_BITS = 14, HASH_BITS = 64 - REGISTER_BITS, SPARSE_MAX = 2048 };
-
-/* ---- approx_distinct ---- */
 
 /* Sparse: `capacity` codes (register << 8 | value), 0 = free, open addressing by register. Dense: one byte a register, capacity = REGISTERS. */
 struct registers {
@@ -228,169 +224,18 @@ static void approx_free(struct agg *base)
     free(a);
 }
 
-/* ---- count_hash ---- */
-
-struct seen {
-    uint64_t hash;
-    uint32_t group;
-};
-
-struct count_agg {
-    struct agg base;
-    struct ahash hasher;
-    struct vec seen;   /* struct seen, each once */
-    struct vec slots;  /* uint32: index into seen + 1; 0 = free */
-    size_t n_slots;
-    uint32_t n_seen, n_groups;
-    struct vec counts; /* uint32 a group */
-    struct vec hashes, scratch;
-};
-
-static int count_resolve(struct agg_call *call, struct error *err)
-{
-    if (call->n_args != 1)
-        return error_set(err, ST_EXECUTE_QUERY, "count_hash with multiple arguments is not supported");
-    if (!value_hash_supported(call->args[0]))
-        return agg_type_error(call, 0, err);
-    call->value_type = type_ref(type_of(TYPE_INT64));
-    call->nullable = false;
-    struct dtype *list = agg_list_type(type_of(TYPE_UINT64));
-    if (!list)
-        return error_no_memory(err, sizeof *list);
-    int st = agg_add_state(call, "count_hash", list, err);
-    type_unref(list);
-    return st;
-}
-
-static int count_open(const struct agg_call *call, struct budget *budget, struct agg **ret_agg, struct error *err)
-{
-    (void)call;
-    (void)budget;
-    struct count_agg *a = calloc(1, sizeof *a);
-    if (!a)
-        return error_no_memory(err, sizeof *a);
-    a->hasher = ahash_seeded(0x4047821dc6144e4bu, 0x2abddf23ad417112u, 0x6a52eeecd26eff21u, 0x91cf673b965a7875u);
-    *ret_agg = &a->base;
-    return ST_OK;
-}
-
-static int count_reserve(struct agg *base, uint32_t n_groups, struct error *err)
-{
-    struct count_agg *a = (struct count_agg *)base;
-    TRY(vec_reserve(&a->counts, base->budget, n_groups, 4, err));
-    a->n_groups = n_groups;
-    return ST_OK;
-}
-
-static inline size_t slot_of(const struct count_agg *a, struct seen s)
-{
-    return hash_u64(s.hash ^ s.group * 0x9e3779b97f4a7c15u) & (a->n_slots - 1);
-}
-
-static int grow_slots(struct count_agg *a, struct error *err)
-{
-    struct vec bigger = {0};
-    size_t n = a->n_slots ? a->n_slots * 2 : 256;
-    TRY(vec_reserve(&bigger, a->base.budget, n, 4, err));
-    vec_release(&a->slots, a->base.budget);
-    a->slots = bigger;
-    a->n_slots = n;
-    uint32_t *slots = bigger.data;
-    for (uint32_t i = 0; i < a->n_seen; i++) {
-        size_t j = slot_of(a, VEC(&a->seen, struct seen)[i]);
-        while (slots[j])
-            j = (j + 1) & (n - 1);
-        slots[j] = i + 1;
-    }
-    return ST_OK;
-}
-
-static int see(struct count_agg *a, struct seen s, struct error *err)
-{
-    if ((size_t)a->n_seen * 2 >= a->n_slots)
-        TRY(grow_slots(a, err));
-    uint32_t *slots = a->slots.data;
-    size_t j = slot_of(a, s);
-    for (; slots[j]; j = (j + 1) & (a->n_slots - 1)) {
-        const struct seen *other = VEC(&a->seen, struct seen) + slots[j] - 1;
-        if (other->hash == s.hash && other->group == s.group)
-            return ST_OK;
-    }
-    if (a->n_seen == INT32_MAX)
-        return error_set(err, ST_EXHAUSTED, "count_hash has more than 2^31 distinct values");
-    TRY(vec_reserve(&a->seen, a->base.budget, (size_t)a->n_seen + 1, sizeof s, err));
-    VEC(&a->seen, struct seen)[a->n_seen++] = s;
-    slots[j] = a->n_seen;
-    VEC(&a->counts, uint32_t)[s.group]++;
-    return ST_OK;
-}
-
-/* Without GROUP BY the NULL counts as a value, as the peer has it; with GROUP BY it does not. */
-static int count_update(struct agg *base, struct column *const *args, const struct agg_rows *rows, struct error *err)
-{
-    struct count_agg *a = (struct count_agg *)base;
-    TRY(vec_reserve(&a->hashes, base->budget, (size_t)rows->n + 1, 8, err));
-    TRY(value_hash_column(&a->hasher, args[0], a->hashes.data, &a->scratch, base->budget, err));
-    const uint64_t *hashes = a->hashes.data;
-    for (int64_t i = 0; i < rows->n; i++)
-        if (hashes[i] || !rows->groups)
-            TRY(see(a, (struct seen){hashes[i], agg_row_group(rows, i)}, err));
-    return ST_OK;
-}
-
-static int count_finish(struct agg *base, uint32_t first, uint32_t n, struct column **ret_column, struct error *err)
-{
-    const uint32_t *counts = VEC(&((struct count_agg *)base)->counts, uint32_t) + first;
-    struct buffer *values;
-    TRY(buffer_new(base->budget, (size_t)n * 8, &values, err));
-    for (uint32_t i = 0; i < n; i++)
-        store_le64(values->data + i * 8, counts[i]);
-    return column_new(type_of(TYPE_INT64), n, 0, NULL, values, NULL, ret_column, err);
-}
-
-static int count_state(struct agg *base, uint32_t first, uint32_t n, struct column **ret_children, struct error *err)
-{
-    struct count_agg *a = (struct count_agg *)base;
-    const uint32_t *counts = VEC(&a->counts, uint32_t) + first;
-    struct buffer *offsets = NULL, *values = NULL;
-    struct column *items;
-    struct vec at = {0}; /* where the next hash of a group goes */
-    TRY(vec_reserve(&at, base->budget, (size_t)n + 1, 4, err));
-    int st = buffer_new(base->budget, ((size_t)n + 1) * 4, &offsets, err);
-    for (uint32_t i = 0; st == ST_OK && i < n; i++) {
-        VEC(&at, uint32_t)[i + 1] = VEC(&at, uint32_t)[i] + counts[i];
-        store_le32(offsets->data + ((size_t)i + 1) * 4, VEC(&at, uint32_t)[i + 1]);
-    }
-    if (st == ST_OK)
-        st = buffer_new_uninit(base->budget, (size_t)VEC(&at, uint32_t)[n] * 8, &values, err);
-    for (uint32_t i = 0; st == ST_OK && i < a->n_seen; i++) {
-        const struct seen *s = VEC(&a->seen, struct seen) + i;
-        if (s->group - first < n)
-            store_le64(values->data + (size_t)VEC(&at, uint32_t)[s->group - first]++ * 8, s->hash);
-    }
-    if (st == ST_OK)
-        st = column_new(type_of(TYPE_UINT64), (int64_t)(values->size / 8), 0, NULL, values, NULL, &items, err);
-    vec_release(&at, base->budget);
-    if (st == ST_OK)
-        return column_new_nested(base->call->state_fields[0]->type, n, 0, NULL, offsets, &items, 1, &ret_children[0], err);
-    buffer_unref(offsets);
-    return st;
-}
-
-static void count_free(struct agg *base)
-{
-    struct count_agg *a = (struct count_agg *)base;
-    struct vec *const all[] = {&a->seen, &a->slots, &a->counts, &a->hashes, &a->scratch};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        vec_release(all[i], base->budget);
-    free(a);
-}
-
-const struct agg_function agg_distinct_functions[] = {
-    {.name = "approx_distinct", .args_min = 1, .args_max = 1, .resolve = approx_resolve, .open = approx_open, .reserve = approx_reserve,
-     .update = approx_update, .finish = approx_finish, .state = approx_state, .free = approx_free, .dictionaries = true,
+const struct agg_function agg_approx_functions[] = {
+    {.name = "approx_distinct",
+     .args_min = 1,
+     .args_max = 1,
+     .resolve = approx_resolve,
+     .open = approx_open,
+     .reserve = approx_reserve,
+     .update = approx_update,
+     .finish = approx_finish,
+     .state = approx_state,
+     .free = approx_free,
+     .dictionaries = true,
      .distinct = AGG_DISTINCT_IGNORED},
-    {.name = "count_hash", .args_min = 0, .args_max = AGG_ARGS_MAX, .resolve = count_resolve, .open = count_open, .reserve = count_reserve,
-     .update = count_update, .finish = count_finish, .state = count_state, .free = count_free, .dictionaries = true, .distinct = AGG_DISTINCT_IGNORED},
     {.name = NULL},
 };
