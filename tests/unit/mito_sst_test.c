@@ -284,7 +284,7 @@ static void pruning(void **state)
             column_builder_append_fixed(&b, &v, NULL);
             struct column *values = finish(&b);
             struct scan_predicate p = {2, (enum scan_op)op, op >= SCAN_IS_NULL ? NULL : values};
-            struct read_request q = {.metadata = m, .columns = (uint32_t[]){2}, .n_columns = 1, .predicates = &p, .n_predicates = 1, .prune_fields = true,
+            struct read_request q = {.metadata = m, .columns = (uint32_t[]){2}, .n_columns = 1, .predicates = &p, .n_predicates = 1, .alone = true,
                                      .time_min = INT64_MIN, .time_max = INT64_MAX};
             uint32_t *groups, n, at = 0;
             assert_int_equal(sst_prune(f, &q, &groups, &n, NULL), ST_OK);
@@ -302,7 +302,7 @@ static void pruning(void **state)
                 assert_true(left[g] || !needed[g]);
             if (op == SCAN_EQ)
                 assert_true(n <= 1);
-            q.prune_fields = false;
+            q.alone = false;
             assert_int_equal(sst_prune(f, &q, &groups, &n, NULL), ST_OK);
             assert_int_equal(n, 3);
             free(groups);

@@ -1,5 +1,6 @@
 #include "engine/mito/predicate.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define ORDER(x, y) (((x) > (y)) - ((x) < (y)))
@@ -92,6 +93,82 @@ bool predicate_keeps(const struct scan_predicate *p, const struct column *c, int
     case SCAN_GE: return order >= 0;
     default: return true;
     }
+}
+
+/* ---- whole columns ---- */
+
+/* Rows whose value compares with the predicate's; both without nulls. */
+#define SELECT(cond)                                    \
+    for (int64_t i = 0; i < n; i++) {                   \
+        uint32_t row = in ? in[i] : (uint32_t)i;        \
+        out[kept] = row;                                \
+        kept += v[row] cond x;                          \
+    }                                                   \
+    break
+
+#define SELECT_VALUES(ctype)                                                        \
+    do {                                                                            \
+        const ctype *v = COLUMN_VALUES(c, ctype), x = COLUMN_VALUES(p->values, ctype)[0]; \
+        int64_t kept = 0;                                                           \
+        switch (p->op) {                                                            \
+        case SCAN_EQ: SELECT(==);                                                   \
+        case SCAN_NE: SELECT(!=);                                                   \
+        case SCAN_LT: SELECT(<);                                                    \
+        case SCAN_LE: SELECT(<=);                                                   \
+        case SCAN_GT: SELECT(>);                                                    \
+        default: SELECT(>=);                                                        \
+        }                                                                           \
+        return kept;                                                                \
+    } while (0)
+
+static int64_t select_integers(const struct scan_predicate *p, const struct column *c, const uint32_t *in, int64_t n, uint32_t *out)
+{
+    switch ((enum type_id)c->type->id) {
+    case TYPE_INT32: case TYPE_DATE32: SELECT_VALUES(int32_t);
+    case TYPE_UINT32: SELECT_VALUES(uint32_t);
+    case TYPE_UINT64: SELECT_VALUES(uint64_t);
+    default: SELECT_VALUES(int64_t);
+    }
+}
+
+static bool is_plain_comparison(const struct scan_predicate *p, const struct column *c)
+{
+    enum type_id t = (enum type_id)c->type->id;
+    return p->op <= SCAN_GE && column_null_count(c) == 0 && p->values->type->id == c->type->id && p->values->type->unit == c->type->unit &&
+           !is_null(p->values, 0) &&
+           (t == TYPE_INT32 || t == TYPE_DATE32 || t == TYPE_UINT32 || t == TYPE_UINT64 || t == TYPE_INT64 || t == TYPE_TIMESTAMP);
+}
+
+static int64_t select_each(const struct scan_predicate *p, const struct column *c, const uint32_t *in, int64_t n, uint32_t *out)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t row = in ? in[i] : (uint32_t)i;
+        if (predicate_keeps(p, c, row))
+            out[kept++] = row;
+    }
+    return kept;
+}
+
+int64_t predicate_select(const struct scan_predicate *p, const struct column *c, const uint32_t *in, int64_t n, uint32_t *out)
+{
+    if (is_plain_comparison(p, c))
+        return select_integers(p, c, in, n, out);
+    const struct column *d = c->dictionary;
+    bool *keeps = d && d->length < n && column_null_count(c) == 0 ? malloc((size_t)d->length + 1) : NULL;
+    if (!keeps)
+        return select_each(p, c, in, n, out);
+    const uint32_t *codes = COLUMN_VALUES(c, uint32_t);
+    int64_t kept = 0;
+    for (int64_t i = 0; i < d->length; i++)
+        keeps[i] = predicate_keeps(p, d, i);
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t row = in ? in[i] : (uint32_t)i;
+        out[kept] = row;
+        kept += keeps[codes[row]];
+    }
+    free(keeps);
+    return kept;
 }
 
 void predicate_time_range(const struct scan_predicate *predicates, uint32_t n, uint32_t time_index, int64_t *min, int64_t *max)

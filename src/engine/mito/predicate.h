@@ -11,6 +11,10 @@ int predicate_compare(const struct column *a, int64_t i, const struct column *b,
 /* Whether row i of the column may satisfy the predicate; true when it cannot be told. NULL satisfies only SCAN_IS_NULL. */
 bool predicate_keeps(const struct scan_predicate *p, const struct column *c, int64_t i);
 
+/* Of the rows in[0..n) of the column (NULL: rows 0 to n - 1) those that predicate_keeps(), to out[], which may be in[]; gives how many. A dictionary's values
+ * are tested once each. */
+int64_t predicate_select(const struct scan_predicate *p, const struct column *c, const uint32_t *in, int64_t n, uint32_t *out);
+
 /* Narrows [*min, *max] of the time index by the predicates on it (its values as int64). */
 void predicate_time_range(const struct scan_predicate *predicates, uint32_t n, uint32_t time_index, int64_t *min, int64_t *max);
 

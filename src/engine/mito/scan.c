@@ -89,7 +89,8 @@ static int open_origin(struct scan_stream *s, const struct origin *o, bool alone
 {
     bool append = s->snapshot->mode == MERGE_APPEND;
     struct read_request q = {.metadata = s->snapshot->metadata, .columns = s->columns, .n_columns = s->request.n_columns, .predicates = s->predicates,
-                             .n_predicates = s->request.n_predicates, .prune_fields = alone || append, .time_min = s->time_min, .time_max = s->time_max,
+                             .n_predicates = s->request.n_predicates, .append = append, .alone = alone, .last_row_only = alone && s->request.last_row_only,
+                             .limit = (alone || append) && s->request.limit > 0 ? s->request.limit : 0, .time_min = s->time_min, .time_max = s->time_max,
                              .has_max_sequence = s->request.has_memtable_max_sequence, .max_sequence = s->request.memtable_max_sequence,
                              .budget = s->budget, .work = s->work, .stats = &s->stats, .need_key = !alone};
     return o->memtable ? memtable_source_new(o->memtable, &q, ret_source, err) : sst_source_new(o->file, &q, ret_source, err);

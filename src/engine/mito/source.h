@@ -17,7 +17,7 @@ struct row_batch {
     int64_t n_rows;
     struct column *key;       /* Dictionary(UInt32, Binary): encoded primary keys; zero-length key when the region has none. Keys
                                * ascend by bytes; codes need not, and two codes may stand for equal keys: compare bytes, not codes */
-    struct column *time;      /* the time index, its own type */
+    struct column *time;      /* the time index, its own type; NULL only where key may be, too */
     struct column *sequence;  /* UInt64; NULL = every row has `constant_sequence` */
     uint64_t constant_sequence;
     struct column *op;        /* UInt8; NULL = all OP_PUT */
@@ -54,13 +54,16 @@ struct read_request {
     struct region_metadata *metadata;
     const uint32_t *columns; uint32_t n_columns;
     const struct scan_predicate *predicates; uint32_t n_predicates; /* hints for pruning; columns index `metadata` */
-    bool prune_fields;          /* predicates on fields may be used too (append mode, or a source that nothing overlaps) */
+    bool append;                /* append mode: every row stands for itself */
+    bool alone;                 /* nothing else is merged with the source: when it is unique, its rows stand for themselves, too */
+    bool last_row_only;         /* a unique source that is alone may leave out all but the newest row of each series */
+    int64_t limit;              /* a source of rows that stand for themselves may end after this many; 0 = all */
     int64_t time_min, time_max; /* inclusive, in the time index's unit */
     bool has_max_sequence; uint64_t max_sequence; /* memtables only */
     struct budget *budget;      /* where batches are charged */
     struct work_context *work;  /* may be NULL */
     struct scan_stats *stats;   /* may be NULL */
-    bool need_key;              /* false: row_batch.key may be NULL (a lone unique source in a scan without merging) */
+    bool need_key;              /* false: row_batch.key and .time may be NULL (a lone unique source in a scan without merging) */
 };
 
 enum merge_mode { MERGE_LAST_ROW, MERGE_LAST_NON_NULL, MERGE_APPEND };

@@ -218,12 +218,11 @@ static bool within(enum scan_op op, const struct column *v, int64_t i, const str
     }
 }
 
-static bool predicate_may_match(const struct scan_predicate *p, const struct parquet_chunk *c, struct dtype *type)
+bool sst_bounds_may_match(const struct scan_predicate *p, const struct parquet_bounds *b, int64_t values, struct dtype *type)
 {
-    const struct parquet_bounds *b = &c->bounds;
     if (p->op == SCAN_IS_NULL)
         return !b->has_null_count || b->null_count != 0;
-    if (b->has_null_count && b->null_count == c->values)
+    if (b->has_null_count && b->null_count == values)
         return false;
     if (p->op == SCAN_IS_NOT_NULL || !b->has_min || !b->has_max || !p->values || type_values(p->values->type)->id == TYPE_NULL)
         return true;
@@ -248,25 +247,44 @@ static bool default_may_match(const struct scan_predicate *p, const struct regio
     return keep;
 }
 
-static bool times_may_match(const struct sst_footer *f, const struct read_request *q, uint32_t row_group)
+bool sst_times_comparable(const struct sst_footer *f, const struct read_request *q)
 {
     const struct region_column *now = &q->metadata->columns[q->metadata->time_index], *then = &f->metadata->columns[f->metadata->time_index];
-    const struct parquet_chunk *c = chunk_of(f, row_group, f->time);
-    if (!c || !c->bounds.has_min || !c->bounds.has_max || c->bounds.min_size != 8 || c->bounds.max_size != 8 ||
-        !type_equal(now->type, then->type, false))
+    return type_equal(now->type, then->type, false);
+}
+
+bool sst_times_may_match(const struct read_request *q, const struct parquet_bounds *b)
+{
+    if (!b->has_min || !b->has_max || b->min_size != 8 || b->max_size != 8)
         return true;
-    return (int64_t)load_le64(c->bounds.max) >= q->time_min && (int64_t)load_le64(c->bounds.min) <= q->time_max;
+    return (int64_t)load_le64(b->max) >= q->time_min && (int64_t)load_le64(b->min) <= q->time_max;
+}
+
+bool sst_times_cut(const struct sst_footer *f, const struct read_request *q, uint32_t row_group)
+{
+    if (q->time_min == INT64_MIN && q->time_max == INT64_MAX)
+        return false;
+    const struct parquet_chunk *c = chunk_of(f, row_group, f->time);
+    if (!c || !c->bounds.has_min || !c->bounds.has_max || c->bounds.min_size != 8 || c->bounds.max_size != 8 || !sst_times_comparable(f, q))
+        return true;
+    return (int64_t)load_le64(c->bounds.min) < q->time_min || (int64_t)load_le64(c->bounds.max) > q->time_max;
+}
+
+bool sst_usable(const struct sst_footer *f, const struct read_request *q, const struct scan_predicate *p)
+{
+    /* Dropping one version of a row by its fields would bring an older one back. */
+    return q->metadata->columns[p->column].semantic != SEMANTIC_FIELD || q->append || (q->alone && f->unique);
 }
 
 bool sst_may_match(const struct sst_footer *f, const struct read_request *q, uint32_t row_group)
 {
-    if (!times_may_match(f, q, row_group))
+    const struct parquet_chunk *times = chunk_of(f, row_group, f->time);
+    if (times && sst_times_comparable(f, q) && !sst_times_may_match(q, &times->bounds))
         return false;
     for (uint32_t i = 0; i < q->n_predicates; i++) {
         const struct scan_predicate *p = &q->predicates[i];
         struct sst_column c = sst_find_column(f, q->metadata, p->column);
-        /* Dropping one version of a row by its fields would bring an older one back. */
-        if (c.want->semantic == SEMANTIC_FIELD && !q->prune_fields)
+        if (!sst_usable(f, q, p))
             continue;
         if (c.file_column < 0) {
             if (!default_may_match(p, c.want))
@@ -276,7 +294,7 @@ bool sst_may_match(const struct sst_footer *f, const struct read_request *q, uin
         int32_t place = f->place[c.file_column];
         const struct parquet_chunk *chunk = place >= 0 ? chunk_of(f, row_group, (uint32_t)place) : NULL;
         struct dtype *type = f->metadata->columns[c.file_column].type;
-        if (chunk && type_equal(type, c.want->type, false) && !predicate_may_match(p, chunk, type))
+        if (chunk && type_equal(type, c.want->type, false) && !sst_bounds_may_match(p, &chunk->bounds, chunk->values, type))
             return false;
     }
     return true;

@@ -32,6 +32,15 @@ struct parquet_source sst_parquet_source(struct object_reader *reader);
 struct sst_column sst_find_column(const struct sst_footer *f, const struct region_metadata *region, uint32_t column);
 /* Whether a row group may hold rows that the request wants. */
 bool sst_may_match(const struct sst_footer *f, const struct read_request *q, uint32_t row_group);
+/* The same for anything that has bounds, as a page: by one predicate, by the request's times. */
+bool sst_bounds_may_match(const struct scan_predicate *p, const struct parquet_bounds *b, int64_t values, struct dtype *type);
+bool sst_times_may_match(const struct read_request *q, const struct parquet_bounds *b);
+/* Whether the file's times and the request's are of one unit. */
+bool sst_times_comparable(const struct sst_footer *f, const struct read_request *q);
+/* Whether some time of the row group may lie outside of the request's. */
+bool sst_times_cut(const struct sst_footer *f, const struct read_request *q, uint32_t row_group);
+/* Whether rows that do not satisfy the predicate may be left out: not by a field, unless every row stands for itself. */
+bool sst_usable(const struct sst_footer *f, const struct read_request *q, const struct scan_predicate *p);
 /* min = max of an integer column that is at most 64 bits wide; false when the statistics do not say so. */
 bool sst_constant(const struct sst_footer *f, uint32_t row_group, uint32_t column, uint64_t *ret_value);
 

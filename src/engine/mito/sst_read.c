@@ -1,12 +1,14 @@
 /* Reading SST files as row sources.
  *
- * One row group at a time: its columns are decoded whole, fitted to the region's current schema, cut to the wanted times and handed out in slices.
- * What statistics say for sure (one sequence, only puts) is not read at all.
+ * One row group at a time, and of it only what is asked for: pages are ruled out by the page index, then the columns that predicates name are decoded and
+ * narrow the selection one after another, then the others are decoded for the rows that are left, fitted to the region's current schema, and handed out
+ * in slices. What statistics say for sure (one sequence, only puts, all times wanted) is not read at all.
  */
-#include "engine/mito/sst_footer.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/mito/predicate.h"
+#include "engine/mito/sst_select.h"
 
 #define BATCH_ROWS 8192
 
@@ -15,169 +17,280 @@ struct sst_source {
     struct sst_file *file;
     struct object_reader *reader;
     struct sst_footer *footer;      /* shared, given back at the end */
-    struct region_metadata *metadata;
+    struct read_request request;    /* columns and predicates are the source's own */
     struct sst_column *columns, time;
-    uint32_t n_columns;
-    struct budget *budget;
-    struct work_context *work;
-    struct scan_stats *stats;
-    bool read_key;
+    struct sst_column *tested;      /* per predicate: its column; file_column -1 = not to be tested here */
+    bool read_key, read_time;
+    int64_t left;                   /* rows still wanted, by the request's limit */
     uint32_t *row_groups, n_row_groups, next;
     struct row_batch *group;        /* the decoded row group */
     int64_t row;
 };
 
-static int read_stored(struct sst_source *s, uint32_t row_group, uint32_t column, struct dtype *type, int flags, bool required,
-                       struct column **ret_column,
+/* A row group while it is read. All the columns hold the selected rows. */
+struct parts {
+    uint32_t row_group;
+    struct row_selection rows;
+    struct column *key, *time, *sequence, *op, **columns;
+    struct column **tested; /* per predicate; shared with `columns` where one column is both */
+    uint32_t *kept;         /* scratch */
+    uint64_t constant;
+};
+
+static int read_stored(struct sst_source *s, struct parts *p, uint32_t column, struct dtype *type, int flags, bool required, struct column **ret_column,
                        struct error *err)
 {
     struct parquet_source source = sst_parquet_source(s->reader);
+    bool all = p->rows.n_rows == parquet_row_group(s->footer->parquet, p->row_group)->n_rows;
+    struct parquet_selection some = {p->rows.ranges, p->rows.n};
     struct column *c;
-    TRY(parquet_read_column(s->footer->parquet, &source, row_group, column, NULL, type, flags, s->budget, &c, err));
+    TRY(work_check(s->request.work, err));
+    TRY(parquet_read_column(s->footer->parquet, &source, p->row_group, column, all ? NULL : &some, type, flags, s->request.budget, &c, err));
     if (required && column_null_count(c) > 0) {
         column_unref(c);
         return error_set(err, ST_CORRUPT, "column %u of SST %s has nulls where none may be", column, s->file->meta.file_id);
-    }
-    if (c->length != parquet_row_group(s->footer->parquet, row_group)->n_rows) {
-        column_unref(c);
-        return error_set(err, ST_CORRUPT, "column %u of SST %s has too few rows", column, s->file->meta.file_id);
     }
     *ret_column = c;
     return ST_OK;
 }
 
-static int read_keys(struct sst_source *s, uint32_t g, struct column **ret_keys, struct error *err)
+static int read_keys(struct sst_source *s, struct parts *p, struct error *err)
 {
     struct column *keys;
-    TRY(read_stored(s, g, s->footer->key, type_of(TYPE_BINARY), PARQUET_AS_DICTIONARY, true, &keys, err));
-    int st = keys->type->id == TYPE_DICTIONARY ? ST_OK : sst_key_dictionary(s->budget, &keys, err);
+    if (p->key)
+        return ST_OK;
+    TRY(read_stored(s, p, s->footer->key, type_of(TYPE_BINARY), PARQUET_AS_DICTIONARY, true, &keys, err));
+    int st = keys->type->id == TYPE_DICTIONARY ? ST_OK : sst_key_dictionary(s->request.budget, &keys, err);
     if (st == ST_OK && column_null_count(keys->dictionary) > 0)
         st = error_set(err, ST_CORRUPT, "a key of SST %s is null", s->file->meta.file_id);
     if (st == ST_OK)
-        *ret_keys = keys;
+        p->key = keys;
     else
         column_unref(keys);
     return st;
 }
 
-/* A wanted column of the region; `keys` are the file's own. */
-static int read_wanted(struct sst_source *s, const struct sst_column *c, uint32_t g, struct column *keys, struct column **ret_column,
-                       struct error *err)
+/* A wanted column of the region, for the selected rows. */
+static int read_wanted(struct sst_source *s, struct parts *p, const struct sst_column *c, struct column **ret_column, struct error *err)
 {
-    int64_t n = parquet_row_group(s->footer->parquet, g)->n_rows;
+    struct budget *budget = s->request.budget;
     struct column *stored, *plain = NULL;
     if (c->file_column < 0)
-        return sst_default_column(s->budget, c->want, n, ret_column, err);
+        return sst_default_column(budget, c->want, p->rows.n_rows, ret_column, err);
     int32_t place = s->footer->place[c->file_column];
     struct dtype *type = s->footer->metadata->columns[c->file_column].type;
     int flags = c->key_position >= 0 && type_is_varlen(type) ? PARQUET_AS_DICTIONARY : 0;
-    if (place >= 0)
-        TRY(read_stored(s, g, (uint32_t)place, type, flags, c->want->semantic == SEMANTIC_TIMESTAMP, &stored, err));
-    else
-        TRY(sst_tag_from_key(s->budget, s->footer, c, keys, &stored, err));
+    if (place >= 0) {
+        TRY(read_stored(s, p, (uint32_t)place, type, flags, c->want->semantic == SEMANTIC_TIMESTAMP, &stored, err));
+    } else {
+        TRY(read_keys(s, p, err));
+        TRY(sst_tag_from_key(budget, s->footer, c, p->key, &stored, err));
+    }
     if (type_equal(type, c->want->type, false)) {
         *ret_column = stored;
         return ST_OK;
     }
-    int st = column_decode_dictionary(s->budget, stored, &plain, err);
+    int st = column_decode_dictionary(budget, stored, &plain, err);
     column_unref(stored);
     TRY(st);
-    st = sst_cast(s->budget, plain, c->want->type, ret_column, err);
+    st = sst_cast(budget, plain, c->want->type, ret_column, err);
     column_unref(plain);
     return st;
 }
 
-struct parts { struct column *key, *time, *sequence, *op, **columns; uint64_t constant; };
+/* ---- narrowing ---- */
 
-static void parts_release(struct parts *p, uint32_t n)
+static int parts_init(struct sst_source *s, uint32_t g, struct parts *p, struct error *err)
+{
+    int64_t n = parquet_row_group(s->footer->parquet, g)->n_rows;
+    if (n > INT32_MAX)
+        return error_set(err, ST_UNSUPPORTED, "a row group of SST %s has %lld rows", s->file->meta.file_id, (long long)n);
+    p->row_group = g;
+    p->columns = calloc(s->request.n_columns + 1, sizeof *p->columns);
+    p->tested = calloc(s->request.n_predicates + 1, sizeof *p->tested);
+    if (!p->columns || !p->tested)
+        return error_no_memory(err, s->request.n_columns * sizeof *p->columns);
+    return row_selection_init(&p->rows, s->request.budget, n, err);
+}
+
+static void parts_release(struct sst_source *s, struct parts *p)
 {
     column_unref(p->key);
     column_unref(p->time);
     column_unref(p->sequence);
     column_unref(p->op);
-    for (uint32_t i = 0; p->columns && i < n; i++)
+    for (uint32_t i = 0; p->columns && i < s->request.n_columns; i++)
         column_unref(p->columns[i]);
+    for (uint32_t i = 0; p->tested && i < s->request.n_predicates; i++)
+        column_unref(p->tested[i]);
+    row_selection_release(&p->rows);
     free(p->columns);
+    free(p->tested);
+    free(p->kept);
 }
 
-static int read_parts(struct sst_source *s, uint32_t g, struct parts *p, struct error *err)
-{
-    const struct sst_footer *f = s->footer;
-    uint64_t op;
-    p->columns = calloc(s->n_columns + 1, sizeof *p->columns);
-    if (!p->columns)
-        return error_no_memory(err, s->n_columns * sizeof *p->columns);
-    if (s->read_key)
-        TRY(read_keys(s, g, &p->key, err));
-    TRY(read_wanted(s, &s->time, g, p->key, &p->time, err));
-    if (column_null_count(p->time) > 0)
-        return error_set(err, ST_CORRUPT, "a time in SST %s does not fit the column's type", s->file->meta.file_id);
-    if (f->zero_sequence)
-        p->constant = s->file->meta.sequence;
-    else if (!sst_constant(f, g, f->sequence, &p->constant))
-        TRY(read_stored(s, g, f->sequence, type_of(TYPE_UINT64), 0, true, &p->sequence, err));
-    if (!sst_constant(f, g, f->op, &op) || op != OP_PUT)
-        TRY(read_stored(s, g, f->op, type_of(TYPE_UINT8), 0, true, &p->op, err));
-    for (uint32_t i = 0; i < s->n_columns; i++) {
-        if (s->columns[i].want == s->time.want)
-            p->columns[i] = column_ref(p->time);
-        else
-            TRY(read_wanted(s, &s->columns[i], g, p->key, &p->columns[i], err));
-    }
-    return p->key ? sst_extend_keys(s->budget, f, s->metadata, &p->key, err) : ST_OK;
-}
-
-/* Replaces a column by its rows at `rows`. */
-static int keep(struct sst_source *s, struct column **c, const uint32_t *rows, int64_t n, struct error *err)
+static int take(struct sst_source *s, struct column **c, const uint32_t *rows, int64_t n, struct error *err)
 {
     struct column *kept;
     if (!*c)
         return ST_OK;
-    TRY(column_take(s->budget, *c, rows, n, &kept, err));
+    TRY(column_take(s->request.budget, *c, rows, n, &kept, err));
     column_unref(*c);
     *c = kept;
     return ST_OK;
 }
 
-/* Removes the rows outside the source's times. */
+/* Keeps the rows kept[0..n) of the selection, and of what has been decoded so far. */
+static int narrow(struct sst_source *s, struct parts *p, int64_t n, struct error *err)
+{
+    if (n == p->rows.n_rows)
+        return ST_OK;
+    TRY(take(s, &p->key, p->kept, n, err));
+    TRY(take(s, &p->time, p->kept, n, err));
+    for (uint32_t i = 0; i < s->request.n_predicates; i++)
+        TRY(take(s, &p->tested[i], p->kept, n, err));
+    return row_selection_keep(&p->rows, p->kept, n, err);
+}
+
+static int room_for_kept(struct parts *p, struct error *err)
+{
+    if (!p->kept)
+        p->kept = malloc(((size_t)p->rows.n_rows + 1) * sizeof *p->kept);
+    return p->kept ? ST_OK : error_no_memory(err, (size_t)p->rows.n_rows * sizeof *p->kept);
+}
+
+static int test_predicate(struct sst_source *s, struct parts *p, uint32_t i, struct error *err)
+{
+    uint32_t same = 0;
+    while (same < i && (!p->tested[same] || s->tested[same].want != s->tested[i].want))
+        same++;
+    if (same < i)
+        p->tested[i] = column_ref(p->tested[same]);
+    else
+        TRY(read_wanted(s, p, &s->tested[i], &p->tested[i], err));
+    TRY(room_for_kept(p, err));
+    return narrow(s, p, predicate_select(&s->request.predicates[i], p->tested[i], NULL, p->rows.n_rows, p->kept), err);
+}
+
+/* Tags first: whole series go by them. Fields last: theirs is the most to decode. */
+static int test_predicates(struct sst_source *s, struct parts *p, enum semantic_type semantic, struct error *err)
+{
+    for (uint32_t i = 0; i < s->request.n_predicates && p->rows.n_rows; i++)
+        if (s->tested[i].file_column >= 0 && s->tested[i].want->semantic == semantic)
+            TRY(test_predicate(s, p, i, err));
+    return ST_OK;
+}
+
+static int read_times(struct sst_source *s, struct parts *p, struct error *err)
+{
+    if (p->time)
+        return ST_OK;
+    TRY(read_wanted(s, p, &s->time, &p->time, err));
+    if (column_null_count(p->time) > 0)
+        return error_set(err, ST_CORRUPT, "a time in SST %s does not fit the column's type", s->file->meta.file_id);
+    return ST_OK;
+}
+
 static int cut_times(struct sst_source *s, struct parts *p, struct error *err)
 {
-    const int64_t *t = COLUMN_VALUES(p->time, int64_t), total = p->time->length;
-    int64_t n = 0;
-    uint32_t *rows = malloc(((size_t)total + 1) * sizeof *rows);
-    if (!rows)
-        return error_no_memory(err, (size_t)total * sizeof *rows);
-    for (int64_t i = 0; i < total; i++)
-        if (t[i] >= s->base.time_min && t[i] <= s->base.time_max)
-            rows[n++] = (uint32_t)i;
-    int st = ST_OK;
-    if (n < total) {
-        struct column **own[] = {&p->key, &p->time, &p->sequence, &p->op};
-        for (size_t i = 0; i < 4 && st == ST_OK; i++)
-            st = keep(s, own[i], rows, n, err);
-        for (uint32_t i = 0; i < s->n_columns && st == ST_OK; i++)
-            st = keep(s, &p->columns[i], rows, n, err);
+    int64_t n = 0, min = s->base.time_min, max = s->base.time_max;
+    if (!p->rows.n_rows || !sst_times_cut(s->footer, &s->request, p->row_group))
+        return ST_OK;
+    TRY(read_times(s, p, err));
+    TRY(room_for_kept(p, err));
+    const int64_t *t = COLUMN_VALUES(p->time, int64_t);
+    for (int64_t i = 0; i < p->rows.n_rows; i++) {
+        p->kept[n] = (uint32_t)i;
+        n += t[i] >= min && t[i] <= max;
     }
-    free(rows);
-    return st;
+    return narrow(s, p, n, err);
+}
+
+/* The last row of each run of one key: the newest, as times ascend in it. */
+static int keep_last_rows(struct sst_source *s, struct parts *p, struct error *err)
+{
+    int64_t n = 0, total = p->rows.n_rows;
+    if (!total || !s->request.last_row_only || !s->base.unique)
+        return ST_OK;
+    TRY(read_keys(s, p, err));
+    TRY(room_for_kept(p, err));
+    const uint32_t *codes = COLUMN_VALUES(p->key, uint32_t);
+    for (int64_t i = 0; i + 1 < total; i++) {
+        p->kept[n] = (uint32_t)i;
+        n += codes[i] != codes[i + 1];
+    }
+    p->kept[n++] = (uint32_t)(total - 1);
+    return narrow(s, p, n, err);
+}
+
+static int select_rows(struct sst_source *s, struct parts *p, struct error *err)
+{
+    struct parquet_source source = sst_parquet_source(s->reader);
+    int64_t pruned = 0;
+    TRY(sst_select_pages(s->footer, &s->request, &source, p->row_group, &p->rows, &pruned, err));
+    if (s->request.stats)
+        s->request.stats->pages_pruned += pruned;
+    if (s->request.limit && !s->request.n_predicates && s->base.unique && !sst_times_cut(s->footer, &s->request, p->row_group))
+        row_selection_cut(&p->rows, s->left);
+    TRY(test_predicates(s, p, SEMANTIC_TAG, err));
+    TRY(cut_times(s, p, err));
+    TRY(keep_last_rows(s, p, err));
+    return test_predicates(s, p, SEMANTIC_FIELD, err);
+}
+
+/* ---- reading a row group ---- */
+
+static int read_internal(struct sst_source *s, struct parts *p, struct error *err)
+{
+    const struct sst_footer *f = s->footer;
+    uint64_t op;
+    if (s->read_key)
+        TRY(read_keys(s, p, err));
+    if (s->read_time)
+        TRY(read_times(s, p, err));
+    if (f->zero_sequence)
+        p->constant = s->file->meta.sequence;
+    else if (!sst_constant(f, p->row_group, f->sequence, &p->constant))
+        TRY(read_stored(s, p, f->sequence, type_of(TYPE_UINT64), 0, true, &p->sequence, err));
+    if (!sst_constant(f, p->row_group, f->op, &op) || op != OP_PUT)
+        TRY(read_stored(s, p, f->op, type_of(TYPE_UINT8), 0, true, &p->op, err));
+    return ST_OK;
+}
+
+static int read_columns(struct sst_source *s, struct parts *p, struct error *err)
+{
+    for (uint32_t i = 0; i < s->request.n_columns; i++) {
+        const struct sst_column *c = &s->columns[i];
+        for (uint32_t k = 0; k < s->request.n_predicates && !p->columns[i]; k++)
+            if (p->tested[k] && s->tested[k].want == c->want)
+                p->columns[i] = column_ref(p->tested[k]);
+        if (c->want == s->time.want && p->time)
+            p->columns[i] = column_ref(p->time);
+        else if (!p->columns[i])
+            TRY(read_wanted(s, p, c, &p->columns[i], err));
+    }
+    return p->key ? sst_extend_keys(s->request.budget, s->footer, s->request.metadata, &p->key, err) : ST_OK;
 }
 
 static int read_group(struct sst_source *s, uint32_t g, struct error *err)
 {
     struct parts p = {0};
-    const struct parquet_row_group *group = parquet_row_group(s->footer->parquet, g);
-    if (group->n_rows > INT32_MAX)
-        return error_set(err, ST_UNSUPPORTED, "a row group of SST %s has %lld rows", s->file->meta.file_id, (long long)group->n_rows);
-    int st = read_parts(s, g, &p, err);
+    int st = parts_init(s, g, &p, err);
     if (st == ST_OK)
-        st = cut_times(s, &p, err);
-    if (st != ST_OK) {
-        parts_release(&p, s->n_columns);
-        return st;
+        st = select_rows(s, &p, err);
+    if (st == ST_OK && p.rows.n_rows)
+        st = read_internal(s, &p, err);
+    if (st == ST_OK && p.rows.n_rows)
+        st = read_columns(s, &p, err);
+    if (st == ST_OK && p.rows.n_rows) {
+        st = row_batch_new(p.rows.n_rows, p.key, p.time, p.sequence, p.constant, p.op, p.columns, s->request.n_columns, &s->group, err);
+        p.key = p.time = p.sequence = p.op = NULL;
+        free(p.columns);
+        p.columns = NULL;
     }
-    st = row_batch_new(p.time->length, p.key, p.time, p.sequence, p.constant, p.op, p.columns, s->n_columns, &s->group, err);
-    free(p.columns);
     s->row = 0;
+    s->left -= p.rows.n_rows;
+    parts_release(s, &p);
     return st;
 }
 
@@ -185,15 +298,16 @@ static int source_next(struct row_source *base, struct row_batch **ret_batch, st
 {
     struct sst_source *s = (struct sst_source *)base;
     *ret_batch = NULL;
-    TRY(work_check(s->work, err));
+    TRY(work_check(s->request.work, err));
     while (!s->group || s->row == s->group->n_rows) {
         row_batch_free(s->group);
         s->group = NULL;
-        if (s->next == s->n_row_groups)
+        if (s->next == s->n_row_groups || (s->request.limit && s->left <= 0))
             return ST_OK;
         TRY(read_group(s, s->row_groups[s->next++], err));
     }
-    int64_t left = s->group->n_rows - s->row, n = left < BATCH_ROWS ? left : BATCH_ROWS;
+    /* Without columns a batch is only a number. */
+    int64_t left = s->group->n_rows - s->row, n = left < BATCH_ROWS || (!s->request.n_columns && !s->group->key) ? left : BATCH_ROWS;
     TRY(row_batch_slice(s->group, s->row, n, ret_batch, err));
     s->row += n;
     return ST_OK;
@@ -206,42 +320,82 @@ static void source_free(struct row_source *base)
     sst_footer_put(s->file, s->footer);
     if (s->reader)
         s->reader->ops->close(s->reader);
-    region_metadata_unref(s->metadata);
+    for (uint32_t i = 0; s->request.predicates && i < s->request.n_predicates; i++)
+        column_unref(s->request.predicates[i].values);
+    region_metadata_unref(s->request.metadata);
     sst_file_unref(s->file);
+    free((void *)s->request.predicates);
+    free((void *)s->request.columns);
     free(s->columns);
+    free(s->tested);
     free(s->row_groups);
     free(s);
 }
 
 static const struct row_source_ops sst_ops = {source_next, source_free};
 
-/* Picks the row groups and says what of them is to be read. */
-static int prepare(struct sst_source *s, const struct read_request *q, struct error *err)
+static int copy_request(struct sst_source *s, const struct read_request *q, struct error *err)
+{
+    struct scan_predicate *predicates = calloc(q->n_predicates + 1, sizeof *predicates);
+    uint32_t *columns = malloc((q->n_columns + 1) * sizeof *columns);
+    s->request = *q;
+    s->request.metadata = region_metadata_ref(q->metadata);
+    s->request.columns = columns;
+    s->request.predicates = predicates;
+    if (!predicates || !columns) {
+        s->request.n_predicates = 0;
+        return error_no_memory(err, q->n_columns * sizeof *columns);
+    }
+    for (uint32_t i = 0; i < q->n_columns; i++)
+        columns[i] = q->columns[i];
+    for (uint32_t i = 0; i < q->n_predicates; i++) {
+        predicates[i] = q->predicates[i];
+        column_ref(predicates[i].values);
+    }
+    return ST_OK;
+}
+
+/* Says what of the row groups is to be read. */
+static int prepare_columns(struct sst_source *s, struct error *err)
 {
     const struct sst_footer *f = s->footer;
-    uint32_t total = parquet_n_row_groups(f->parquet);
+    const struct read_request *q = &s->request;
     s->columns = calloc(q->n_columns + 1, sizeof *s->columns);
-    s->row_groups = malloc((total + 1) * sizeof *s->row_groups);
-    if (!s->columns || !s->row_groups)
-        return error_no_memory(err, total * sizeof *s->row_groups);
-    if (!s->metadata->sparse_key && !f->metadata->sparse_key && f->metadata->n_key > s->metadata->n_key)
+    s->tested = calloc(q->n_predicates + 1, sizeof *s->tested);
+    if (!s->columns || !s->tested)
+        return error_no_memory(err, q->n_columns * sizeof *s->columns);
+    if (!q->metadata->sparse_key && !f->metadata->sparse_key && f->metadata->n_key > q->metadata->n_key)
         return error_set(err, ST_CORRUPT, "SST %s has more key columns than its region", s->file->meta.file_id);
     s->base.unique = f->unique;
     s->read_key = q->need_key || !f->unique;
-    s->time = sst_find_column(f, s->metadata, s->metadata->time_index);
+    s->read_time = s->read_key;
+    s->time = sst_find_column(f, q->metadata, q->metadata->time_index);
     if (s->time.file_column != (int32_t)f->metadata->time_index)
         return error_set(err, ST_CORRUPT, "SST %s has another time index than its region", s->file->meta.file_id);
-    for (uint32_t i = 0; i < q->n_columns; i++) {
-        s->columns[i] = sst_find_column(f, s->metadata, q->columns[i]);
-        s->read_key |= s->columns[i].file_column >= 0 && f->place[s->columns[i].file_column] < 0;
+    for (uint32_t i = 0; i < q->n_columns; i++)
+        s->columns[i] = sst_find_column(f, q->metadata, q->columns[i]);
+    for (uint32_t i = 0; i < q->n_predicates; i++) {
+        s->tested[i] = sst_find_column(f, q->metadata, q->predicates[i].column);
+        if (!sst_usable(f, q, &q->predicates[i]))
+            s->tested[i].file_column = -1;
     }
+    return ST_OK;
+}
+
+static int prepare(struct sst_source *s, struct error *err)
+{
+    uint32_t total = parquet_n_row_groups(s->footer->parquet);
+    TRY(prepare_columns(s, err));
+    s->row_groups = malloc((total + 1) * sizeof *s->row_groups);
+    if (!s->row_groups)
+        return error_no_memory(err, total * sizeof *s->row_groups);
     for (uint32_t g = 0; g < total; g++)
-        if (sst_may_match(f, q, g))
+        if (sst_may_match(s->footer, &s->request, g))
             s->row_groups[s->n_row_groups++] = g;
-    if (s->stats) {
-        s->stats->files++;
-        s->stats->file_ranges += s->n_row_groups;
-        s->stats->row_groups_pruned += total - s->n_row_groups;
+    if (s->request.stats) {
+        s->request.stats->files++;
+        s->request.stats->file_ranges += s->n_row_groups;
+        s->request.stats->row_groups_pruned += total - s->n_row_groups;
     }
     return ST_OK;
 }
@@ -253,16 +407,14 @@ int sst_source_new(struct sst_file *file, const struct read_request *request, st
         return error_no_memory(err, sizeof *s);
     s->base = (struct row_source){&sst_ops, request->time_min, request->time_max, false};
     s->file = sst_file_ref(file);
-    s->metadata = region_metadata_ref(request->metadata);
-    s->n_columns = request->n_columns;
-    s->budget = request->budget;
-    s->work = request->work;
-    s->stats = request->stats;
-    int st = sst_open_reader(file, &s->reader, err);
+    s->left = request->limit;
+    int st = copy_request(s, request, err);
+    if (st == ST_OK)
+        st = sst_open_reader(file, &s->reader, err);
     if (st == ST_OK)
         st = sst_footer_get(file, s->reader, &s->footer, err);
     if (st == ST_OK)
-        st = prepare(s, request, err);
+        st = prepare(s, err);
     if (st != ST_OK) {
         source_free(&s->base);
         return st;
