@@ -314,6 +314,152 @@ static void pruning(void **state)
     sst_file_unref(f);
 }
 
+/* ---- exact selection: random predicates against a loop over all rows ---- */
+
+static uint64_t seed = 11;
+static int64_t random_below(int64_t n)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (int64_t)((seed >> 33) % (uint64_t)n);
+}
+
+struct wanted { int hosts[3], n_hosts; bool has_rack, has_cpu; enum scan_op cpu_op; int32_t rack; int64_t cpu, from, to; bool last; };
+
+static bool wanted_row(const struct wanted *w, int64_t i, bool fields)
+{
+    int64_t cpu;
+    bool host = w->n_hosts == 0, some = cpu_of(i, &cpu);
+    for (int k = 0; k < w->n_hosts; k++)
+        host |= host_of(i) == w->hosts[k] && w->hosts[k] != 0;
+    bool rack = !w->has_rack || host_of(i) % 3 == w->rack;
+    bool value = !fields || !w->has_cpu || (some && (w->cpu_op == SCAN_GT ? cpu > w->cpu : w->cpu_op == SCAN_LE ? cpu <= w->cpu : cpu != w->cpu));
+    return host && rack && value && time_of(i) >= w->from && time_of(i) <= w->to;
+}
+
+static struct wanted random_wish(void)
+{
+    static const enum scan_op ops[] = {SCAN_GT, SCAN_LE, SCAN_NE};
+    struct wanted w = {.n_hosts = (int)random_below(4), .has_rack = random_below(3) == 0, .has_cpu = random_below(2), .cpu_op = ops[random_below(3)],
+                       .rack = (int32_t)random_below(2), .cpu = random_below(3 * ROWS), .from = INT64_MIN, .to = INT64_MAX, .last = random_below(3) == 0};
+    for (int k = 0; k < w.n_hosts; k++)
+        w.hosts[k] = (int)random_below(HOSTS + 2);
+    if (random_below(2)) {
+        w.from = 1000 * random_below(POINTS);
+        w.to = w.from + 1000 * random_below(random_below(2) ? 20 : POINTS);
+    }
+    return w;
+}
+
+static struct column *host_values(const struct wanted *w)
+{
+    struct column_builder b;
+    column_builder_init(&b, NULL, type_of(TYPE_UTF8), NULL);
+    for (int k = 0; k < w->n_hosts; k++)
+        append_host(&b, w->hosts[k]);
+    return finish(&b);
+}
+
+static struct column *one_value(struct dtype *type, const void *value)
+{
+    struct column_builder b;
+    column_builder_init(&b, NULL, type, NULL);
+    column_builder_append_fixed(&b, value, NULL);
+    return finish(&b);
+}
+
+/* The next row of the file that the source should give, from i on. */
+static int64_t next_wanted(const struct wanted *w, int64_t i, bool exact)
+{
+    for (; i < ROWS; i++) {
+        if (!wanted_row(w, i, exact))
+            continue;
+        if (!exact || !w->last)
+            return i;
+        /* The newest row that tags and times leave; a series that goes over a row group's border gives one for each. */
+        bool newest = i + 1 == ROWS || host_of(i + 1) != host_of(i) || !wanted_row(w, i + 1, false) || (i + 1) % 102400 == 0;
+        if (newest)
+            return i;
+    }
+    return ROWS;
+}
+
+static void check_wish(struct sst_file *f, struct region_metadata *m, const struct wanted *w, bool alone, bool unique)
+{
+    struct column *hosts = host_values(w), *rack = one_value(type_of(TYPE_INT32), &w->rack), *cpu = one_value(type_of(TYPE_INT64), &w->cpu);
+    struct scan_predicate p[3];
+    uint32_t n = 0, columns[] = {0, 1, 2, 3};
+    if (w->has_cpu)
+        p[n++] = (struct scan_predicate){2, w->cpu_op, cpu};
+    if (w->n_hosts)
+        p[n++] = (struct scan_predicate){0, SCAN_IN, hosts};
+    if (w->has_rack)
+        p[n++] = (struct scan_predicate){3, SCAN_EQ, rack};
+    struct read_request q = {.metadata = m, .columns = columns, .n_columns = 4, .predicates = p, .n_predicates = n, .alone = alone, .last_row_only = w->last && alone,
+                             .time_min = w->from, .time_max = w->to, .need_key = !alone};
+    struct row_source *s = open_source(f, &q);
+    struct row_batch *b;
+    bool exact = alone && unique;
+    int64_t i = next_wanted(w, 0, exact), value;
+    while ((b = next(s))) {
+        for (int64_t k = 0; k < b->n_rows; k++, i = next_wanted(w, i + 1, exact)) {
+            assert_in_range(i, 0, ROWS - 1);
+            check_host(b->columns[0], k, host_of(i));
+            assert_int_equal(COLUMN_VALUES(b->columns[1], int64_t)[k], time_of(i));
+            assert_int_equal(!column_is_null(b->columns[2], k), cpu_of(i, &value));
+            if (!column_is_null(b->columns[2], k))
+                assert_int_equal(COLUMN_VALUES(b->columns[2], int64_t)[k], value);
+            assert_int_equal(column_is_null(b->columns[3], k), host_of(i) % 3 == 2);
+        }
+        row_batch_free(b);
+    }
+    assert_int_equal(i, ROWS);
+    row_source_free(s);
+    column_unref(hosts);
+    column_unref(rack);
+    column_unref(cpu);
+}
+
+static void selections(void **state)
+{
+    struct region_metadata *m = old_schema();
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        bool deletes = k & 2;
+        struct sst_file *f = write_file(k & 1 ? SST_FORMAT_FLAT : SST_FORMAT_PRIMARY_KEY, deletes);
+        for (int round = 0; round < 40; round++) {
+            struct wanted w = random_wish();
+            check_wish(f, m, &w, round % 4 != 0, !deletes);
+        }
+        atomic_store(&f->deleted, true);
+        sst_file_unref(f);
+    }
+    region_metadata_unref(m);
+}
+
+static void limits(void **state)
+{
+    struct region_metadata *m = old_schema();
+    struct sst_file *f = write_file(SST_FORMAT_FLAT, false);
+    (void)state;
+    for (int64_t limit = 1; limit < 300000; limit = limit * 7 + 1) {
+        struct read_request q = {.metadata = m, .columns = (uint32_t[]){1}, .n_columns = 1, .alone = true, .limit = limit, .time_min = INT64_MIN,
+                                 .time_max = INT64_MAX};
+        struct row_source *s = open_source(f, &q);
+        struct row_batch *b;
+        int64_t i = 0;
+        while ((b = next(s))) {
+            for (int64_t k = 0; k < b->n_rows; k++, i++)
+                assert_int_equal(COLUMN_VALUES(b->columns[0], int64_t)[k], time_of(i));
+            row_batch_free(b);
+        }
+        assert_int_equal(i, limit < ROWS ? limit : ROWS);
+        row_source_free(s);
+    }
+    atomic_store(&f->deleted, true);
+    sst_file_unref(f);
+    region_metadata_unref(m);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -329,6 +475,7 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(round_trips), cmocka_unit_test(later_schemas), cmocka_unit_test(pruning)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(round_trips), cmocka_unit_test(later_schemas), cmocka_unit_test(pruning),
+                                       cmocka_unit_test(selections), cmocka_unit_test(limits)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
