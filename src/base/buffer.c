@@ -82,6 +82,13 @@ int buffer_resize(struct buffer *buf, size_t size, struct error *err)
     return ST_OK;
 }
 
+int buffer_reserve(struct buffer **b, struct budget *budget, size_t bytes, struct error *err)
+{
+    if (!*b)
+        return buffer_new_uninit(budget, bytes, b, err);
+    return bytes <= (*b)->size ? ST_OK : buffer_resize(*b, bytes + bytes / 2, err);
+}
+
 struct buffer *buffer_ref(struct buffer *buf)
 {
     if (buf)

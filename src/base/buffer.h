@@ -38,6 +38,9 @@ int buffer_wrap(const void *data, size_t size, void (*free_foreign)(void *), voi
 /* Grows or shrinks a buffer that nobody else holds, keeping its bytes; new bytes are undefined. May move `data`. */
 int buffer_resize(struct buffer *buf, size_t size, struct error *err);
 
+/* Makes *b (NULL = nothing yet) hold at least `bytes`, with room to spare for the next calls; what it held stays. */
+int buffer_reserve(struct buffer **b, struct budget *budget, size_t bytes, struct error *err);
+
 struct buffer *buffer_ref(struct buffer *buf); /* NULL in, NULL out */
 void buffer_unref(struct buffer *buf);         /* NULL is allowed */
 

@@ -53,7 +53,7 @@ struct function {
 };
 
 extern const struct function functions_logic[], functions_compare[], functions_arithmetic[], functions_text[], functions_match[], functions_time[];
-extern const struct function functions_sketch[];
+extern const struct function functions_sketch[], functions_vector[], functions_fulltext[], functions_json[];
 extern const struct function functions_choice[], functions_ip[], functions_math[], functions_mysql[], functions_string[];
 const struct function *function_find(const char *name); /* NULL when there is none */
 extern const struct function function_case, function_in, function_cast;

@@ -32,6 +32,9 @@ static struct dtype *result_type(const struct expr *e, char letter)
     case 'I': return type_of(TYPE_INT64);
     case 'i': return type_of(TYPE_INT32);
     case 'U': return type_of(TYPE_UINT32);
+    case 'W': return type_of(TYPE_UINT64);
+    case 'b': return type_of(TYPE_UINT8);
+    case 'f': return type_of(TYPE_FLOAT32);
     case 'D': return type_of(TYPE_FLOAT64);
     case 'x': return type_of(large ? TYPE_LARGE_BINARY : TYPE_BINARY);
     case 'y': return type_of(TYPE_BINARY_VIEW);

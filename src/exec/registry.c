@@ -16,6 +16,9 @@ static const struct family { const char *name; const struct function *functions;
     {"time", functions_time},
     {"ip", functions_ip},
     {"sketch", functions_sketch},
+    {"vector", functions_vector},
+    {"fulltext", functions_fulltext},
+    {"json", functions_json},
 };
 
 const struct function *function_find(const char *name)

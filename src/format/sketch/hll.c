@@ -185,7 +185,7 @@ int hll_add(struct hll *h, uint64_t hash, struct error *err)
         return ST_OK;
     }
     uint32_t code = code_of_hash(hash), low = 0, high = h->n_pending;
-    TRY(sketch_reserve(&h->pending, h->budget, ((size_t)h->n_pending + 1) * 4, err));
+    TRY(buffer_reserve(&h->pending, h->budget, ((size_t)h->n_pending + 1) * 4, err));
     uint32_t *codes = words_of(h->pending);
     while (low < high) {
         uint32_t middle = (low + high) / 2;

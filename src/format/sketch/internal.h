@@ -1,4 +1,4 @@
-/* What the sketch codecs share: a bounds-checked reader of bincode's fixed-width little-endian form, and growing buffers. Private to format/sketch.
+/* What the sketch codecs share: a bounds-checked reader and writers of bincode's fixed-width little-endian form. Private to format/sketch.
  */
 #ifndef FORMAT_SKETCH_INTERNAL_H
 #define FORMAT_SKETCH_INTERNAL_H
@@ -64,16 +64,6 @@ static inline int bincode_put_u64(struct dynbuf *out, uint64_t v, struct error *
 static inline int bincode_put_f64(struct dynbuf *out, double v, struct error *err)
 {
     return dynbuf_append(out, &v, 8, err);
-}
-
-/* Makes *b (NULL = empty) hold at least `bytes`, with room to spare for the next calls; what it held stays. */
-static inline int sketch_reserve(struct buffer **b, struct budget *budget, size_t bytes, struct error *err)
-{
-    if (!*b)
-        return buffer_new_uninit(budget, bytes, b, err);
-    if (bytes <= (*b)->size)
-        return ST_OK;
-    return buffer_resize(*b, bytes + bytes / 2, err);
 }
 
 #endif

@@ -69,7 +69,7 @@ static int put(struct uddsketch *s, const struct uddsketch_bucket *b, struct err
         else
             high = middle;
     }
-    TRY(sketch_reserve(&s->buckets, s->budget, (s->n_buckets + 1) * sizeof *buckets, err));
+    TRY(buffer_reserve(&s->buckets, s->budget, (s->n_buckets + 1) * sizeof *buckets, err));
     buckets = buckets_of(s);
     memmove(buckets + low + 1, buckets + low, (s->n_buckets - low) * sizeof *buckets);
     buckets[low] = *b;
@@ -137,7 +137,7 @@ static double first_gamma(const struct uddsketch *s)
 
 static int copy_buckets(struct uddsketch *s, const struct uddsketch *other, struct error *err)
 {
-    TRY(sketch_reserve(&s->buckets, s->budget, other->n_buckets * sizeof(struct uddsketch_bucket), err));
+    TRY(buffer_reserve(&s->buckets, s->budget, other->n_buckets * sizeof(struct uddsketch_bucket), err));
     if (other->n_buckets)
         memcpy(s->buckets->data, other->buckets->data, other->n_buckets * sizeof(struct uddsketch_bucket));
     s->n_buckets = other->n_buckets;
