@@ -400,7 +400,6 @@ int column_decode_dictionary(struct budget *budget, struct column *c, struct col
 int column_lift_nulls(struct budget *budget, struct column *c, struct column **ret_column, struct error *err)
 {
     struct buffer *validity;
-    int64_t nulls = 0;
     if (c->type->id != TYPE_DICTIONARY || column_null_count(c->dictionary) == 0) {
         *ret_column = column_ref(c);
         return ST_OK;
@@ -408,9 +407,7 @@ int column_lift_nulls(struct budget *budget, struct column *c, struct column **r
     const uint32_t *keys = COLUMN_VALUES(c, uint32_t);
     TRY(buffer_new(budget, bits_bytes(c->offset + c->length), &validity, err));
     for (int64_t i = 0; i < c->length; i++) {
-        bool valid = !column_is_null(c, i) && !column_is_null(c->dictionary, keys[i]);
-        bit_put(validity->data, c->offset + i, valid);
-        nulls += !valid;
+        bit_put(validity->data, c->offset + i, !column_is_null(c, i) && !column_is_null(c->dictionary, keys[i]));
     }
     struct column *dictionary = column_ref(c->dictionary), *whole;
     TRY(column_new_nested(c->type, c->offset + c->length, -1, validity, buffer_ref(c->buffers[0]), &dictionary, 1, &whole, err));
