@@ -148,8 +148,25 @@ static int compare_rows(const void *a, const void *b)
     return x->sequence > y->sequence ? -1 : 1;
 }
 
+/* The memtable as one source: through one view of everything, or through those that a scan opens, merged. */
+static struct row_source *open_source(struct memtable *m, const struct read_request *q, bool views)
+{
+    struct memtable_view *opened[2];
+    struct row_source *sources[2], *s;
+    uint32_t n;
+    if (!views) {
+        assert_int_equal(memtable_source_new(m, q, &s, NULL), ST_OK);
+        return s;
+    }
+    assert_int_equal(memtable_open_views(m, NULL, opened, &n, NULL), ST_OK);
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(memtable_view_source_new(opened[i], q, &sources[i], NULL), ST_OK);
+    assert_int_equal(merge_source_new(sources, n, MERGE_APPEND, false, NULL, q->n_columns, NULL, NULL, &s, NULL), ST_OK);
+    return s;
+}
+
 /* Reads everything and compares it with want[0..n). */
-static void check_read(struct memtable *m, struct read_request *q, struct row *want, uint64_t n)
+static void check_read(struct memtable *m, struct read_request *q, bool views, struct row *want, uint64_t n)
 {
     struct row_source *s;
     struct row_batch *b;
@@ -160,7 +177,7 @@ static void check_read(struct memtable *m, struct read_request *q, struct row *w
     q->n_columns = 5;
     qsort(want, n, sizeof *want, compare_rows);
     dynbuf_init(&key, 100);
-    assert_int_equal(memtable_source_new(m, q, &s, NULL), ST_OK);
+    s = open_source(m, q, views);
     while (row_source_next(s, &b, NULL) == ST_OK && b) {
         for (int64_t i = 0; i < b->n_rows; i++, at++) {
             int32_t size;
@@ -172,7 +189,7 @@ static void check_read(struct memtable *m, struct read_request *q, struct row *w
             assert_memory_equal(bytes, key.data, size);
             assert_int_equal(COLUMN_VALUES(b->time, int64_t)[i], want[at].time);
             assert_int_equal(COLUMN_VALUES(b->columns[2], int64_t)[i], want[at].time);
-            assert_true(COLUMN_VALUES(b->sequence, uint64_t)[i] == want[at].sequence);
+            assert_true((b->sequence ? COLUMN_VALUES(b->sequence, uint64_t)[i] : b->constant_sequence) == want[at].sequence);
             assert_int_equal(b->op ? COLUMN_VALUES(b->op, uint8_t)[i] : OP_PUT, want[at].is_delete ? OP_DELETE : OP_PUT);
             assert_int_equal(column_is_null(b->columns[0], i), want[at].is_delete || want[at].null_x);
             assert_int_equal(column_is_null(b->columns[1], i), want[at].is_delete);
@@ -241,7 +258,8 @@ static void against_model(void **state)
                 if ((!(kind & 1) || model[i].series % 4 == 2) && model[i].time >= q.time_min && model[i].time <= q.time_max &&
                     (!(kind & 4) || model[i].sequence <= q.max_sequence))
                     want[n++] = model[i];
-            check_read(m, &q, want, n);
+            check_read(m, &q, false, want, n);
+            check_read(m, &q, true, want, n);
         }
     }
     struct memtable_stats stats;
@@ -255,6 +273,101 @@ static void against_model(void **state)
     free(want);
 }
 
+/* ---- rows that stand for themselves ---- */
+
+enum { ALONE_SERIES = 30, ALONE_TIMES = 900 };
+
+/* Every (series, time) once, in a shuffled order; x = its sequence. */
+static struct memtable *write_unique(struct region_metadata *meta, struct row *rows)
+{
+    struct memtable *m;
+    uint64_t random = 5;
+    const int n = ALONE_SERIES * ALONE_TIMES;
+    assert_int_equal(memtable_new(meta, NULL, &m, NULL), ST_OK);
+    for (int i = 0; i < n; i++)
+        rows[i] = (struct row){i / ALONE_TIMES, i % ALONE_TIMES, 0, false, next_random(&random) % 6 == 0};
+    for (int i = n - 1; i > 0; i--) {
+        int k = (int)(next_random(&random) % (unsigned)(i + 1));
+        struct row other = rows[k];
+        rows[k] = rows[i];
+        rows[i] = other;
+    }
+    for (int i = 0; i < n; i++)
+        rows[i].sequence = (uint64_t)i + 1;
+    for (int i = 0; i < n; i += 500)
+        write_rows(m, meta, rows + i, n - i < 500 ? n - i : 500, true);
+    qsort(rows, (size_t)n, sizeof *rows, compare_rows);
+    return m;
+}
+
+static bool stands(const struct row *r, const struct read_request *q, double above)
+{
+    return r->time >= q->time_min && r->time <= q->time_max && (q->n_predicates < 2 || r->series % 4 == 2) &&
+           (!q->n_predicates || (!r->null_x && (double)r->sequence > above));
+}
+
+static void check_alone(struct memtable *m, const struct read_request *q, const struct row *rows, double above)
+{
+    struct row_source *s = open_source(m, q, true);
+    struct row_batch *b;
+    int64_t want = 0, got = 0;
+    static const struct row *expected[ALONE_SERIES * ALONE_TIMES];
+    for (int i = 0; i < ALONE_SERIES * ALONE_TIMES; i++) {
+        struct row next = rows[i + 1 < ALONE_SERIES * ALONE_TIMES ? i + 1 : i];
+        bool newest = i + 1 == ALONE_SERIES * ALONE_TIMES || next.series != rows[i].series || next.time > q->time_max;
+        if (stands(&rows[i], q, above) && (!q->last_row_only || newest))
+            expected[want++] = &rows[i];
+    }
+    while (row_source_next(s, &b, NULL) == ST_OK && b) {
+        for (int64_t i = 0; q->n_columns && i < b->n_rows; i++) {
+            const struct row *r = expected[got + i];
+            assert_true(got + i < want);
+            assert_int_equal(COLUMN_VALUES(b->columns[0], int64_t)[i], r->time);
+            assert_int_equal(column_is_null(b->columns[1], i), r->null_x);
+            assert_int_equal(COLUMN_VALUES(b->columns[2], int32_t)[i], r->series % 4);
+        }
+        got += b->n_rows;
+        row_batch_free(b);
+    }
+    assert_int_equal(got, want);
+    row_source_free(s);
+}
+
+static void alone(void **state)
+{
+    struct region_metadata *meta;
+    uint32_t columns[] = {2, 3, 1};
+    uint64_t random = 3;
+    (void)state;
+    assert_int_equal(region_metadata_from_json(META_TEXT, strlen(META_TEXT), &meta, NULL), ST_OK);
+    struct row *rows = malloc(ALONE_SERIES * ALONE_TIMES * sizeof *rows);
+    struct memtable *m = write_unique(meta, rows);
+    struct column *two = int_value(type_of(TYPE_INT32), 2);
+    for (int round = 0; round < 60; round++) {
+        double above = next_random(&random) % 3 ? (double)(next_random(&random) % 27000) : -1;
+        struct column_builder b;
+        struct column *x;
+        column_builder_init(&b, NULL, type_of(TYPE_FLOAT64), NULL);
+        column_builder_append_fixed(&b, &above, NULL);
+        assert_int_equal(column_builder_finish(&b, &x, NULL), ST_OK);
+        column_builder_release(&b);
+        struct scan_predicate p[] = {{3, SCAN_GT, x}, {1, SCAN_EQ, two}};
+        struct read_request q = {.metadata = meta, .columns = columns, .n_columns = round % 4 ? 3 : 0, .predicates = p, .n_predicates = next_random(&random) % 3,
+                                 .alone = true, .time_min = INT64_MIN, .time_max = INT64_MAX};
+        if (next_random(&random) % 2) {
+            q.time_min = next_random(&random) % ALONE_TIMES;
+            q.time_max = q.time_min + next_random(&random) % (next_random(&random) % 2 ? 5 : ALONE_TIMES);
+        }
+        q.last_row_only = !q.n_predicates && next_random(&random) % 2;
+        check_alone(m, &q, rows, above);
+        column_unref(x);
+    }
+    column_unref(two);
+    memtable_unref(m);
+    region_metadata_unref(meta);
+    free(rows);
+}
+
 /* ---- threads ---- */
 
 struct shared { struct memtable *m; struct region_metadata *meta; _Atomic uint64_t sequence; };
@@ -263,8 +376,11 @@ static void *writer(void *arg)
 {
     struct shared *s = arg;
     for (int i = 0; i < 300; i++) {
-        struct row r = {i % SERIES, i, atomic_fetch_add(&s->sequence, 1), i % 9 == 0, false};
-        write_rows(s->m, s->meta, &r, 1, true);
+        struct row r[200];
+        uint64_t first = atomic_fetch_add(&s->sequence, 200);
+        for (int k = 0; k < 200; k++)
+            r[k] = (struct row){(i + k) % SERIES, i, first + (uint64_t)k, i % 9 == 0, false};
+        write_rows(s->m, s->meta, r, i % 3 ? 200 : 1, true);
     }
     return NULL;
 }
@@ -275,10 +391,8 @@ static void *reader(void *arg)
     uint32_t columns[] = {3, 4};
     for (int i = 0; i < 60; i++) {
         struct read_request q = {.metadata = s->meta, .columns = columns, .n_columns = 2, .time_min = INT64_MIN, .time_max = INT64_MAX, .need_key = true};
-        struct row_source *source;
+        struct row_source *source = open_source(s->m, &q, i % 4 != 0);
         struct row_batch *b;
-        if (memtable_source_new(s->m, &q, &source, NULL) != ST_OK)
-            abort();
         while (row_source_next(source, &b, NULL) == ST_OK && b)
             row_batch_free(b);
         row_source_free(source);
@@ -299,13 +413,23 @@ static void threads(void **state)
         pthread_join(t[i], NULL);
     struct memtable_stats stats;
     memtable_stats(s.m, &stats);
-    assert_int_equal(stats.rows, 600);
+    assert_int_equal(stats.rows, 2 * (200 * 200 + 100));
+    struct read_request q = {.metadata = s.meta, .time_min = INT64_MIN, .time_max = INT64_MAX, .need_key = true};
+    struct row_source *all = open_source(s.m, &q, true);
+    struct row_batch *b;
+    int64_t rows = 0;
+    while (row_source_next(all, &b, NULL) == ST_OK && b) {
+        rows += b->n_rows;
+        row_batch_free(b);
+    }
+    row_source_free(all);
+    assert_int_equal(rows, stats.rows);
     memtable_unref(s.m);
     region_metadata_unref(s.meta);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(against_model), cmocka_unit_test(threads)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(against_model), cmocka_unit_test(alone), cmocka_unit_test(threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@ int memtable_new(struct region_metadata *metadata, struct budget *budget, struct
         return error_no_memory(err, sizeof *m);
     atomic_init(&m->refs, 1);
     pthread_mutex_init(&m->lock, NULL);
+    pthread_mutex_init(&m->settle_lock, NULL);
     m->metadata = region_metadata_ref(metadata);
     m->budget = budget;
     m->stats = (struct memtable_stats){.time_min = INT64_MAX, .time_max = INT64_MIN};
@@ -44,6 +45,7 @@ void memtable_unref(struct memtable *m)
     series_table_free(m->series);
     region_metadata_unref(m->metadata);
     pthread_mutex_destroy(&m->lock);
+    pthread_mutex_destroy(&m->settle_lock);
     free(m);
 }
 
@@ -51,6 +53,7 @@ void mem_part_unref(struct mem_part *p)
 {
     if (!p || atomic_fetch_sub(&p->refs, 1) != 1)
         return;
+    buffer_unref(p->runs);
     buffer_unref(p->series);
     buffer_unref(p->times);
     buffer_unref(p->sequences);
@@ -60,7 +63,7 @@ void mem_part_unref(struct mem_part *p)
     free(p);
 }
 
-static struct mem_part *part_alloc(uint32_t n_columns)
+struct mem_part *mem_part_new(uint32_t n_columns)
 {
     struct mem_part *p = calloc(1, sizeof *p + n_columns * sizeof(struct column *));
     if (p) {
@@ -70,10 +73,10 @@ static struct mem_part *part_alloc(uint32_t n_columns)
     return p;
 }
 
-static size_t part_bytes(const struct mem_part *p)
+size_t mem_part_bytes(const struct mem_part *p)
 {
     size_t n = sizeof *p + p->series->capacity + p->times->capacity;
-    n += (p->sequences ? p->sequences->capacity : 0) + (p->ops ? p->ops->capacity : 0);
+    n += (p->sequences ? p->sequences->capacity : 0) + (p->ops ? p->ops->capacity : 0) + (p->runs ? p->runs->capacity : 0);
     for (uint32_t i = 0; i < p->n_columns; i++)
         n += column_bytes_held(p->columns[i]);
     return n;
@@ -151,7 +154,7 @@ static int merge_fixed_parts(struct memtable *m, struct mem_part *const *parts, 
 
 static int merge_parts(struct memtable *m, struct mem_part *const *parts, uint32_t n, struct mem_part **ret_part, struct error *err)
 {
-    struct mem_part *out = part_alloc(m->metadata->n_columns);
+    struct mem_part *out = mem_part_new(m->metadata->n_columns);
     if (!out)
         return error_no_memory(err, sizeof *out);
     out->time_min = INT64_MAX;
@@ -195,17 +198,17 @@ static bool tail_is_small(const struct memtable *m, int class)
  * mixed sizes meet in the next class. A failed merge loses nothing: the small parts stay. */
 static void merge_tail(struct memtable *m)
 {
-    while (m->n_parts >= FAN_IN && (tail_is_small(m, 0) || tail_is_small(m, 1))) {
+    while (m->n_parts >= FAN_IN + m->pinned && (tail_is_small(m, 0) || tail_is_small(m, 1))) {
         struct mem_part **tail = m->parts + m->n_parts - FAN_IN, *merged = NULL;
         if (merge_parts(m, tail, FAN_IN, &merged, NULL) != ST_OK)
             return;
         for (int i = 0; i < FAN_IN; i++) {
-            m->stats.bytes -= part_bytes(tail[i]);
+            m->stats.bytes -= mem_part_bytes(tail[i]);
             mem_part_unref(tail[i]);
         }
         tail[0] = merged;
         m->n_parts -= FAN_IN - 1;
-        m->stats.bytes += part_bytes(merged);
+        m->stats.bytes += mem_part_bytes(merged);
     }
 }
 
@@ -223,7 +226,7 @@ static int add_part(struct memtable *m, struct mem_part *p, struct error *err)
     }
     m->parts[m->n_parts++] = p;
     m->stats.rows += p->n_rows;
-    m->stats.bytes += part_bytes(p);
+    m->stats.bytes += mem_part_bytes(p);
     m->stats.time_min = p->time_min < m->stats.time_min ? p->time_min : m->stats.time_min;
     m->stats.time_max = p->time_max > m->stats.time_max ? p->time_max : m->stats.time_max;
     m->stats.max_sequence = p->max_sequence > m->stats.max_sequence ? p->max_sequence : m->stats.max_sequence;
@@ -235,7 +238,7 @@ int memtable_append(struct memtable *m, struct row_write *w, struct prepared_wri
 {
     if (w->n_rows == 0)
         return ST_OK;
-    struct mem_part *p = part_alloc(m->metadata->n_columns);
+    struct mem_part *p = mem_part_new(m->metadata->n_columns);
     if (!p)
         return error_no_memory(err, sizeof *p);
     assert(w->metadata->n_columns == p->n_columns);

@@ -34,8 +34,23 @@ struct memtable_stats {
 };
 void memtable_stats(struct memtable *m, struct memtable_stats *ret_stats);
 
+/* What a read sees of a memtable: some of its parts as they are when the view is made. A view keeps what it shows alive. */
+struct memtable_view;
+
+/* The views that together hold all rows, older writes first: at most two, none of them empty. Reading sorts: when enough rows have come unsorted since the
+ * last time, they and the sorted ones are first made into one sorted part, which takes their place, so that what one read has sorted the next ones find
+ * sorted (and then share without copying). Without memory for that nothing is replaced. */
+int memtable_open_views(struct memtable *m, struct work_context *work, struct memtable_view *ret_views[2], uint32_t *ret_n, struct error *err);
+/* All rows in one view. */
+int memtable_view_all(struct memtable *m, struct memtable_view **ret_view, struct error *err);
+void memtable_view_free(struct memtable_view *v); /* NULL is allowed */
+/* Rows and times only. */
+void memtable_view_stats(const struct memtable_view *v, struct memtable_stats *ret_stats);
+/* As memtable_source_new() below. Takes the view, also on failure. */
+int memtable_view_source_new(struct memtable_view *v, const struct read_request *request, struct row_source **ret_source, struct error *err);
+
 /* The rows of the memtable as a sorted source. Columns are indexes into request->metadata, which must be the memtable's own. Tag and time
- * predicates and the sequence bound are applied exactly. Holds the memtable. */
+ * predicates and the sequence bound are applied exactly; those on fields only where rows stand for themselves. Holds the memtable. */
 int memtable_source_new(struct memtable *m, const struct read_request *request, struct row_source **ret_source, struct error *err);
 
 #endif

@@ -7,9 +7,14 @@
 #include "engine/mito/memtable.h"
 #include "engine/mito/series.h"
 
+struct mem_run { uint32_t series, first; }; /* the rows of one series, up to the first one of the next run */
+
 struct mem_part { /* immutable */
     _Atomic int refs;
     int64_t n_rows;
+    struct buffer *runs;      /* NULL: rows as they were written. Else struct mem_run: rows by (key, time, newest first), a run a series and one more at the end */
+    uint32_t n_runs;
+    bool unique;              /* with runs: no two rows share (key, time), and there are no deletes */
     struct buffer *series;    /* uint32 */
     struct buffer *times;     /* int64 */
     struct buffer *sequences; /* uint64; NULL: first_sequence + i * sequence_step */
@@ -28,13 +33,17 @@ struct memtable {
     struct region_metadata *metadata;
     struct budget *budget;
     struct series_table *series;
-    struct mem_part **parts;
+    struct mem_part **parts;  /* the first may be sorted, then it holds everything that was written before the others */
     uint32_t n_parts, parts_capacity;
+    uint32_t pinned;          /* so many parts are being settled: they stay as they are */
     struct memtable_stats stats;
     bool has_deletes;
+    pthread_mutex_t settle_lock; /* taken before `lock`; held by who settles */
 };
 
 void mem_part_unref(struct mem_part *p);
+struct mem_part *mem_part_new(uint32_t n_columns); /* empty; NULL when memory is out */
+size_t mem_part_bytes(const struct mem_part *p);
 
 static inline uint64_t mem_part_sequence(const struct mem_part *p, int64_t i)
 {

@@ -4,76 +4,61 @@
  * written; series are usually written in time order, so most groups need no more. Rows that the time range, a tag predicate or the sequence bound
  * leave out never enter the sort. Tags and keys then cost nothing: every row's rank is its dictionary code.
  */
+#include "engine/mito/memtable_source.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/mito/memtable_part.h"
 #include "engine/mito/predicate.h"
 
 enum { BATCH_ROWS = 8192 };
 
-struct ref { /* a row, and what it is ordered by */
-    uint32_t part, row;
-};
-
-struct memtable_source {
-    struct row_source base;
-    struct memtable *memtable;
-    struct region_metadata *metadata;
-    struct mem_part **parts;
-    uint32_t n_parts;
-    struct series_snapshot *series;
-    struct buffer *refs;    /* struct ref per row, sorted */
-    struct buffer *ranks;   /* uint32 per row, in the same order */
-    int64_t n_rows, next_row;
-    uint32_t *columns, n_columns;
-    bool any_deletes;
-    struct budget *budget;
-    struct work_context *work;
-    struct scan_stats *stats;
-};
-
-static int64_t time_of(const struct memtable_source *s, struct ref r)
+static int64_t time_of(const struct memtable_source *s, struct mem_ref r)
 {
     return ((const int64_t *)(const void *)s->parts[r.part]->times->data)[r.row];
 }
 
-static uint64_t sequence_of(const struct memtable_source *s, struct ref r)
+static uint64_t sequence_of(const struct memtable_source *s, struct mem_ref r)
 {
     return mem_part_sequence(s->parts[r.part], r.row);
 }
 
 /* ---- which rows ---- */
 
-/* For each series rank whether the tag predicates let it through; NULL = all. */
-static int wanted_series(struct memtable_source *s, const struct read_request *q, bool **ret_wanted, struct error *err)
+uint32_t memtable_key_position(const struct region_metadata *metadata, uint32_t column)
 {
-    uint32_t n = series_snapshot_count(s->series);
-    *ret_wanted = NULL;
+    for (uint32_t k = 0; k < metadata->n_key; k++)
+        if (metadata->key[k] == column)
+            return k;
+    return UINT32_MAX;
+}
+
+int memtable_wanted_series(const struct memtable_view *view, const struct read_request *q, bool **ret_wanted, struct error *err)
+{
+    uint32_t n = series_snapshot_count(view->series);
+    bool *wanted = NULL;
     for (uint32_t p = 0; p < q->n_predicates; p++) {
         const struct scan_predicate *predicate = &q->predicates[p];
-        for (uint32_t k = 0; k < s->metadata->n_key; k++) {
-            struct column *tag;
-            if (s->metadata->key[k] != predicate->column)
-                continue;
-            int st = series_snapshot_tag(s->series, k, &tag, err);
-            if (st == ST_OK && !*ret_wanted) {
-                *ret_wanted = malloc(n + 1);
-                if (*ret_wanted)
-                    memset(*ret_wanted, 1, n);
-                else
-                    st = error_no_memory(err, n);
-            }
-            if (st != ST_OK) {
-                free(*ret_wanted);
-                *ret_wanted = NULL;
-                return st;
-            }
-            for (uint32_t r = 0; r < n; r++)
-                (*ret_wanted)[r] = (*ret_wanted)[r] && predicate_keeps(predicate, tag, r);
+        uint32_t k = memtable_key_position(q->metadata, predicate->column);
+        struct column *tag;
+        if (k == UINT32_MAX)
+            continue;
+        int st = series_snapshot_tag(view->series, k, &tag, err);
+        if (st == ST_OK && !wanted) {
+            wanted = malloc(n + 1);
+            st = wanted ? ST_OK : error_no_memory(err, n);
+            if (wanted)
+                memset(wanted, 1, n);
         }
+        if (st != ST_OK) {
+            free(wanted);
+            return st;
+        }
+        for (uint32_t r = 0; r < n; r++)
+            wanted[r] = wanted[r] && predicate_keeps(predicate, tag, r);
     }
+    *ret_wanted = wanted;
     return ST_OK;
 }
 
@@ -103,7 +88,7 @@ static inline uint32_t rank_if_wanted(const struct mem_part *p, int64_t i, const
 
 /* ---- sorting ---- */
 
-struct sort_row { int64_t time; uint64_t sequence; struct ref ref; };
+struct sort_row { int64_t time; uint64_t sequence; struct mem_ref ref; uint32_t age; };
 
 static int by_time_then_newest(const void *a, const void *b)
 {
@@ -115,7 +100,7 @@ static int by_time_then_newest(const void *a, const void *b)
     /* Equal in all three (one bulk insert): the later row counts as newer. */
     if (x->ref.part != y->ref.part)
         return x->ref.part > y->ref.part ? -1 : 1;
-    return x->ref.row > y->ref.row ? -1 : 1;
+    return x->age > y->age ? -1 : 1;
 }
 
 /* Insertion sort for rows that are out of place by little, as writers that run side by side leave them. False, with the rows in some order, once the
@@ -136,7 +121,7 @@ static bool sort_nearly_sorted(struct sort_row *rows, int64_t n)
 }
 
 /* Orders the rows of one series; *unique turns false at a repeated time. */
-static int sort_group(struct memtable_source *s, struct ref *refs, int64_t n, bool *unique, struct error *err)
+static int sort_group(struct memtable_source *s, struct mem_ref *refs, int64_t n, bool *unique, struct error *err)
 {
     bool ascending = true;
     for (int64_t i = 1; i < n && ascending; i++)
@@ -147,7 +132,7 @@ static int sort_group(struct memtable_source *s, struct ref *refs, int64_t n, bo
     if (!rows)
         return error_no_memory(err, (size_t)n * sizeof *rows);
     for (int64_t i = 0; i < n; i++)
-        rows[i] = (struct sort_row){time_of(s, refs[i]), sequence_of(s, refs[i]), refs[i]};
+        rows[i] = (struct sort_row){time_of(s, refs[i]), sequence_of(s, refs[i]), refs[i], s->parts[refs[i].part]->runs ? ~refs[i].row : refs[i].row};
     if (!sort_nearly_sorted(rows, n))
         qsort(rows, (size_t)n, sizeof *rows, by_time_then_newest);
     for (int64_t i = 0; i < n; i++) {
@@ -178,14 +163,14 @@ static int sort_rows(struct memtable_source *s, const struct read_request *q, co
     for (uint32_t r = 0; r < f->n_series; r++)
         starts[r + 1] += starts[r];
     s->n_rows = starts[f->n_series];
-    int st = buffer_new_uninit(s->budget, (size_t)s->n_rows * sizeof(struct ref), &s->refs, err);
+    int st = buffer_new_uninit(s->budget, (size_t)s->n_rows * sizeof(struct mem_ref), &s->refs, err);
     if (st == ST_OK)
         st = buffer_new_uninit(s->budget, (size_t)s->n_rows * 4, &s->ranks, err);
     if (st != ST_OK) {
         free(starts);
         return st;
     }
-    struct ref *refs = (struct ref *)(void *)s->refs->data;
+    struct mem_ref *refs = (struct mem_ref *)(void *)s->refs->data;
     uint32_t *ranks = (uint32_t *)(void *)s->ranks->data;
     bool unique = true;
     for (uint32_t p = 0; p < s->n_parts; p++) {
@@ -194,7 +179,7 @@ static int sort_rows(struct memtable_source *s, const struct read_request *q, co
             if (rank == UINT32_MAX)
                 continue;
             ranks[starts[rank]] = rank;
-            refs[starts[rank]++] = (struct ref){p, (uint32_t)i};
+            refs[starts[rank]++] = (struct mem_ref){p, (uint32_t)i};
         }
         s->any_deletes = s->any_deletes || s->parts[p]->ops || s->parts[p]->op != OP_PUT;
     }
@@ -220,7 +205,7 @@ static int sort_rows(struct memtable_source *s, const struct read_request *q, co
 
 struct wide { uint64_t w[2]; };
 
-static void gather_fixed(void *out, const void *const *bases, const struct ref *refs, int64_t n, int32_t width)
+static void gather_fixed(void *out, const void *const *bases, const struct mem_ref *refs, int64_t n, int32_t width)
 {
     switch (width) {
     case 1: GATHER(uint8_t); break;
@@ -232,7 +217,7 @@ static void gather_fixed(void *out, const void *const *bases, const struct ref *
 }
 
 /* Columns of types that have no fixed width: one part at a time, then put in order. */
-static int gather_general(struct memtable_source *s, uint32_t column, const struct ref *refs, int64_t n, struct column **ret_column, struct error *err)
+static int gather_general(struct memtable_source *s, uint32_t column, const struct mem_ref *refs, int64_t n, struct column **ret_column, struct error *err)
 {
     struct column **pieces = calloc(s->n_parts + 1, sizeof *pieces), *joined = NULL;
     int64_t *base = calloc(s->n_parts + 1, sizeof *base);
@@ -281,7 +266,7 @@ static int gather_general(struct memtable_source *s, uint32_t column, const stru
     return st;
 }
 
-static int gather_validity(struct memtable_source *s, uint32_t column, const struct ref *refs, int64_t n, struct buffer **ret_validity, int64_t *ret_nulls,
+static int gather_validity(struct memtable_source *s, uint32_t column, const struct mem_ref *refs, int64_t n, struct buffer **ret_validity, int64_t *ret_nulls,
                            struct error *err)
 {
     bool any = false;
@@ -302,7 +287,7 @@ static int gather_validity(struct memtable_source *s, uint32_t column, const str
     return ST_OK;
 }
 
-static int gather_field(struct memtable_source *s, uint32_t column, const struct ref *refs, int64_t n, struct column **ret_column, struct error *err)
+int memtable_gather_field(struct memtable_source *s, uint32_t column, const struct mem_ref *refs, int64_t n, struct column **ret_column, struct error *err)
 {
     struct dtype *type = s->metadata->columns[column].type;
     int32_t width = type_width(type);
@@ -326,42 +311,39 @@ static int gather_field(struct memtable_source *s, uint32_t column, const struct
     return column_new(type, n, nulls, validity, values, NULL, ret_column, err);
 }
 
-/* A dictionary column whose codes are the rows' ranks. */
-static int rank_column(struct memtable_source *s, struct column *dictionary, struct buffer *codes, int64_t n, struct column **ret_column, struct error *err)
+int memtable_rank_column(struct series_snapshot *series, struct budget *budget, uint32_t k, struct buffer *ranks, int64_t n, struct column **ret_column,
+                         struct error *err)
 {
-    struct dtype *type = type_dictionary(TYPE_UINT32, dictionary->type);
+    struct column *values = series_snapshot_keys(series), *coded;
+    if (k != UINT32_MAX)
+        TRY(series_snapshot_tag(series, k, &values, err));
+    if (!type_is_varlen(values->type))
+        return column_take(budget, values, (const uint32_t *)(const void *)ranks->data, n, ret_column, err);
+    struct dtype *type = type_dictionary(TYPE_UINT32, values->type);
     if (!type)
         return error_no_memory(err, sizeof *type);
-    struct column *child = column_ref(dictionary);
-    struct column *coded;
-    int st = column_new_nested(type, n, 0, NULL, buffer_ref(codes), &child, 1, &coded, err);
+    column_ref(values);
+    int st = column_new_nested(type, n, 0, NULL, buffer_ref(ranks), &values, 1, &coded, err);
     type_unref(type);
     TRY(st);
-    st = column_lift_nulls(s->budget, coded, ret_column, err);
+    st = column_lift_nulls(budget, coded, ret_column, err);
     column_unref(coded);
     return st;
 }
 
-static int gather_column(struct memtable_source *s, uint32_t column, const struct ref *refs, struct buffer *codes, struct column *time, int64_t n,
+static int gather_column(struct memtable_source *s, uint32_t column, const struct mem_ref *refs, struct buffer *codes, struct column *time, int64_t n,
                          struct column **ret_column, struct error *err)
 {
+    uint32_t k = memtable_key_position(s->metadata, column);
     if (column == s->metadata->time_index) {
         *ret_column = column_ref(time);
         return ST_OK;
     }
-    for (uint32_t k = 0; k < s->metadata->n_key; k++) {
-        struct column *tag;
-        if (s->metadata->key[k] != column)
-            continue;
-        TRY(series_snapshot_tag(s->series, k, &tag, err));
-        if (type_is_varlen(tag->type))
-            return rank_column(s, tag, codes, n, ret_column, err);
-        return column_take(s->budget, tag, (const uint32_t *)(const void *)codes->data, n, ret_column, err);
-    }
-    return gather_field(s, column, refs, n, ret_column, err);
+    return k == UINT32_MAX ? memtable_gather_field(s, column, refs, n, ret_column, err)
+                           : memtable_rank_column(s->series, s->budget, k, codes, n, ret_column, err);
 }
 
-static int gather_internal(struct memtable_source *s, const struct ref *refs, int64_t n, struct column **ret_time, struct column **ret_sequence,
+static int gather_internal(struct memtable_source *s, const struct mem_ref *refs, int64_t n, struct column **ret_time, struct column **ret_sequence,
                            struct column **ret_op, struct error *err)
 {
     struct buffer *times = NULL, *sequences = NULL, *ops = NULL;
@@ -405,7 +387,7 @@ static int source_next(struct row_source *base, struct row_batch **ret_batch, st
         return ST_OK;
     TRY(work_check(s->work, err));
     n = n > BATCH_ROWS ? BATCH_ROWS : n;
-    const struct ref *refs = (const struct ref *)(const void *)s->refs->data + s->next_row;
+    const struct mem_ref *refs = (const struct mem_ref *)(const void *)s->refs->data + s->next_row;
     struct column **columns = calloc(s->n_columns + 1, sizeof *columns);
     struct buffer *codes = NULL;
     uint32_t made = 0;
@@ -415,7 +397,7 @@ static int source_next(struct row_source *base, struct row_batch **ret_batch, st
         st = gather_internal(s, refs, n, &time, &sequence, &op, err);
     }
     if (st == ST_OK)
-        st = rank_column(s, series_snapshot_keys(s->series), codes, n, &key, err);
+        st = memtable_rank_column(s->series, s->budget, UINT32_MAX, codes, n, &key, err);
     for (; st == ST_OK && made < s->n_columns; made += st == ST_OK)
         st = gather_column(s, s->columns[made], refs, codes, time, n, &columns[made], err);
     buffer_unref(codes);
@@ -439,57 +421,31 @@ static void source_free(struct row_source *base)
     struct memtable_source *s = (struct memtable_source *)base;
     buffer_unref(s->refs);
     buffer_unref(s->ranks);
-    for (uint32_t i = 0; i < s->n_parts; i++)
-        mem_part_unref(s->parts[i]);
-    free(s->parts);
     free(s->columns);
-    series_snapshot_unref(s->series);
-    memtable_unref(s->memtable);
+    memtable_view_free(s->view);
     free(s);
 }
 
 static const struct row_source_ops memtable_source_ops = {source_next, source_free};
 
-/* The part list as it is now, and a series snapshot that knows at least their series. */
-static int take_snapshot(struct memtable_source *s, struct error *err)
-{
-    struct memtable *m = s->memtable;
-    pthread_mutex_lock(&m->lock);
-    s->parts = malloc((m->n_parts + 1) * sizeof *s->parts);
-    if (s->parts) {
-        s->n_parts = m->n_parts;
-        for (uint32_t i = 0; i < m->n_parts; i++) {
-            s->parts[i] = m->parts[i];
-            atomic_fetch_add(&s->parts[i]->refs, 1);
-        }
-    }
-    pthread_mutex_unlock(&m->lock);
-    if (!s->parts)
-        return error_no_memory(err, m->n_parts * sizeof *s->parts);
-    return series_table_snapshot(m->series, &s->series, err);
-}
-
-int memtable_source_new(struct memtable *m, const struct read_request *q, struct row_source **ret_source, struct error *err)
+int memtable_sort_view(struct memtable_view *view, const struct read_request *q, struct memtable_source **ret_source, struct error *err)
 {
     struct memtable_source *s = calloc(1, sizeof *s);
     bool *wanted = NULL;
-    if (!s)
+    if (!s) {
+        memtable_view_free(view);
         return error_no_memory(err, sizeof *s);
-    s->base = (struct row_source){.ops = &memtable_source_ops, .time_min = q->time_min, .time_max = q->time_max};
-    s->memtable = memtable_ref(m);
-    s->metadata = m->metadata;
-    s->budget = q->budget;
-    s->work = q->work;
-    s->n_columns = q->n_columns;
-    s->columns = malloc((q->n_columns + 1) * sizeof *s->columns);
-    int st = s->columns ? take_snapshot(s, err) : error_no_memory(err, q->n_columns * sizeof *s->columns);
-    if (st == ST_OK) {
-        memcpy(s->columns, q->columns, q->n_columns * sizeof *s->columns);
-        st = wanted_series(s, q, &wanted, err);
     }
+    *s = (struct memtable_source){.base = {.ops = &memtable_source_ops, .time_min = q->time_min, .time_max = q->time_max}, .view = view,
+                                  .metadata = view->memtable->metadata, .parts = view->parts, .n_parts = view->n_parts, .series = view->series,
+                                  .budget = q->budget, .work = q->work, .n_columns = q->n_columns};
+    s->columns = malloc((q->n_columns + 1) * sizeof *s->columns);
+    int st = s->columns ? memtable_wanted_series(view, q, &wanted, err) : error_no_memory(err, q->n_columns * sizeof *s->columns);
     if (st == ST_OK) {
         struct filter f = {series_snapshot_ranks(s->series), wanted, series_snapshot_count(s->series), q->time_min, q->time_max, q->has_max_sequence,
                            q->max_sequence};
+        for (uint32_t i = 0; i < q->n_columns; i++)
+            s->columns[i] = q->columns[i];
         st = sort_rows(s, q, &f, err);
     }
     free(wanted);
@@ -497,8 +453,26 @@ int memtable_source_new(struct memtable *m, const struct read_request *q, struct
         source_free(&s->base);
         return st;
     }
+    *ret_source = s;
+    return ST_OK;
+}
+
+int memtable_view_source_new(struct memtable_view *view, const struct read_request *q, struct row_source **ret_source, struct error *err)
+{
+    struct memtable_source *s;
     if (q->stats)
         q->stats->memtable_ranges++;
+    /* A bound on the sequence may cut a part in two. */
+    if (view->n_parts == 1 && view->parts[0]->runs && (!q->has_max_sequence || view->parts[0]->max_sequence <= q->max_sequence))
+        return memtable_sorted_source_new(view, q, ret_source, err);
+    TRY(memtable_sort_view(view, q, &s, err));
     *ret_source = &s->base;
     return ST_OK;
+}
+
+int memtable_source_new(struct memtable *m, const struct read_request *q, struct row_source **ret_source, struct error *err)
+{
+    struct memtable_view *view;
+    TRY(memtable_view_all(m, &view, err));
+    return memtable_view_source_new(view, q, ret_source, err);
 }

@@ -38,7 +38,7 @@ static void snapshot_unref(struct mito_table *t)
 /* ---- the stream ---- */
 
 struct origin { /* a memtable or a file, not opened yet */
-    struct memtable *memtable; /* borrowed from the snapshot */
+    struct memtable_view *view; /* owned until it is opened */
     struct sst_file *file;
     int64_t time_min, time_max;
     uint64_t age;              /* files by sequence, then memtables: older ones first */
@@ -85,7 +85,7 @@ static uint32_t group_end(const struct scan_stream *s, uint32_t i)
     return i;
 }
 
-static int open_origin(struct scan_stream *s, const struct origin *o, bool alone, struct row_source **ret_source, struct error *err)
+static int open_origin(struct scan_stream *s, struct origin *o, bool alone, struct row_source **ret_source, struct error *err)
 {
     bool append = s->snapshot->mode == MERGE_APPEND;
     struct read_request q = {.metadata = s->snapshot->metadata, .columns = s->columns, .n_columns = s->request.n_columns, .predicates = s->predicates,
@@ -93,7 +93,9 @@ static int open_origin(struct scan_stream *s, const struct origin *o, bool alone
                              .limit = (alone || append) && s->request.limit > 0 ? s->request.limit : 0, .time_min = s->time_min, .time_max = s->time_max,
                              .has_max_sequence = s->request.has_memtable_max_sequence, .max_sequence = s->request.memtable_max_sequence,
                              .budget = s->budget, .work = s->work, .stats = &s->stats, .need_key = !alone};
-    return o->memtable ? memtable_source_new(o->memtable, &q, ret_source, err) : sst_source_new(o->file, &q, ret_source, err);
+    struct memtable_view *view = o->view;
+    o->view = NULL;
+    return view ? memtable_view_source_new(view, &q, ret_source, err) : sst_source_new(o->file, &q, ret_source, err);
 }
 
 static int open_group(struct scan_stream *s, struct error *err)
@@ -152,6 +154,8 @@ static void stream_free(struct batch_stream *base)
     free(s->predicates);
     free(s->columns);
     free(s->fields);
+    for (uint32_t i = 0; i < s->n_origins; i++)
+        memtable_view_free(s->origins[i].view);
     free(s->origins);
     schema_unref(base->schema);
     if (s->snapshot)
@@ -166,12 +170,32 @@ static void add_origin(struct scan_stream *s, struct origin o)
 {
     if (o.time_max >= s->time_min && o.time_min <= s->time_max)
         s->origins[s->n_origins++] = o;
+    else
+        memtable_view_free(o.view);
+}
+
+/* The active memtable may gain rows while the scan runs: what it sees of it is what there is now. */
+static int add_memtable(struct scan_stream *s, uint32_t i, struct error *err)
+{
+    struct memtable_stats stats;
+    struct memtable_view *views[2];
+    uint32_t n;
+    memtable_stats(s->snapshot->memtables[i], &stats);
+    if (!stats.rows || stats.time_max < s->time_min || stats.time_min > s->time_max)
+        return ST_OK;
+    TRY(memtable_open_views(s->snapshot->memtables[i], s->work, views, &n, err));
+    for (uint32_t k = 0; k < n; k++) {
+        memtable_view_stats(views[k], &stats);
+        add_origin(s, (struct origin){.view = views[k], .time_min = stats.time_min, .time_max = stats.time_max,
+                                      .age = UINT64_MAX - 2 * (s->snapshot->n_memtables - i) + k});
+    }
+    return ST_OK;
 }
 
 static int collect_origins(struct scan_stream *s, struct error *err)
 {
     struct mito_table *t = s->snapshot;
-    s->origins = calloc(t->n_files + t->n_memtables + 1, sizeof *s->origins);
+    s->origins = calloc(t->n_files + 2 * (size_t)t->n_memtables + 1, sizeof *s->origins);
     if (!s->origins)
         return error_no_memory(err, (t->n_files + t->n_memtables) * sizeof *s->origins);
     for (uint32_t i = 0; i < t->n_files; i++) {
@@ -180,13 +204,8 @@ static int collect_origins(struct scan_stream *s, struct error *err)
             continue;
         add_origin(s, (struct origin){.file = t->files[i], .time_min = m->time_min, .time_max = m->time_max, .age = m->sequence});
     }
-    for (uint32_t i = 0; i < t->n_memtables; i++) {
-        struct memtable_stats stats;
-        memtable_stats(t->memtables[i], &stats);
-        /* The active memtable may gain rows while the scan runs: its age is what counts, its bounds are those of now. */
-        if (stats.rows)
-            add_origin(s, (struct origin){.memtable = t->memtables[i], .time_min = stats.time_min, .time_max = stats.time_max, .age = UINT64_MAX - t->n_memtables + i});
-    }
+    for (uint32_t i = 0; i < t->n_memtables; i++)
+        TRY(add_memtable(s, i, err));
     qsort(s->origins, s->n_origins, sizeof *s->origins, by_start);
     return ST_OK;
 }

@@ -75,3 +75,31 @@ int row_batch_slice(const struct row_batch *b, int64_t start, int64_t n, struct 
     *ret_batch = s;
     return ST_OK;
 }
+
+int read_request_copy(struct read_request *to, const struct read_request *from, struct error *err)
+{
+    struct scan_predicate *predicates = calloc(from->n_predicates + 1, sizeof *predicates);
+    uint32_t *columns = malloc((from->n_columns + 1) * sizeof *columns);
+    *to = *from;
+    to->columns = columns;
+    to->predicates = predicates;
+    if (!predicates || !columns) {
+        to->n_predicates = 0;
+        return error_no_memory(err, from->n_columns * sizeof *columns);
+    }
+    for (uint32_t i = 0; i < from->n_columns; i++)
+        columns[i] = from->columns[i];
+    for (uint32_t i = 0; i < from->n_predicates; i++) {
+        predicates[i] = from->predicates[i];
+        column_ref(predicates[i].values);
+    }
+    return ST_OK;
+}
+
+void read_request_release(struct read_request *q)
+{
+    for (uint32_t i = 0; q->predicates && i < q->n_predicates; i++)
+        column_unref(q->predicates[i].values);
+    free((void *)q->predicates);
+    free((void *)q->columns);
+}

@@ -66,6 +66,10 @@ struct read_request {
     bool need_key;              /* false: row_batch.key and .time may be NULL (a lone unique source in a scan without merging) */
 };
 
+/* A copy for a source to keep: its arrays are the source's, the metadata is borrowed from what the source holds alive. On failure what is to be freed is in it. */
+int read_request_copy(struct read_request *to, const struct read_request *from, struct error *err);
+void read_request_release(struct read_request *q);
+
 enum merge_mode { MERGE_LAST_ROW, MERGE_LAST_NON_NULL, MERGE_APPEND };
 
 /* One source out of many, deduplicated by `mode` (append: all rows kept). Takes the sources, also on failure. `drop_deletes`: delete rows are removed after

@@ -320,12 +320,9 @@ static void source_free(struct row_source *base)
     sst_footer_put(s->file, s->footer);
     if (s->reader)
         s->reader->ops->close(s->reader);
-    for (uint32_t i = 0; s->request.predicates && i < s->request.n_predicates; i++)
-        column_unref(s->request.predicates[i].values);
+    read_request_release(&s->request);
     region_metadata_unref(s->request.metadata);
     sst_file_unref(s->file);
-    free((void *)s->request.predicates);
-    free((void *)s->request.columns);
     free(s->columns);
     free(s->tested);
     free(s->row_groups);
@@ -333,27 +330,6 @@ static void source_free(struct row_source *base)
 }
 
 static const struct row_source_ops sst_ops = {source_next, source_free};
-
-static int copy_request(struct sst_source *s, const struct read_request *q, struct error *err)
-{
-    struct scan_predicate *predicates = calloc(q->n_predicates + 1, sizeof *predicates);
-    uint32_t *columns = malloc((q->n_columns + 1) * sizeof *columns);
-    s->request = *q;
-    s->request.metadata = region_metadata_ref(q->metadata);
-    s->request.columns = columns;
-    s->request.predicates = predicates;
-    if (!predicates || !columns) {
-        s->request.n_predicates = 0;
-        return error_no_memory(err, q->n_columns * sizeof *columns);
-    }
-    for (uint32_t i = 0; i < q->n_columns; i++)
-        columns[i] = q->columns[i];
-    for (uint32_t i = 0; i < q->n_predicates; i++) {
-        predicates[i] = q->predicates[i];
-        column_ref(predicates[i].values);
-    }
-    return ST_OK;
-}
 
 /* Says what of the row groups is to be read. */
 static int prepare_columns(struct sst_source *s, struct error *err)
@@ -367,7 +343,7 @@ static int prepare_columns(struct sst_source *s, struct error *err)
     if (!q->metadata->sparse_key && !f->metadata->sparse_key && f->metadata->n_key > q->metadata->n_key)
         return error_set(err, ST_CORRUPT, "SST %s has more key columns than its region", s->file->meta.file_id);
     s->base.unique = f->unique;
-    s->read_key = q->need_key || !f->unique;
+    s->read_key = q->need_key || !(f->unique || (q->append && q->alone));
     s->read_time = s->read_key;
     s->time = sst_find_column(f, q->metadata, q->metadata->time_index);
     if (s->time.file_column != (int32_t)f->metadata->time_index)
@@ -408,7 +384,8 @@ int sst_source_new(struct sst_file *file, const struct read_request *request, st
     s->base = (struct row_source){&sst_ops, request->time_min, request->time_max, false};
     s->file = sst_file_ref(file);
     s->left = request->limit;
-    int st = copy_request(s, request, err);
+    region_metadata_ref(request->metadata);
+    int st = read_request_copy(&s->request, request, err);
     if (st == ST_OK)
         st = sst_open_reader(file, &s->reader, err);
     if (st == ST_OK)
