@@ -110,6 +110,37 @@ static json_t *degraded_list(const struct node_view *v, const struct wal_stats *
     return list;
 }
 
+/* ---- caches: their metrics, read back, so that a cache has one way to tell about itself ---- */
+
+static const struct metric_family *find_family(const char *name)
+{
+    const struct metric_family *f = metric_families();
+    while (f && strcmp(f->name, name) != 0)
+        f = f->next;
+    return f;
+}
+
+static int64_t value_of(const struct metric_family *f, const char *label)
+{
+    const struct metric *m = f ? atomic_load(&f->children) : NULL;
+    while (m && strcmp(m->labels[0], label) != 0)
+        m = m->next;
+    return m ? atomic_load(&m->value) : 0;
+}
+
+static json_t *caches(void)
+{
+    const struct metric_family *bytes = find_family("greptime_mito_cache_bytes"), *hits = find_family("greptime_mito_cache_hit"),
+                               *misses = find_family("greptime_mito_cache_miss");
+    json_t *list = json_object();
+    for (const struct metric *m = bytes ? atomic_load(&bytes->children) : NULL; m; m = m->next) {
+        int64_t hit = value_of(hits, m->labels[0]), miss = value_of(misses, m->labels[0]);
+        json_object_set_new(list, m->labels[0], json_pack("{s:I, s:I, s:I, s:f}", "bytes", (json_int_t)atomic_load(&m->value), "hits", (json_int_t)hit, "misses",
+                                                          (json_int_t)miss, "hit_rate", hit + miss ? (double)hit / (double)(hit + miss) : 0.0));
+    }
+    return list;
+}
+
 /* ---- the answers ---- */
 
 int status_json(void *view, struct dynbuf *out, struct error *err)
@@ -134,6 +165,7 @@ int status_json(void *view, struct dynbuf *out, struct error *err)
     json_object_set_new(o, "memory", json_pack("{s:I, s:I, s:I}", "limit_bytes", (json_int_t)v->root_budget->limit, "accounted_bytes",
                                                (json_int_t)budget_used(v->root_budget), "peak_bytes",
                                                (json_int_t)atomic_load(&v->root_budget->peak)));
+    json_object_set_new(o, "caches", caches());
     json_object_set_new(o, "wal", json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "durability", durability_name(w.durability), "can_lose", loss, "bytes",
                                             (json_int_t)w.bytes, "segments", (json_int_t)w.segments, "unsynced_bytes", (json_int_t)w.unsynced_bytes,
                                             "syncs", (json_int_t)w.syncs));

@@ -460,6 +460,60 @@ static void limits(void **state)
     region_metadata_unref(m);
 }
 
+/* Footers stay while the cache has room for them, whatever order they are used in, and all are given back in the end. */
+static void footer_cache(void **state)
+{
+    struct budget budget;
+    struct sst_cache cache;
+    struct sst_file *files[3];
+    struct region_metadata *m = old_schema();
+    (void)state;
+    for (int k = 0; k < 3; k++)
+        files[k] = write_file(SST_FORMAT_FLAT, false);
+    budget_init(&budget, "footers", "none", SIZE_MAX, NULL);
+    for (int room = 0; room < 3; room++) {
+        sst_cache_init(&cache, &budget, SIZE_MAX);
+        for (int k = 0; k < 3; k++) {
+            struct sst_file *f = files[k], *other;
+            struct file_meta copy;
+            assert_int_equal(file_meta_copy(&f->meta, &copy, NULL), ST_OK);
+            assert_int_equal(sst_file_new(store, DIR_KEY, &copy, &cache, &other, NULL), ST_OK);
+            sst_file_unref(f);
+            files[k] = other;
+        }
+        for (int i = 0; i < 20; i++) {
+            struct read_request q = {.metadata = m, .columns = (uint32_t[]){1}, .n_columns = 1, .alone = true, .time_min = INT64_MIN, .time_max = INT64_MAX};
+            struct row_source *s = open_source(files[i * i % 3], &q);
+            if (i == 0) /* the first footer tells how large they are */
+                cache.bytes_max = cache.bytes * (size_t)(room + 1) - 1;
+            row_batch_free(next(s));
+            row_source_free(s);
+            if (i == 0)
+                continue;
+            assert_true(cache.bytes <= cache.bytes_max);
+            int kept = 0;
+            for (int k = 0; k < 3; k++)
+                kept += files[k]->footer != NULL;
+            assert_true(kept <= room && (room == 0 || files[i * i % 3]->footer));
+        }
+        if (room == 0)
+            assert_int_equal(budget_used(&budget), 0);
+        for (int k = 0; k < 3; k++) {
+            struct file_meta copy;
+            assert_int_equal(file_meta_copy(&files[k]->meta, &copy, NULL), ST_OK);
+            atomic_store(&files[k]->deleted, room == 2);
+            sst_file_unref(files[k]);
+            assert_int_equal(sst_file_new(store, DIR_KEY, &copy, NULL, &files[k], NULL), ST_OK);
+        }
+        assert_int_equal(cache.bytes, 0);
+        assert_int_equal(budget_used(&budget), 0);
+        sst_cache_release(&cache);
+    }
+    for (int k = 0; k < 3; k++)
+        sst_file_unref(files[k]);
+    region_metadata_unref(m);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -476,6 +530,6 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(round_trips), cmocka_unit_test(later_schemas), cmocka_unit_test(pruning),
-                                       cmocka_unit_test(selections), cmocka_unit_test(limits)};
+                                       cmocka_unit_test(selections), cmocka_unit_test(limits), cmocka_unit_test(footer_cache)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -260,6 +260,7 @@ static void engine_free(struct engine *base)
     }
     free(all);
     u64_map_release(&e->regions);
+    sst_cache_release(&e->footers);
     pthread_rwlock_destroy(&e->lock);
     pthread_mutex_destroy(&e->memory_lock);
     pthread_cond_destroy(&e->memory_freed);
@@ -286,6 +287,7 @@ int mito_engine_new(const struct mito_options *options, struct engine **ret_engi
     budget_init(&e->scan_budget, "scans", "memory_limit", SIZE_MAX, options->root_budget);
     budget_init(&e->job_budget, "flush and compaction", "memory_limit", SIZE_MAX, options->root_budget);
     budget_init(&e->cache_budget, "SST footers", "memory_limit or region_engine.mito.sst_meta_cache_size", SIZE_MAX, options->root_budget);
+    sst_cache_init(&e->footers, &e->cache_budget, options->footer_cache_bytes);
     pthread_rwlock_init(&e->lock, NULL);
     pthread_mutex_init(&e->memory_lock, NULL);
     pthread_cond_init(&e->memory_freed, NULL);

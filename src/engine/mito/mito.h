@@ -75,6 +75,7 @@ struct mito_engine {
     struct engine base;
     struct mito_options options;
     struct budget write_budget, scan_budget, job_budget, cache_budget;
+    struct sst_cache footers;
     pthread_rwlock_t lock;              /* guards `regions` */
     struct u64_map regions;
     struct thread_pool *jobs;           /* flushes and compactions in the background */

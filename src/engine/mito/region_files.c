@@ -12,7 +12,7 @@ int mito_files_add(struct mito_region *r, const struct file_meta *metas, uint32_
     for (uint32_t i = 0; i < n; i++) {
         struct file_meta copy;
         TRY(file_meta_copy(&metas[i], &copy, err));
-        int st = sst_file_new(r->engine->options.store, r->dir, &copy, &r->engine->cache_budget, &r->files[r->n_files], err);
+        int st = sst_file_new(r->engine->options.store, r->dir, &copy, &r->engine->footers, &r->files[r->n_files], err);
         if (st != ST_OK) {
             file_meta_release(&copy);
             return st;

@@ -6,6 +6,7 @@
 
 #include "engine/mito/manifest.h"
 #include "engine/mito/source.h"
+#include "engine/mito/sst_cache.h"
 #include "os/thread.h"
 #include "store/object_store.h"
 
@@ -18,13 +19,15 @@ struct sst_file {
     struct object_store *store;    /* borrowed; outlives all files */
     char *dir;                     /* region dir with a trailing slash */
     pthread_mutex_t lock;          /* guards `footer` */
-    struct sst_footer *footer;     /* decoded Parquet footer, loaded on first use, charged to `budget` */
-    struct budget *budget;         /* the cache account */
-    _Atomic int64_t last_used_ns;  /* for footer eviction */
+    struct sst_footer *footer;     /* decoded Parquet footer: while somebody uses it, be it the cache */
+    struct sst_cache *cache;       /* NULL = footers are not kept */
+    struct sst_file *newer, *older; /* guarded by the cache's lock, like cached_bytes */
+    size_t cached_bytes;           /* 0 = the cache does not hold the footer */
 };
 
 /* Takes over `meta`'s contents. One reference to the caller. */
-int sst_file_new(struct object_store *store, const char *region_dir, struct file_meta *meta, struct budget *budget, struct sst_file **ret_file, struct error *err);
+int sst_file_new(struct object_store *store, const char *region_dir, struct file_meta *meta, struct sst_cache *cache, struct sst_file **ret_file,
+                 struct error *err);
 struct sst_file *sst_file_ref(struct sst_file *f);
 void sst_file_unref(struct sst_file *f);
 

@@ -116,7 +116,7 @@ static int load_footer(struct sst_file *file, struct object_reader *reader, stru
 {
     struct parquet_source source = sst_parquet_source(reader);
     struct sst_footer *f = calloc(1, sizeof *f);
-    int st = f ? parquet_open(&source, file->budget, &f->parquet, err) : error_no_memory(err, sizeof *f);
+    int st = f ? parquet_open(&source, file->cache ? file->cache->budget : NULL, &f->parquet, err) : error_no_memory(err, sizeof *f);
     const char *json = st == ST_OK ? parquet_kv(f->parquet, "greptime:metadata") : NULL;
     if (st == ST_OK && !json)
         st = error_set(err, ST_CORRUPT, "no greptime:metadata");
@@ -137,14 +137,16 @@ int sst_footer_get(struct sst_file *file, struct object_reader *reader, struct s
 {
     int st = ST_OK;
     pthread_mutex_lock(&file->lock);
-    if (!file->footer)
+    bool hit = file->footer != NULL;
+    if (!hit)
         st = load_footer(file, reader, &file->footer, err);
     if (st == ST_OK) {
         file->footer->users++;
         *ret_footer = file->footer;
     }
     pthread_mutex_unlock(&file->lock);
-    atomic_store_explicit(&file->last_used_ns, clock_monotonic_ns(), memory_order_relaxed);
+    if (st == ST_OK && file->cache)
+        sst_cache_touch(file->cache, file, hit);
     return st;
 }
 
@@ -159,6 +161,12 @@ void sst_footer_put(struct sst_file *file, struct sst_footer *f)
     pthread_mutex_unlock(&file->lock);
     if (last)
         footer_free(f);
+}
+
+size_t sst_footer_bytes(const struct sst_footer *f)
+{
+    /* The region's metadata is about as large as the text it was read from, which the Parquet footer holds. */
+    return sizeof *f + 2 * parquet_memory_bytes(f->parquet) + f->metadata->n_columns * sizeof *f->place;
 }
 
 struct sst_column sst_find_column(const struct sst_footer *f, const struct region_metadata *region, uint32_t column)

@@ -22,9 +22,11 @@ struct sst_column {
     int32_t key_position;  /* among the file's key columns, -1 = no tag */
 };
 
-/* The footer, read on first use and shared by all who use it at a time; given back with sst_footer_put(), the last of them frees it. */
+/* The footer, read on first use and shared by all who use it at a time (the cache is one of them); given back with sst_footer_put(), the last of them
+ * frees it. */
 int sst_footer_get(struct sst_file *file, struct object_reader *reader, struct sst_footer **ret_footer, struct error *err);
 void sst_footer_put(struct sst_file *file, struct sst_footer *f); /* NULL is allowed */
+size_t sst_footer_bytes(const struct sst_footer *f); /* about what it takes in memory */
 
 int sst_open_reader(const struct sst_file *file, struct object_reader **ret_reader, struct error *err);
 struct parquet_source sst_parquet_source(struct object_reader *reader);
