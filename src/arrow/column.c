@@ -45,7 +45,7 @@ int column_new_nested(struct dtype *type, int64_t length, int64_t null_count, st
                       struct column *const *children, uint32_t n, struct column **ret_column, struct error *err)
 {
     struct column *c = column_alloc(type, length, null_count, validity, b0, NULL);
-    if (c && type->id == TYPE_DICTIONARY) {
+    if (c && (type->id == TYPE_DICTIONARY || type->id == TYPE_RANGE)) {
         assert(n == 1);
         c->dictionary = children[0];
     } else if (c && n) {

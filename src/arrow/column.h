@@ -8,6 +8,7 @@
  *   STRUCT        children, each sliced by the parent's `offset` as well (Arrow's rule)
  *   DICTIONARY    buffers[0] = uint32 keys, dictionary. A null row is null by the rows' own validity: who makes one over values with nulls calls
  *                 column_lift_nulls()
+ *   RANGE         buffers[0] = struct range a row, dictionary = the values that they point into (never null: an empty window is {0, 0})
  *   NULL          nothing
  * `validity` NULL means that no value is null. All element access adds `offset`.
  */
@@ -46,7 +47,7 @@ struct batch {
 int column_new(struct dtype *type, int64_t length, int64_t null_count, struct buffer *validity, struct buffer *b0, struct buffer *b1,
                struct column **ret_column, struct error *err);
 
-/* Nested and dictionary columns: as above, and takes the references in children[0..n) (for DICTIONARY pass the dictionary as the only child). */
+/* Nested and dictionary columns: as above, and takes the references in children[0..n) (for DICTIONARY and RANGE pass the dictionary as the only child). */
 int column_new_nested(struct dtype *type, int64_t length, int64_t null_count, struct buffer *validity, struct buffer *b0,
                       struct column *const *children, uint32_t n_children, struct column **ret_column, struct error *err);
 
@@ -102,6 +103,12 @@ int batch_new(struct schema *schema, int64_t n_rows, struct column *const *colum
 struct batch *batch_ref(struct batch *b);
 void batch_unref(struct batch *b);
 int batch_slice(struct batch *b, int64_t start, int64_t length, struct batch **ret_batch, struct error *err);
+
+/* Rows at indices[0..n) of every column. */
+int batch_take(struct budget *budget, const struct batch *b, const uint32_t *indices, int64_t n, struct batch **ret_batch, struct error *err);
+
+/* Batches of one schema, one after another. Columns that are dictionaries in some of them only come out plain. */
+int batch_concat(struct budget *budget, struct batch *const *batches, uint32_t n, struct batch **ret_batch, struct error *err);
 
 /* Approximate bytes that a column or batch keeps alive (shared buffers counted whole). */
 size_t column_bytes_held(const struct column *c);

@@ -185,7 +185,7 @@ int column_take(struct budget *budget, const struct column *c, const uint32_t *i
         buffer_unref(validity);
         return st;
     }
-    if (id == TYPE_DICTIONARY) {
+    if (id == TYPE_DICTIONARY || id == TYPE_RANGE) {
         child = column_ref(c->dictionary);
         return column_new_nested(c->type, n, nulls, validity, b0, &child, 1, ret_column, err);
     }
@@ -333,6 +333,38 @@ static int concat_flat(struct budget *budget, struct column *const *columns, uin
     return ST_OK;
 }
 
+/* The values one after another (those that neighbours share only once), the windows moved to where theirs are now. */
+static int concat_ranges(struct budget *budget, struct column *const *columns, uint32_t n, int64_t length, struct buffer **ret_ranges,
+                         struct column **ret_values, struct error *err)
+{
+    struct column **values = calloc(n, sizeof *values);
+    struct buffer *ranges = NULL;
+    uint32_t n_values = 0;
+    int64_t before = 0, after = 0;
+    int st = values ? buffer_new_uninit(budget, (size_t)length * sizeof(struct range), &ranges, err) : error_no_memory(err, n * sizeof *values);
+    struct range *to = ranges ? (struct range *)(void *)ranges->data : NULL;
+    for (uint32_t i = 0; st == ST_OK && i < n; i++) {
+        const struct range *from = COLUMN_VALUES(columns[i], struct range);
+        if (i == 0 || columns[i]->dictionary != values[n_values - 1]) {
+            values[n_values++] = columns[i]->dictionary;
+            before = after;
+            after += columns[i]->dictionary->length;
+        }
+        if (after > UINT32_MAX)
+            st = error_set(err, ST_EXHAUSTED, "joined range vectors grow past 2^32 samples");
+        for (int64_t j = 0; st == ST_OK && j < columns[i]->length; j++, to++)
+            *to = (struct range){from[j].length ? from[j].offset + (uint32_t)before : 0, from[j].length};
+    }
+    if (st == ST_OK)
+        st = column_concat(budget, values, n_values, ret_values, err);
+    if (st == ST_OK)
+        *ret_ranges = ranges;
+    else
+        buffer_unref(ranges);
+    free(values);
+    return st;
+}
+
 int column_concat(struct budget *budget, struct column *const *columns, uint32_t n, struct column **ret_column, struct error *err)
 {
     assert(n > 0);
@@ -354,6 +386,9 @@ int column_concat(struct budget *budget, struct column *const *columns, uint32_t
         st = error_no_memory(err, n_children * sizeof *children);
     if (st == ST_OK && type->id == TYPE_DICTIONARY) {
         st = concat_dictionary(budget, columns, n, length, &b0, &children[0], err);
+        made = st == ST_OK;
+    } else if (st == ST_OK && type->id == TYPE_RANGE) {
+        st = concat_ranges(budget, columns, n, length, &b0, &children[0], err);
         made = st == ST_OK;
     } else if (st == ST_OK && n_children) {
         if (type->id != TYPE_STRUCT && type->id != TYPE_FIXED_LIST)
@@ -414,4 +449,68 @@ int column_lift_nulls(struct budget *budget, struct column *c, struct column **r
     int st = column_slice(whole, c->offset, c->length, ret_column, err);
     column_unref(whole);
     return st;
+}
+
+/* The batch of n columns made so far, or, after a failure, nothing. Takes the columns and the array. */
+static int batch_finish(struct schema *schema, int64_t n_rows, struct column **columns, uint32_t made, int st, struct batch **ret_batch, struct error *err)
+{
+    if (st == ST_OK)
+        st = batch_new(schema, n_rows, columns, ret_batch, err);
+    else
+        for (uint32_t i = 0; i < made; i++)
+            column_unref(columns[i]);
+    free(columns);
+    return st;
+}
+
+int batch_take(struct budget *budget, const struct batch *b, const uint32_t *indices, int64_t n, struct batch **ret_batch, struct error *err)
+{
+    uint32_t n_columns = b->schema->n_fields, made = 0;
+    struct column **columns = calloc(n_columns ? n_columns : 1, sizeof *columns);
+    int st = columns ? ST_OK : error_no_memory(err, n_columns * sizeof *columns);
+    for (; st == ST_OK && made < n_columns; made += st == ST_OK)
+        st = column_take(budget, b->columns[made], indices, n, &columns[made], err);
+    return batch_finish(b->schema, n, columns, made, st, ret_batch, err);
+}
+
+/* Column `which` of all batches joined. */
+static int concat_column(struct budget *budget, struct batch *const *batches, uint32_t n, uint32_t which, struct column **parts, struct column **ret_column,
+                         struct error *err)
+{
+    bool decode = false;
+    int st = ST_OK;
+    uint32_t have = 0;
+    for (uint32_t i = 1; i < n; i++)
+        decode |= batches[i]->columns[which]->type->id != batches[0]->columns[which]->type->id;
+    for (; st == ST_OK && have < n; have += st == ST_OK) {
+        struct column *c = batches[have]->columns[which];
+        if (decode)
+            st = column_decode_dictionary(budget, c, &parts[have], err);
+        else
+            parts[have] = column_ref(c);
+    }
+    if (st == ST_OK)
+        st = column_concat(budget, parts, n, ret_column, err);
+    for (uint32_t i = 0; i < have; i++)
+        column_unref(parts[i]);
+    return st;
+}
+
+int batch_concat(struct budget *budget, struct batch *const *batches, uint32_t n, struct batch **ret_batch, struct error *err)
+{
+    struct schema *schema = batches[0]->schema;
+    uint32_t n_columns = schema->n_fields, made = 0;
+    int64_t n_rows = 0;
+    if (n == 1) {
+        *ret_batch = batch_ref(batches[0]);
+        return ST_OK;
+    }
+    struct column **columns = calloc(n_columns ? n_columns : 1, sizeof *columns), **parts = calloc(n, sizeof *parts);
+    int st = columns && parts ? ST_OK : error_no_memory(err, n * sizeof *parts);
+    for (uint32_t i = 0; i < n; i++)
+        n_rows += batches[i]->n_rows;
+    for (; st == ST_OK && made < n_columns; made += st == ST_OK)
+        st = concat_column(budget, batches, n, made, parts, &columns[made], err);
+    free(parts);
+    return batch_finish(schema, n_rows, columns, made, st, ret_batch, err);
 }

@@ -19,7 +19,7 @@ extern const uint8_t ipc_none_header[IPC_NONE_HEADER_SIZE];
 /* Appends the Schema message. Dictionary fields keep their type and get ids in depth-first order. */
 int ipc_encode_schema(const struct schema *schema, struct dynbuf *out, struct error *err);
 
-/* The schema of what ipc_encode_batch() sends: dictionaries at any depth replaced by their values. One reference. */
+/* The schema of what ipc_encode_batch() sends: dictionaries at any depth replaced by their values (ranges stay). One reference. */
 int ipc_plain_schema(struct schema *schema, struct schema **ret_schema, struct error *err);
 
 /* Encodes batches one after another, keeping its compression contexts and scratch memory. Not thread-safe. */
@@ -30,6 +30,9 @@ void ipc_encoder_free(struct ipc_encoder *e); /* NULL is allowed */
 /* Appends the RecordBatch message to `header`; *ret_body gets one reference (size 0 for an empty body). Dictionary columns go out as plain values,
  * except in a batch of no rows, where they stay keys so that they fit an ipc_encode_schema() of the same schema. */
 int ipc_encode_batch(struct ipc_encoder *e, const struct batch *batch, struct dynbuf *header, struct buffer **ret_body, struct error *err);
+
+/* Appends the DictionaryBatch message for the values of dictionary `id`: for range columns, whose values must go out before their batch. */
+int ipc_encode_dictionary(struct ipc_encoder *e, int64_t id, struct column *values, struct dynbuf *header, struct buffer **ret_body, struct error *err);
 
 /* The Schema message alone. */
 int ipc_decode_schema(const void *message, size_t size, struct schema **ret_schema, struct error *err);

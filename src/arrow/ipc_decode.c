@@ -10,7 +10,6 @@
 #include "base/bits.h"
 #include "base/text.h"
 
-enum { DICTIONARY_ID, DICTIONARY_DATA, DICTIONARY_DELTA };
 
 struct dictionary {
     int64_t id;

@@ -314,7 +314,8 @@ static int encode_column(struct ipc_encoder *e, struct column *c, struct error *
     return encode_values(e, c, err);
 }
 
-static int build_header(struct ipc_encoder *e, int64_t rows, struct dynbuf *out, struct error *err)
+/* The message in front of the body: a record batch, inside a dictionary batch when `dictionary` is not -1. */
+static int build_header(struct ipc_encoder *e, int64_t rows, int64_t dictionary, struct dynbuf *out, struct error *err)
 {
     struct fb_builder b;
     fb_builder_init(&b);
@@ -334,31 +335,48 @@ static int build_header(struct ipc_encoder *e, int64_t rows, struct dynbuf *out,
     fb_put_ref(&b, BATCH_COMPRESSION, compression);
     fb_put_ref(&b, BATCH_VARIADIC, variadic);
     uint32_t batch = fb_table_end(&b);
+    if (dictionary >= 0) {
+        fb_table_start(&b);
+        fb_put_i64(&b, DICTIONARY_ID, dictionary);
+        fb_put_ref(&b, DICTIONARY_DATA, batch);
+        batch = fb_table_end(&b);
+    }
     fb_table_start(&b);
     fb_put_i64(&b, MSG_BODY, (int64_t)e->used);
     fb_put_ref(&b, MSG_HEADER, batch);
     fb_put_i16(&b, MSG_VERSION, METADATA_V5);
-    fb_put_u8(&b, MSG_TYPE, HEADER_BATCH);
+    fb_put_u8(&b, MSG_TYPE, dictionary >= 0 ? HEADER_DICTIONARY : HEADER_BATCH);
     int st = fb_finish(&b, fb_table_end(&b), out, err);
     fb_builder_release(&b);
     return st;
 }
 
-int ipc_encode_batch(struct ipc_encoder *e, const struct batch *batch, struct dynbuf *header, struct buffer **ret_body, struct error *err)
+static int encode(struct ipc_encoder *e, struct column *const *columns, uint32_t n, int64_t rows, int64_t dictionary, struct dynbuf *header,
+                  struct buffer **ret_body, struct error *err)
 {
     e->used = e->nodes.n = e->buffers.n = e->n_variadic = 0;
-    e->keep_dictionaries = batch->n_rows == 0;
+    e->keep_dictionaries = rows == 0;
     int st = buffer_new_uninit(e->budget, 4096, &e->body, err);
-    for (uint32_t i = 0; st == ST_OK && i < batch->schema->n_fields; i++)
-        st = encode_column(e, batch->columns[i], err);
+    for (uint32_t i = 0; st == ST_OK && i < n; i++)
+        st = encode_column(e, columns[i], err);
     if (st == ST_OK)
         st = buffer_resize(e->body, e->used, err);
     if (st == ST_OK)
-        st = build_header(e, batch->n_rows, header, err);
+        st = build_header(e, rows, dictionary, header, err);
     if (st == ST_OK)
         *ret_body = e->body;
     else
         buffer_unref(e->body);
     e->body = NULL;
     return st;
+}
+
+int ipc_encode_batch(struct ipc_encoder *e, const struct batch *batch, struct dynbuf *header, struct buffer **ret_body, struct error *err)
+{
+    return encode(e, batch->columns, batch->schema->n_fields, batch->n_rows, -1, header, ret_body, err);
+}
+
+int ipc_encode_dictionary(struct ipc_encoder *e, int64_t id, struct column *values, struct dynbuf *header, struct buffer **ret_body, struct error *err)
+{
+    return encode(e, &values, 1, values->length, id, header, ret_body, err);
 }

@@ -128,7 +128,7 @@ static uint32_t build_field(struct fb_builder *b, const struct field *f, int64_t
 {
     const struct dtype *t = f->type;
     uint32_t dictionary = 0;
-    if (t->id == TYPE_DICTIONARY) {
+    if (t->id == TYPE_DICTIONARY || t->id == TYPE_RANGE) {
         uint32_t key = build_int(b, t->key);
         fb_table_start(b);
         fb_put_i64(b, 0, (*id)++);
@@ -204,7 +204,7 @@ static struct dtype *plain_type(struct dtype *t)
 {
     if (t->id == TYPE_DICTIONARY)
         return plain_type(t->children[0]->type);
-    if (t->n_children == 0)
+    if (t->n_children == 0 || t->id == TYPE_RANGE)
         return type_ref(t);
     struct field **children = calloc(t->n_children, sizeof *children);
     struct dtype *made = NULL;

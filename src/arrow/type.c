@@ -103,16 +103,27 @@ struct dtype *type_struct(struct field *const *members, uint32_t n)
     return type_make(TYPE_STRUCT, members, n);
 }
 
-struct dtype *type_dictionary(enum type_id key, struct dtype *values)
+/* A dictionary's or range's value field has no name or nullability of its own. */
+static struct dtype *make_keyed(enum type_id id, enum type_id key, struct dtype *values)
 {
     struct field *f = field_new("", values, true);
     if (!f)
         return NULL;
-    struct dtype *t = type_make(TYPE_DICTIONARY, &f, 1);
+    struct dtype *t = type_make(id, &f, 1);
     field_unref(f);
     if (t)
         t->key = (uint8_t)key;
     return t;
+}
+
+struct dtype *type_dictionary(enum type_id key, struct dtype *values)
+{
+    return make_keyed(TYPE_DICTIONARY, key, values);
+}
+
+struct dtype *type_range(struct dtype *values)
+{
+    return make_keyed(TYPE_RANGE, TYPE_INT64, values);
 }
 
 struct dtype *type_ref(struct dtype *t)
@@ -145,8 +156,7 @@ bool type_equal(const struct dtype *a, const struct dtype *b, bool strict)
     if ((a->timezone == NULL) != (b->timezone == NULL) || (a->timezone && strcmp(a->timezone, b->timezone) != 0))
         return false;
     for (uint32_t i = 0; i < a->n_children; i++) {
-        /* A dictionary's value field has no name or nullability of its own. */
-        if (strict && a->id != TYPE_DICTIONARY ? !field_equal(a->children[i], b->children[i], true)
+        if (strict && a->id != TYPE_DICTIONARY && a->id != TYPE_RANGE ? !field_equal(a->children[i], b->children[i], true)
                                                : !type_equal(a->children[i]->type, b->children[i]->type, strict))
             return false;
     }
@@ -160,7 +170,7 @@ int32_t type_width(const struct dtype *t)
     case TYPE_INT16: case TYPE_UINT16: case TYPE_FLOAT16: return 2;
     case TYPE_INT32: case TYPE_UINT32: case TYPE_FLOAT32: case TYPE_DATE32: case TYPE_TIME32: case TYPE_INTERVAL_YEAR_MONTH: case TYPE_DICTIONARY: return 4;
     case TYPE_INT64: case TYPE_UINT64: case TYPE_FLOAT64: case TYPE_DATE64: case TYPE_TIMESTAMP: case TYPE_TIME64: case TYPE_DURATION:
-    case TYPE_INTERVAL_DAY_TIME: return 8;
+    case TYPE_INTERVAL_DAY_TIME: case TYPE_RANGE: return 8;
     case TYPE_DECIMAL128: case TYPE_INTERVAL_MONTH_DAY_NANO: return 16;
     case TYPE_DECIMAL256: return 32;
     case TYPE_FIXED_BINARY: return t->width;
@@ -214,7 +224,7 @@ const char *type_print(const struct dtype *t, char *out, size_t room)
         "Null", "Boolean", "Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Float16", "Float32", "Float64",
         "Utf8", "LargeUtf8", "Utf8View", "Binary", "LargeBinary", "BinaryView", "FixedSizeBinary", "Date32", "Date64", "Timestamp", "Time32", "Time64",
         "Duration", "Interval(YearMonth)", "Interval(DayTime)", "Interval(MonthDayNano)", "Decimal128", "Decimal256", "List", "LargeList",
-        "FixedSizeList", "Struct", "Map", "Dictionary"};
+        "FixedSizeList", "Struct", "Map", "Dictionary", "Range"};
     static const char *const units[] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
     char inner[128];
     switch ((enum type_id)t->id) {
@@ -236,7 +246,7 @@ const char *type_print(const struct dtype *t, char *out, size_t room)
     case TYPE_LIST: case TYPE_LARGE_LIST: case TYPE_FIXED_LIST: case TYPE_MAP:
         snprintf(out, room, "%s(%s)", names[t->id], type_print(t->children[0]->type, inner, sizeof inner));
         break;
-    case TYPE_DICTIONARY:
+    case TYPE_DICTIONARY: case TYPE_RANGE:
         snprintf(out, room, "Dictionary(%s, %s)", names[t->key], type_print(t->children[0]->type, inner, sizeof inner));
         break;
     default:

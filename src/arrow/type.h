@@ -8,6 +8,10 @@
  *   Utf8, LargeUtf8, Utf8View, Binary, LargeBinary, BinaryView   int32 offsets + bytes
  *   List, LargeList, Map                                         int32 offsets + one child
  *   Dictionary                                                   uint32 keys + dictionary, whatever `key` says
+ *   Range                                                        struct range a row + the values that rows point into
+ *
+ * Range is no Arrow type: PromQL's range vectors, each row a window of one column of values, travel as Dictionary(Int64, T) whose keys hold
+ * offset and length (promql-nodes.md 7.2) and are no indexes. Only slice, take and concatenation of columns, and prom_* functions, know it.
  */
 #ifndef ARROW_TYPE_H
 #define ARROW_TYPE_H
@@ -27,7 +31,7 @@ enum type_id {
     TYPE_DATE32, TYPE_DATE64, TYPE_TIMESTAMP, TYPE_TIME32, TYPE_TIME64, TYPE_DURATION,
     TYPE_INTERVAL_YEAR_MONTH, TYPE_INTERVAL_DAY_TIME, TYPE_INTERVAL_MONTH_DAY_NANO,
     TYPE_DECIMAL128, TYPE_DECIMAL256,
-    TYPE_LIST, TYPE_LARGE_LIST, TYPE_FIXED_LIST, TYPE_STRUCT, TYPE_MAP, TYPE_DICTIONARY,
+    TYPE_LIST, TYPE_LARGE_LIST, TYPE_FIXED_LIST, TYPE_STRUCT, TYPE_MAP, TYPE_DICTIONARY, TYPE_RANGE,
     TYPE_COUNT
 };
 
@@ -47,11 +51,16 @@ struct dtype {
     uint8_t unit;            /* enum time_unit: timestamp, time, duration */
     uint8_t precision;       /* decimal */
     int8_t scale;            /* decimal */
-    uint8_t key;             /* dictionary: enum type_id of the keys as declared */
+    uint8_t key;             /* dictionary: enum type_id of the keys as declared; range: INT64 */
     int32_t width;           /* fixed binary: bytes; fixed list: items */
     char *timezone;          /* timestamp: owned, NULL = without zone */
     uint32_t n_children;
-    struct field **children; /* list: 1 item; map: 1 struct `entries`; struct: members; dictionary: 1 field, the values */
+    struct field **children; /* list: 1 item; map: 1 struct `entries`; struct: members; dictionary, range: 1 field, the values */
+};
+
+/* A window of a range column: rows [offset, offset + length) of its values. In memory as on the wire, the offset in the low half of an int64. */
+struct range {
+    uint32_t offset, length;
 };
 
 struct kv {
@@ -92,6 +101,7 @@ struct dtype *type_list(enum type_id id, struct field *item); /* LIST, LARGE_LIS
 struct dtype *type_fixed_list(struct field *item, int32_t items);
 struct dtype *type_struct(struct field *const *members, uint32_t n);
 struct dtype *type_dictionary(enum type_id key, struct dtype *values);
+struct dtype *type_range(struct dtype *values);
 
 struct dtype *type_ref(struct dtype *t);
 void type_unref(struct dtype *t);

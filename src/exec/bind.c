@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exec/bind_series.h"
 #include "exec/oper_compute.h"
 #include "exec/prune.h"
 
@@ -28,7 +29,14 @@ struct bound {
     int32_t *source;     /* a table column per output column, or NO_COLUMN; arena */
     bool *filtered;      /* table columns that filters read; arena */
     bool filtered_computed; /* a filter read something that is no table column */
+    bool series;         /* the operator's last column holds series numbers (exec/oper_series.h): no output of the relation, but carried along */
 };
+
+/* Columns of the relation. */
+static uint32_t width_of(const struct bound *in)
+{
+    return in->oper->schema->n_fields - in->series;
+}
 
 static int bind_rel(struct binder *b, struct plan_rel *rel, int64_t limit, struct bound *ret, struct error *err);
 
@@ -85,16 +93,19 @@ static int make_schema(struct field **fields, uint32_t n, struct schema **ret_sc
     return *ret_schema ? ST_OK : error_no_memory(err, n * sizeof *fields);
 }
 
-/* Projects the input to the expressions (taken, also on failure); `in` is the bound input and becomes the bound output. */
+/* Projects the input to the expressions (taken, also on failure; room for one more); `in` is the bound input and becomes the bound output. */
 static int project(struct binder *b, struct bound *in, struct expr **exprs, uint32_t n, struct error *err)
 {
     const struct schema *input = in->oper->schema;
-    struct field **fields = ARENA_ARRAY(b->arena, n ? n : 1, struct field *, err);
-    int32_t *source = ARENA_ARRAY(b->arena, n ? n : 1, int32_t, err);
+    struct field **fields = ARENA_ARRAY(b->arena, (size_t)n + 1, struct field *, err);
+    int32_t *source = ARENA_ARRAY(b->arena, (size_t)n + 1, int32_t, err);
     struct schema *schema = NULL;
     uint32_t made = 0;
-    bool identity = n == input->n_fields;
+    bool identity = n == width_of(in);
     int st = fields && source ? ST_OK : ST_NO_MEMORY;
+    if (st == ST_OK && in->series)
+        st = bind_column(b, width_of(in), input, &exprs[n], err);
+    n += st == ST_OK && in->series;
     for (; st == ST_OK && made < n; made += st == ST_OK) {
         int column = expr_column(exprs[made]);
         source[made] = column >= 0 ? in->source[column] : NO_COLUMN;
@@ -120,21 +131,43 @@ static int project(struct binder *b, struct bound *in, struct expr **exprs, uint
 
 static int pick(struct binder *b, struct bound *in, const uint32_t *columns, uint32_t n, struct error *err)
 {
-    bool identity = n == in->oper->schema->n_fields;
-    int32_t *source = ARENA_ARRAY(b->arena, n ? n : 1, int32_t, err);
-    if (!source)
+    uint32_t width = width_of(in);
+    bool identity = n == width;
+    int32_t *source = ARENA_ARRAY(b->arena, (size_t)n + 1, int32_t, err);
+    uint32_t *picked = ARENA_ARRAY(b->arena, (size_t)n + 1, uint32_t, err);
+    if (!source || !picked)
         return ST_NO_MEMORY;
     for (uint32_t i = 0; i < n; i++) {
-        if (columns[i] >= in->oper->schema->n_fields)
-            return error_set(err, ST_PLAN_QUERY, "emit names column %u of %u", columns[i], in->oper->schema->n_fields);
+        if (columns[i] >= width)
+            return error_set(err, ST_PLAN_QUERY, "emit names column %u of %u", columns[i], width);
         identity &= columns[i] == i;
         source[i] = in->source[columns[i]];
+        picked[i] = columns[i];
     }
     if (identity)
         return ST_OK;
+    picked[n] = width;
+    source[n] = NO_COLUMN;
     struct oper *input = in->oper;
     in->oper = NULL;
     in->source = source;
+    return oper_pick_new(input, picked, n + in->series, &in->oper, err);
+}
+
+/* For relations that do not keep series together. */
+static int drop_series(struct binder *b, struct bound *in, struct error *err)
+{
+    uint32_t n = width_of(in);
+    uint32_t *columns = ARENA_ARRAY(b->arena, (size_t)n + 1, uint32_t, err);
+    if (!in->series)
+        return ST_OK;
+    if (!columns)
+        return ST_NO_MEMORY;
+    for (uint32_t i = 0; i < n; i++)
+        columns[i] = i;
+    struct oper *input = in->oper;
+    in->oper = NULL;
+    in->series = false;
     return oper_pick_new(input, columns, n, &in->oper, err);
 }
 
@@ -200,16 +233,23 @@ static int filter(struct binder *b, struct bound *in, const struct plan_expr *co
 {
     struct expr *e = NULL;
     char text[96];
-    struct field **fields = ARENA_ARRAY(b->arena, n ? n : 1, struct field *, err);
-    int32_t *source = ARENA_ARRAY(b->arena, n ? n : 1, int32_t, err);
+    uint32_t width = width_of(in);
+    struct field **fields = ARENA_ARRAY(b->arena, (size_t)n + 1, struct field *, err);
+    int32_t *source = ARENA_ARRAY(b->arena, (size_t)n + 1, int32_t, err);
+    uint32_t *kept = ARENA_ARRAY(b->arena, (size_t)n + 1, uint32_t, err);
     struct schema *schema = NULL;
-    if (!fields || !source)
+    if (!fields || !source || !kept)
         return ST_NO_MEMORY;
     for (uint32_t i = 0; i < n; i++) {
-        if (emit[i] >= in->oper->schema->n_fields)
-            return error_set(err, ST_PLAN_QUERY, "emit names column %u of %u", emit[i], in->oper->schema->n_fields);
-        fields[i] = in->oper->schema->fields[emit[i]];
-        source[i] = in->source[emit[i]];
+        if (emit[i] >= width)
+            return error_set(err, ST_PLAN_QUERY, "emit names column %u of %u", emit[i], width);
+        kept[i] = emit[i];
+    }
+    if (in->series)
+        kept[n++] = width;
+    for (uint32_t i = 0; i < n; i++) {
+        fields[i] = in->oper->schema->fields[kept[i]];
+        source[i] = in->source[kept[i]];
     }
     TRY(bind_expr(b, condition, in->oper->schema, &e, err));
     int st = ST_OK;
@@ -226,7 +266,7 @@ static int filter(struct binder *b, struct bound *in, const struct plan_expr *co
     struct oper *input = in->oper;
     in->oper = NULL;
     in->source = source;
-    st = oper_filter_new(input, e, emit, n, schema, b->options->timezone, &in->oper, err);
+    st = oper_filter_new(input, e, kept, n, schema, b->options->timezone, &in->oper, err);
     schema_unref(schema);
     return st;
 }
@@ -318,17 +358,17 @@ static int bind_project(struct binder *b, struct plan_rel *rel, int64_t limit, s
 {
     TRY(bind_rel(b, rel->input, limit, ret, err));
     const struct schema *input = ret->oper->schema;
-    uint32_t direct = input->n_fields + rel->n_exprs, n = rel->has_emit ? rel->n_emit : direct, made = 0;
-    struct expr **exprs = ARENA_ARRAY(b->arena, n ? n : 1, struct expr *, err);
+    uint32_t width = width_of(ret), direct = width + rel->n_exprs, n = rel->has_emit ? rel->n_emit : direct, made = 0;
+    struct expr **exprs = ARENA_ARRAY(b->arena, (size_t)n + 1, struct expr *, err);
     int st = exprs ? ST_OK : ST_NO_MEMORY;
     for (; st == ST_OK && made < n; made += st == ST_OK) {
         uint32_t at = rel->has_emit ? rel->emit[made] : made;
         if (at >= direct)
             st = error_set(err, ST_PLAN_QUERY, "emit names column %u of %u", at, direct);
-        else if (at < input->n_fields)
+        else if (at < width)
             st = bind_column(b, at, input, &exprs[made], err);
         else
-            st = bind_expr(b, rel->exprs[at - input->n_fields], input, &exprs[made], err);
+            st = bind_expr(b, rel->exprs[at - width], input, &exprs[made], err);
     }
     if (st != ST_OK) {
         for (uint32_t i = 0; i < made; i++)
@@ -386,6 +426,7 @@ static int bind_sort(struct binder *b, struct plan_rel *rel, int64_t limit, stru
     if (n > 32)
         return error_set(err, ST_UNSUPPORTED, "more than 32 sort keys");
     TRY(bind_rel(b, rel->input, -1, ret, err));
+    TRY(drop_series(b, ret, err));
     uint32_t width = ret->oper->schema->n_fields;
     for (uint32_t i = 0; i < n; i++)
         exprs[i] = rel->sorts[i].expr;
@@ -683,6 +724,15 @@ static int grouping_sets(struct binder *b, const struct plan_rel *rel, uint8_t *
     return ST_OK;
 }
 
+/* Keys, arguments and sort keys of an aggregation cannot be range vectors. */
+static int no_ranges(const struct schema *input, const struct agg_input *inputs, uint32_t n, struct error *err)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (input->fields[inputs[i].column]->type->id == TYPE_RANGE)
+            return error_set(err, ST_PLAN_QUERY, "an aggregation over the range vector %s", input->fields[inputs[i].column]->name);
+    return ST_OK;
+}
+
 static int bind_aggregate(struct binder *b, struct plan_rel *rel, struct bound *ret, struct error *err)
 {
     struct plan_expr **plans;
@@ -693,6 +743,7 @@ static int bind_aggregate(struct binder *b, struct plan_rel *rel, struct bound *
     if (rel->n_groupings > 1)
         TRY(grouping_sets(b, rel, &sets, err));
     TRY(bind_rel(b, rel->input, -1, ret, err));
+    TRY(drop_series(b, ret, err));
     struct agg_input *inputs = ARENA_ARRAY(b->arena, n + 1, struct agg_input, err);
     uint32_t *keys = ARENA_ARRAY(b->arena, rel->n_exprs + 1, uint32_t, err), at = rel->n_exprs;
     if (!inputs || !keys)
@@ -700,6 +751,7 @@ static int bind_aggregate(struct binder *b, struct plan_rel *rel, struct bound *
     TRY(project_inputs(b, ret, plans, n, inputs, err));
     for (uint32_t k = 0; k < rel->n_exprs; k++)
         keys[k] = inputs[k].column;
+    TRY(no_ranges(ret->oper->schema, inputs, n, err));
     const struct schema *input = ret->oper->schema;
     struct oper_measure *measures = calloc(rel->n_measures + 1, sizeof *measures);
     int st = measures ? ST_OK : error_no_memory(err, rel->n_measures * sizeof *measures);
@@ -734,6 +786,23 @@ static int bind_aggregate(struct binder *b, struct plan_rel *rel, struct bound *
     return st == ST_OK && !ret->source ? ST_NO_MEMORY : st;
 }
 
+/* ---- PromQL ---- */
+
+/* Only the filters below the nodes become hints of the scan. */
+static int bind_extension(struct binder *b, struct plan_rel *rel, struct bound *ret, struct error *err)
+{
+    TRY(bind_rel(b, rel->input, -1, ret, err));
+    struct oper *input = ret->oper;
+    ret->oper = NULL;
+    ret->scan = NULL;
+    TRY(bind_series(rel, input, &ret->series, &ret->oper, err));
+    uint32_t n = ret->oper->schema->n_fields;
+    ret->source = ARENA_ARRAY(b->arena, n, int32_t, err);
+    for (uint32_t i = 0; ret->source && i < n; i++)
+        ret->source[i] = NO_COLUMN;
+    return ret->source ? ST_OK : ST_NO_MEMORY;
+}
+
 /* ---- dispatch ---- */
 
 static int bind_direct(struct binder *b, struct plan_rel *rel, int64_t limit, struct bound *ret, struct error *err)
@@ -744,7 +813,7 @@ static int bind_direct(struct binder *b, struct plan_rel *rel, int64_t limit, st
     case PLAN_SORT: return bind_sort(b, rel, limit, ret, err);
     case PLAN_FETCH: return bind_fetch(b, rel, limit, ret, err);
     case PLAN_AGGREGATE: return bind_aggregate(b, rel, ret, err);
-    case PLAN_EXTENSION: return error_set(err, ST_UNEXPECTED, "extension node '%s' is not supported", rel->name ? rel->name : "?");
+    case PLAN_EXTENSION: return bind_extension(b, rel, ret, err);
     default: return error_set(err, ST_UNEXPECTED, "relation '%s' is not supported", rel->name ? rel->name : "?");
     }
 }
@@ -752,7 +821,7 @@ static int bind_direct(struct binder *b, struct plan_rel *rel, int64_t limit, st
 static int bind_filter(struct binder *b, struct plan_rel *rel, struct bound *ret, struct error *err)
 {
     TRY(bind_rel(b, rel->input, -1, ret, err));
-    uint32_t n = rel->has_emit ? rel->n_emit : ret->oper->schema->n_fields;
+    uint32_t n = rel->has_emit ? rel->n_emit : width_of(ret);
     uint32_t *emit = rel->emit;
     if (!rel->has_emit) {
         emit = ARENA_ARRAY(b->arena, n ? n : 1, uint32_t, err);
@@ -790,17 +859,15 @@ int bind_plan(struct plan *plan, const struct query_options *options, struct are
     for (const struct plan_rel *r = plan->root; r; r = r->input)
         if (r->kind == PLAN_FETCH && ((r->offset && has_window(r->offset)) || (r->count && has_window(r->count))))
             return error_set(err, ST_UNSUPPORTED, "window functions are not supported");
-    bool extended = false;
-    for (const struct plan_rel *r = plan->root; r; r = r->input)
-        extended |= r->kind == PLAN_EXTENSION;
-    if (!extended)
-        TRY(plan_rel_width(plan->root, &width, err));
+    TRY(plan_rel_width(plan->root, &width, err));
     if (!read)
         return error_set(err, ST_UNEXPECTED, "a plan without a table scan");
     TRY(options->resolve(options->resolve_ctx, read->name, &b.table, err));
     int st = plan_prune(plan->root, b.table, arena, err);
     if (st == ST_OK)
         st = bind_rel(&b, plan->root, -1, &bound, err);
+    if (st == ST_OK)
+        st = drop_series(&b, &bound, err);
     table_free(b.table);
     if (st == ST_OK)
         *ret_root = bound.oper;

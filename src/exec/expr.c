@@ -40,6 +40,9 @@ static int bind_call(struct expr *e, const struct function *f, const struct plan
         TRY(bind_at(p->args[e->n_args], input, e->arena, depth + 1, &e->args[e->n_args], err));
         e->nullable = e->nullable || e->args[e->n_args]->nullable;
     }
+    for (uint32_t i = 0; i < e->n_args; i++)
+        if (e->args[i]->type->id == TYPE_RANGE && !function_takes_ranges(f))
+            return error_set(err, ST_PLAN_QUERY, "%s cannot take a range vector", f->name);
     return f->bind(e, err);
 }
 

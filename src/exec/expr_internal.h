@@ -65,6 +65,12 @@ int expr_bind_common(struct expr *e, uint32_t a, uint32_t b, bool arithmetic, st
 bool expr_is_scalar(const struct expr *e); /* no column in it */
 int expr_type_error(const struct expr *e, struct error *err);
 
+/* Range vectors are arguments of these functions only; no other has to look out for them. */
+extern const struct function functions_prom[];
+bool function_takes_ranges(const struct function *f);
+/* The q-quantile of n values, which are sorted in place; q outside of 0..1 gives an infinity, NaN or no values NaN. */
+double float_quantile(double *values, size_t n, double q);
+
 /* Validity of a strict function's result; NULL buffer when nothing is null. */
 int kernel_validity(struct budget *budget, const struct value *args, uint32_t n, int64_t rows, struct buffer **ret_validity, int64_t *ret_nulls,
                     struct error *err);

@@ -27,6 +27,7 @@ struct oper {
     struct work_context *work;
     bool done;
     uint64_t rows_out, total_ns, mem_bytes; /* total_ns includes the inputs' */
+    uint64_t n_series;        /* PromQL nodes: series seen */
 };
 
 /* Pulls the next batch with at least one row; checks cancellation and keeps the metrics. */

@@ -206,57 +206,9 @@ static void drop_parts(struct sort_oper *o)
 /* Joins the parts into one batch. */
 static int join_parts(struct sort_oper *o, struct batch **ret_batch, struct error *err)
 {
-    uint32_t n_columns = o->base.schema->n_fields, made = 0;
-    if (o->n_parts == 1) {
-        *ret_batch = batch_ref(o->parts[0]);
-        drop_parts(o);
-        return ST_OK;
-    }
-    struct column **columns = calloc(n_columns ? n_columns : 1, sizeof *columns), **parts = calloc(o->n_parts ? o->n_parts : 1, sizeof *parts);
-    int st = columns && parts ? ST_OK : error_no_memory(err, o->n_parts * sizeof *parts);
-    for (; st == ST_OK && made < n_columns; made += st == ST_OK) {
-        bool decode = false;
-        for (uint32_t i = 0; i < o->n_parts; i++)
-            decode |= o->parts[i]->columns[made]->type->id != o->parts[0]->columns[made]->type->id;
-        uint32_t have = 0;
-        for (; st == ST_OK && have < o->n_parts; have += st == ST_OK) {
-            struct column *c = o->parts[have]->columns[made];
-            if (decode)
-                st = column_decode_dictionary(oper_budget(&o->base), c, &parts[have], err);
-            else
-                parts[have] = column_ref(c);
-        }
-        if (st == ST_OK)
-            st = column_concat(oper_budget(&o->base), parts, o->n_parts, &columns[made], err);
-        for (uint32_t i = 0; i < have; i++)
-            column_unref(parts[i]);
-    }
-    if (st == ST_OK)
-        st = batch_new(o->base.schema, o->n_rows, columns, ret_batch, err);
-    else
-        for (uint32_t i = 0; i < made; i++)
-            column_unref(columns[i]);
-    free(columns);
-    free(parts);
-    if (st == ST_OK)
-        drop_parts(o);
-    return st;
-}
-
-static int take_rows(struct sort_oper *o, struct batch *b, const uint32_t *rows, int64_t n, struct batch **ret_batch, struct error *err)
-{
-    uint32_t n_columns = o->base.schema->n_fields, made = 0;
-    struct column **columns = calloc(n_columns ? n_columns : 1, sizeof *columns);
-    int st = columns ? ST_OK : error_no_memory(err, n_columns * sizeof *columns);
-    for (; st == ST_OK && made < n_columns; made += st == ST_OK)
-        st = column_take(oper_budget(&o->base), b->columns[made], rows, n, &columns[made], err);
-    if (st == ST_OK)
-        st = batch_new(o->base.schema, n, columns, ret_batch, err);
-    else
-        for (uint32_t i = 0; i < made; i++)
-            column_unref(columns[i]);
-    free(columns);
-    return st;
+    TRY(batch_concat(oper_budget(&o->base), o->parts, o->n_parts, ret_batch, err));
+    drop_parts(o);
+    return ST_OK;
 }
 
 /* Bytes that a batch keeps alive outside the query's budget, counted by its own rows. */
@@ -322,7 +274,7 @@ static int cut_by_bound(struct sort_oper *o, struct batch **b, struct error *err
     if (st == ST_OK && n < (*b)->n_rows) {
         struct batch *less = NULL;
         if (n)
-            st = take_rows(o, *b, rows.data, n, &less, err);
+            st = batch_take(budget, *b, rows.data, n, &less, err);
         if (st == ST_OK) {
             batch_unref(*b);
             *b = less;
@@ -339,7 +291,7 @@ static int cut_to_limit(struct sort_oper *o, struct error *err)
     TRY(join_parts(o, &all, err));
     int st = order_rows(o, all, err);
     if (st == ST_OK)
-        st = take_rows(o, all, o->order.data, o->n_order, &best, err);
+        st = batch_take(oper_budget(&o->base), all, o->order.data, o->n_order, &best, err);
     batch_unref(all);
     o->n_rows = 0;
     return st == ST_OK ? add_part(o, best, err) : st;
@@ -382,7 +334,7 @@ static int sort_next(struct oper *base, struct batch **ret_batch, struct error *
         *ret_batch = NULL;
         return ST_OK;
     }
-    TRY(take_rows(o, o->all, VEC(&o->order, uint32_t) + o->at, n, ret_batch, err));
+    TRY(batch_take(oper_budget(base), o->all, VEC(&o->order, uint32_t) + o->at, n, ret_batch, err));
     o->at += n;
     return ST_OK;
 }

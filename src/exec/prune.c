@@ -25,6 +25,11 @@ static int direct_width(const struct plan_rel *rel, uint32_t *ret_width, struct 
     case PLAN_FILTER: case PLAN_FETCH: case PLAN_SORT: *ret_width = in; return ST_OK;
     case PLAN_PROJECT: *ret_width = in + rel->n_exprs; return ST_OK;
     case PLAN_AGGREGATE: *ret_width = rel->n_exprs + (rel->n_groupings > 1) + rel->n_measures; return ST_OK;
+    case PLAN_EXTENSION:
+        if (!rel->series)
+            return error_set(err, ST_UNEXPECTED, "the extension node '%s' is not supported", rel->name);
+        *ret_width = in + (rel->series->kind == PLAN_RANGE_MANIPULATE);
+        return ST_OK;
     default: return error_set(err, ST_UNEXPECTED, "relation '%s' is not supported", rel->name ? rel->name : "?");
     }
 }
@@ -138,36 +143,46 @@ static int prune_project(struct pruner *p, struct plan_rel *rel, const bool *nee
     return ST_OK;
 }
 
-/* Does a relation's column come unchanged from a table column that holds no NULL? */
-static bool never_null(const struct pruner *p, const struct plan_rel *rel, uint32_t column)
+/* The table column that a relation's column comes from unchanged (rows may be missing or more often there), NULL when it is computed. */
+static const struct field *origin(const struct pruner *p, const struct plan_rel *rel, uint32_t column)
 {
     for (; rel && p->table; rel = rel->input) {
         uint32_t in;
         if (rel->has_emit) {
             if (column >= rel->n_emit)
-                return false;
+                return NULL;
             column = rel->emit[column];
         }
         if (rel->kind == PLAN_READ) {
             if (column >= (rel->has_projection ? rel->n_projection : rel->n_columns))
-                return false;
+                return NULL;
             column = rel->has_projection ? rel->projection[column] : column;
             int at = column < rel->n_columns ? schema_find(p->table->schema, rel->column_names[column]) : -1;
-            return at >= 0 && !p->table->schema->fields[at]->nullable;
+            return at >= 0 ? p->table->schema->fields[at] : NULL;
         }
         if (rel->kind == PLAN_PROJECT) {
             if (plan_rel_width(rel->input, &in, NULL) != ST_OK)
-                return false;
+                return NULL;
             if (column >= in) {
                 if (column - in >= rel->n_exprs || rel->exprs[column - in]->kind != PLAN_FIELD)
-                    return false;
+                    return NULL;
                 column = rel->exprs[column - in]->field;
             }
+        } else if (rel->kind == PLAN_EXTENSION) {
+            /* The time column is computed; range columns are of another type. */
+            if (!rel->series || rel->series->kind == PLAN_RANGE_MANIPULATE || column == rel->series->time)
+                return NULL;
         } else if (rel->kind != PLAN_FILTER && rel->kind != PLAN_SORT && rel->kind != PLAN_FETCH) {
-            return false;
+            return NULL;
         }
     }
-    return false;
+    return NULL;
+}
+
+static bool never_null(const struct pruner *p, const struct plan_rel *rel, uint32_t column)
+{
+    const struct field *f = origin(p, rel, column);
+    return f && !f->nullable;
 }
 
 /* count(x) of an x that is never NULL counts rows. */
@@ -230,6 +245,75 @@ static int prune_aggregate(struct pruner *p, struct plan_rel *rel, const bool *n
     return ST_OK;
 }
 
+/* ---- PromQL nodes ---- */
+
+/* Is a relation's output cut into series by a SeriesDivide below? Else the nodes that need series take every other column for a label. */
+static bool has_series(const struct plan_rel *rel)
+{
+    for (; rel; rel = rel->input) {
+        if (rel->kind == PLAN_EXTENSION && rel->series && rel->series->kind == PLAN_SERIES_DIVIDE)
+            return true;
+        if (rel->kind != PLAN_EXTENSION && rel->kind != PLAN_PROJECT && rel->kind != PLAN_FILTER && rel->kind != PLAN_FETCH)
+            return false;
+    }
+    return false;
+}
+
+static int mark_column(const struct plan_rel *rel, uint32_t column, bool *used, uint32_t width, struct error *err)
+{
+    if (column >= width)
+        return error_set(err, ST_INTERNAL, "%s names column %u of %u", rel->name, column, width);
+    used[column] = true;
+    return ST_OK;
+}
+
+/* The columns that a node reads, whether or not those above want them. */
+static int mark_series(const struct pruner *p, const struct plan_rel *rel, bool *used, uint32_t width, struct error *err)
+{
+    const struct plan_series *s = rel->series;
+    bool labels = (s->kind == PLAN_INSTANT_MANIPULATE || s->kind == PLAN_RANGE_MANIPULATE) && !has_series(rel->input);
+    TRY(mark_column(rel, s->time, used, width, err));
+    if (s->kind == PLAN_INSTANT_MANIPULATE && s->field != PLAN_NO_COLUMN)
+        TRY(mark_column(rel, s->field, used, width, err));
+    for (uint32_t i = 0; i < s->n_columns && s->kind == PLAN_SERIES_DIVIDE; i++)
+        TRY(mark_column(rel, s->columns[i], used, width, err));
+    for (uint32_t i = 0; i < width; i++) {
+        const struct field *f = origin(p, rel->input, i);
+        if (labels || (s->filter_nan && (!f || f->type->id == TYPE_FLOAT64)))
+            used[i] = true;
+    }
+    return ST_OK;
+}
+
+/* A RangeManipulate's fields that nobody wants are no fields any more, and a SeriesNormalize does without its tags. */
+static int prune_series(struct pruner *p, struct plan_rel *rel, const bool *needed, uint32_t *map, struct error *err)
+{
+    struct plan_series *s = rel->series;
+    uint32_t width, left, n = 0, *in;
+    TRY(plan_rel_width(rel->input, &width, err));
+    bool *used = ARENA_ARRAY(p->arena, width ? width : 1, bool, err);
+    if (!used)
+        return ST_NO_MEMORY;
+    memcpy(used, needed, width);
+    TRY(mark_series(p, rel, used, width, err));
+    for (uint32_t i = 0; i < s->n_columns; i++)
+        if (s->columns[i] >= width)
+            return error_set(err, ST_INTERNAL, "%s names column %u of %u", rel->name, s->columns[i], width);
+    TRY(prune_input(p, rel, used, width, &in, err));
+    TRY(plan_rel_width(rel->input, &left, err));
+    for (uint32_t i = 0; i < s->n_columns; i++)
+        if (s->kind != PLAN_SERIES_NORMALIZE && in[s->columns[i]] != NONE)
+            s->columns[n++] = in[s->columns[i]];
+    s->n_columns = n;
+    s->time = in[s->time];
+    if (s->kind == PLAN_INSTANT_MANIPULATE && s->field != PLAN_NO_COLUMN)
+        s->field = in[s->field];
+    memcpy(map, in, width * sizeof *map);
+    if (s->kind == PLAN_RANGE_MANIPULATE)
+        map[width] = left;
+    return ST_OK;
+}
+
 /* Gives filters and sorts an emit of their own, so that the generic part below can drop columns behind them. */
 static int add_emit(struct pruner *p, struct plan_rel *rel, uint32_t width, struct error *err)
 {
@@ -251,6 +335,7 @@ static int prune_direct(struct pruner *p, struct plan_rel *rel, const bool *need
     case PLAN_READ: return prune_read(p, rel, needed, width, map, err);
     case PLAN_PROJECT: return prune_project(p, rel, needed, map, err);
     case PLAN_AGGREGATE: return prune_aggregate(p, rel, needed, map, err);
+    case PLAN_EXTENSION: return prune_series(p, rel, needed, map, err);
     default: return prune_pass(p, rel, needed, width, map, err);
     }
 }
@@ -284,9 +369,6 @@ int plan_prune(struct plan_rel *root, const struct table *table, struct arena *a
 {
     struct pruner p = {arena, table};
     uint32_t width;
-    for (const struct plan_rel *r = root; r; r = r->input)
-        if (r->kind == PLAN_EXTENSION)
-            return ST_OK;
     TRY(plan_rel_width(root, &width, err));
     bool *needed = ARENA_ARRAY(arena, width ? width : 1, bool, err);
     uint32_t *map = ARENA_ARRAY(arena, width ? width : 1, uint32_t, err);

@@ -12,7 +12,6 @@ struct query {
     struct arena arena;
     struct plan *plan;
     struct work_context *work;
-    uint8_t *plan_bytes;
     struct oper *root;
     struct schema *schema;
     struct batch *rest;  /* what is left of a batch longer than RESULT_ROWS_MAX */
@@ -81,13 +80,11 @@ int query_open(const struct query_options *options, struct query **ret_query, st
     arena_init(&q->arena, options->work ? options->work->budget : NULL);
     q->work = options->work;
     q->verbose = options->verbose;
-    /* Payloads of extension nodes point into the plan's bytes, so the query keeps a copy. */
-    q->plan_bytes = (uint8_t *)arena_copy(&q->arena, options->plan, options->plan_size, err);
-    int st = q->plan_bytes ? ST_OK : ST_NO_MEMORY;
-    if (st == ST_OK && options->timezone && !(own.timezone = arena_copy(&q->arena, options->timezone, strlen(options->timezone), err)))
+    int st = ST_OK;
+    if (options->timezone && !(own.timezone = arena_copy(&q->arena, options->timezone, strlen(options->timezone), err)))
         st = ST_NO_MEMORY;
     if (st == ST_OK)
-        st = plan_decode(q->plan_bytes, options->plan_size, &q->arena, &q->plan, err);
+        st = plan_decode(options->plan, options->plan_size, &q->arena, &q->plan, err);
     if (st == ST_OK)
         st = bind_plan(q->plan, &own, &q->arena, &q->root, err);
     if (st == ST_OK)

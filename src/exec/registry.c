@@ -6,6 +6,7 @@
 static const struct family { const char *name; const struct function *functions; } families[] = {
     {"comparison", functions_compare},
     {"logic", functions_logic},
+    {"PromQL", functions_prom},
     {"arithmetic", functions_arithmetic},
     {"choice", functions_choice},
     {"math", functions_math},

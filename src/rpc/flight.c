@@ -3,6 +3,7 @@
  * The schema goes out before the first batch is asked for; one message is under way while the next is computed. A record batch's body is sent from
  * the encoder's buffer, only the bytes in front of it are put together here.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "arrow/ipc.h"
@@ -13,6 +14,7 @@ struct flight {
     struct rpc_call *call;
     struct region_query *query;
     struct ipc_encoder *encoder;
+    struct column **sent;      /* a result column's dictionary that the client has: only those of range vectors go out; allocated at the first */
     grpc_byte_buffer *pending; /* the newest message: sent when the next one is ready, the last together with the status */
 };
 
@@ -86,19 +88,58 @@ static int send_metrics(struct flight *f, struct error *err)
     return rc;
 }
 
+/* Sends an encoded message, or says that it is too big. Takes the body. */
+static int send_encoded(struct flight *f, struct dynbuf *header, struct buffer *body, bool *ret_too_big, struct error *err)
+{
+    int rc = ST_OK;
+    size_t max = f->call->server->options.send_bytes_max;
+    *ret_too_big = header->size + body->size + 32 > max;
+    if (!*ret_too_big)
+        rc = push(f, err);
+    if (rc == ST_OK && !*ret_too_big)
+        rc = send_message(f, header, NULL, body, err);
+    buffer_unref(body);
+    return rc;
+}
+
+/* The values that the windows of a batch's range columns point into, unless the client has them. Ids count the schema's dictionaries, which are all ranges. */
+static int send_dictionaries(struct flight *f, const struct batch *batch, bool *ret_too_big, struct error *err)
+{
+    int64_t id = 0;
+    int rc = ST_OK;
+    for (uint32_t i = 0; rc == ST_OK && !*ret_too_big && i < batch->schema->n_fields; i++) {
+        struct column *values = batch->columns[i]->dictionary;
+        struct buffer *body = NULL;
+        struct dynbuf header;
+        if (batch->schema->fields[i]->type->id != TYPE_RANGE)
+            continue;
+        if (!f->sent && !(f->sent = calloc(batch->schema->n_fields, sizeof(struct column *))))
+            return error_no_memory(err, batch->schema->n_fields * sizeof(struct column *));
+        if (f->sent[i] != values) {
+            dynbuf_init(&header, 64 << 20);
+            rc = ipc_encode_dictionary(f->encoder, id, values, &header, &body, err);
+            if (rc == ST_OK)
+                rc = send_encoded(f, &header, body, ret_too_big, err);
+            dynbuf_release(&header);
+            column_unref(f->sent[i]);
+            f->sent[i] = column_ref(values);
+        }
+        id++;
+    }
+    return rc;
+}
+
 static int send_batch(struct flight *f, const struct batch *batch, bool *ret_too_big, struct error *err)
 {
     struct dynbuf header;
     struct buffer *body = NULL;
+    TRY(send_dictionaries(f, batch, ret_too_big, err));
+    if (*ret_too_big)
+        return ST_OK;
     dynbuf_init(&header, 64 << 20);
     int rc = ipc_encode_batch(f->encoder, batch, &header, &body, err);
-    size_t max = f->call->server->options.send_bytes_max;
-    *ret_too_big = rc == ST_OK && header.size + body->size + 32 > max;
-    if (rc == ST_OK && !*ret_too_big)
-        rc = push(f, err);
-    if (rc == ST_OK && !*ret_too_big)
-        rc = send_message(f, &header, NULL, body, err);
-    buffer_unref(body);
+    if (rc == ST_OK)
+        rc = send_encoded(f, &header, body, ret_too_big, err);
     dynbuf_release(&header);
     return rc;
 }
@@ -147,6 +188,9 @@ void rpc_flight_do_get(struct rpc_call *c, const struct buffer *request)
         rpc_call_finish_grpc(c, f.pending, GRPC_STATUS_OUT_OF_RANGE, 0, "Error, encoded message length too large");
     else
         rpc_call_finish(c, f.pending, rc, &err);
+    for (uint32_t i = 0; f.sent && i < region_query_schema(f.query)->n_fields; i++)
+        column_unref(f.sent[i]);
+    free(f.sent);
     ipc_encoder_free(f.encoder);
     region_query_free(f.query);
 }

@@ -132,6 +132,44 @@ static void lists_and_structs(void **state)
     field_unref(item);
 }
 
+/* Windows are cut, gathered and joined; joined columns that share their values keep them once. */
+static void ranges_move_with_their_values(void **state)
+{
+    (void)state;
+    struct dtype *type = type_range(type_of(TYPE_INT32));
+    struct column *values[2], *parts[3], *all, *some;
+    for (int k = 0; k < 2; k++) {
+        struct buffer *b;
+        assert_int_equal(buffer_new(NULL, 12, &b, NULL), ST_OK);
+        memcpy(b->data, (const int32_t[]){10 * k, 10 * k + 1, 10 * k + 2}, 12);
+        assert_int_equal(column_new(type_of(TYPE_INT32), 3, 0, NULL, b, NULL, &values[k], NULL), ST_OK);
+    }
+    for (int k = 0; k < 3; k++) {
+        struct buffer *b;
+        struct column *child = column_ref(values[k == 2]);
+        assert_int_equal(buffer_new(NULL, 16, &b, NULL), ST_OK);
+        memcpy(b->data, (const struct range[]){{0, 2}, {1, 2}}, 16);
+        assert_int_equal(column_new_nested(type, 2, 0, NULL, b, &child, 1, &parts[k], NULL), ST_OK);
+    }
+    assert_int_equal(column_concat(NULL, parts, 3, &all, NULL), ST_OK);
+    assert_int_equal(all->dictionary->length, 6);
+    const struct range *r = COLUMN_VALUES(all, struct range);
+    assert_int_equal(r[3].offset, 1);
+    assert_int_equal(r[5].offset, 4);
+    assert_int_equal(r[5].length, 2);
+    assert_int_equal(COLUMN_VALUES(all->dictionary, int32_t)[r[5].offset], 11);
+    assert_int_equal(column_take(NULL, all, (const uint32_t[]){5, 0}, 2, &some, NULL), ST_OK);
+    assert_ptr_equal(some->dictionary, all->dictionary);
+    assert_int_equal(COLUMN_VALUES(some, struct range)[0].offset, 4);
+    column_unref(some);
+    column_unref(all);
+    for (int k = 0; k < 3; k++)
+        column_unref(parts[k]);
+    column_unref(values[0]);
+    column_unref(values[1]);
+    type_unref(type);
+}
+
 static void every_type_has_nulls(void **state)
 {
     struct field *item = field_new("item", type_of(TYPE_UTF8), true);
@@ -179,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(take_slice_concat_strings), cmocka_unit_test(dictionaries_join_and_decode), cmocka_unit_test(lists_and_structs),
         cmocka_unit_test(every_type_has_nulls), cmocka_unit_test(nulls_of_a_dictionary_become_nulls_of_rows),
+        cmocka_unit_test(ranges_move_with_their_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

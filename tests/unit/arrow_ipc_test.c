@@ -257,6 +257,62 @@ static void test_dictionary(void **state)
 }
 
 /* Falling offsets and bytes that are not UTF-8 in a column of three strings. */
+/* Range vectors travel as the peer writes them: a dictionary with int64 keys that hold offset and length, its values in front of the batch. */
+static void test_ranges(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    static const double values[] = {1, 2, 3, 4};
+    static const struct range windows[] = {{0, 2}, {1, 3}, {0, 0}};
+    struct dtype *type = type_range(type_of(TYPE_FLOAT64));
+    struct field *f = field_new("v", type, true);
+    struct schema *schema = schema_new(&f, 1), *decoded, *plain;
+    struct buffer *b0, *b1, *body;
+    struct column *child, *column;
+    struct batch *batch;
+    struct ipc_encoder *e;
+    struct dynbuf header;
+    char text[64];
+    dynbuf_init(&header, 1 << 20);
+    good(ipc_encode_schema(schema, &header, &err), &err);
+    good(ipc_decode_schema(header.data, header.size, &decoded, &err), &err);
+    assert_string_equal(type_print(decoded->fields[0]->type, text, sizeof text), "Dictionary(Int64, Float64)");
+    good(ipc_plain_schema(schema, &plain, &err), &err);
+    assert_int_equal(plain->fields[0]->type->id, TYPE_RANGE);
+    good(buffer_new(NULL, sizeof values, &b0, &err), &err);
+    memcpy(b0->data, values, sizeof values);
+    good(buffer_new(NULL, sizeof windows, &b1, &err), &err);
+    memcpy(b1->data, windows, sizeof windows);
+    good(column_new(type_of(TYPE_FLOAT64), 4, 0, NULL, b0, NULL, &child, &err), &err);
+    good(column_new_nested(type, 3, 0, NULL, b1, &child, 1, &column, &err), &err);
+    good(batch_new(schema, 3, &column, &batch, &err), &err);
+    good(ipc_encoder_new(NULL, IPC_NONE, &e, &err), &err);
+
+    enum ipc_message kind;
+    dynbuf_clear(&header);
+    good(ipc_encode_dictionary(e, 0, child, &header, &body, &err), &err);
+    good(ipc_message_kind(header.data, header.size, &kind, &err), &err);
+    assert_int_equal(kind, IPC_MESSAGE_DICTIONARY);
+    assert_memory_equal(body->data + 64, values, sizeof values); /* behind the bitmap */
+    buffer_unref(body);
+    dynbuf_clear(&header);
+    good(ipc_encode_batch(e, batch, &header, &body, &err), &err);
+    good(ipc_message_kind(header.data, header.size, &kind, &err), &err);
+    assert_int_equal(kind, IPC_MESSAGE_BATCH);
+    static const int64_t keys[] = {0 | 2ll << 32, 1 | 3ll << 32, 0};
+    assert_memory_equal(body->data + 64, keys, sizeof keys);
+    buffer_unref(body);
+
+    ipc_encoder_free(e);
+    batch_unref(batch);
+    dynbuf_release(&header);
+    schema_unref(schema);
+    schema_unref(decoded);
+    schema_unref(plain);
+    field_unref(f);
+    type_unref(type);
+}
+
 static void test_bad_strings(void **state)
 {
     (void)state;
@@ -300,7 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_peer_bytes), cmocka_unit_test(test_compression_claims), cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_dictionary), cmocka_unit_test(test_bad_strings),
+        cmocka_unit_test(test_dictionary), cmocka_unit_test(test_ranges), cmocka_unit_test(test_bad_strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,7 +96,7 @@ static inline struct msg sort_field(struct msg expr, int direction)
 
 /* ---- relations ---- */
 
-/* columns: pairs of name and type kind number (12 string, 7 i64, 11 fp64, 33 timestamp(ms)). */
+/* columns: pairs of name and type kind number (12 string, 7 i64, 107 u64, 11 fp64, 33 timestamp(ms)). */
 struct plan_column { const char *name; uint32_t kind; };
 
 static inline struct msg r_read(const struct plan_column *columns, int n)
@@ -105,7 +105,9 @@ static inline struct msg r_read(const struct plan_column *columns, int n)
     for (int i = 0; i < n; i++) {
         names = put_text(names, 1, columns[i].name);
         struct msg simple = columns[i].kind == 33 ? put_uint(put_uint(MSG, 1, 3), 3, 1) : put_uint(MSG, 2, 1);
-        types = put_msg(types, 1, put_msg(MSG, columns[i].kind, simple));
+        if (columns[i].kind == 107)
+            simple = put_uint(simple, 1, 1);
+        types = put_msg(types, 1, put_msg(MSG, columns[i].kind % 100, simple));
     }
     struct msg base = put_msg(names, 2, types);
     return put_msg(MSG, 1, put_msg(put_msg(MSG, 2, base), 7, put_text(MSG, 1, "t")));
@@ -127,6 +129,11 @@ static inline struct msg r_project(struct msg input, int n_in, const struct msg 
     for (int i = 0; i < n; i++)
         p = put_msg(p, 3, exprs[i]);
     return put_msg(MSG, 7, p);
+}
+
+static inline struct msg r_extension(const char *name, struct msg payload, struct msg input)
+{
+    return put_msg(MSG, 9, put_msg(put_msg(MSG, 2, input), 3, put_msg(put_text(MSG, 1, name), 2, payload)));
 }
 
 static inline struct msg r_sort(struct msg input, const struct msg *fields, int n)

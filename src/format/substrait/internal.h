@@ -33,6 +33,12 @@ int plan_decode_literal(struct plan_decoder *d, const struct pb_field *message, 
 int plan_decode_expr(struct plan_decoder *d, const struct pb_field *message, unsigned depth, struct plan_expr **ret_expr, struct error *err);
 int plan_decode_rel(struct plan_decoder *d, const struct pb_field *message, unsigned depth, struct plan_rel **ret_rel, struct error *err);
 
+/* Varints of a repeated field, packed or not; what does not fit becomes UINT32_MAX. In the arena. */
+int plan_decode_indexes(struct plan_decoder *d, const struct pb_field *message, uint32_t number, uint32_t **ret_items, uint32_t *ret_n, struct error *err);
+
+/* The payload of an extension node by its type_url; NULL when no PromQL node has that name. Malformed: ST_UNEXPECTED. */
+int plan_decode_series(struct plan_decoder *d, const char *name, const struct pb_field *payload, struct plan_series **ret_series, struct error *err);
+
 /* Name of a function anchor; ST_UNEXPECTED when it was not declared. */
 int plan_function_name(struct plan_decoder *d, uint64_t anchor, const char **ret_name, struct error *err);
 

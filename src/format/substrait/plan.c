@@ -116,8 +116,13 @@ int plan_function_name(struct plan_decoder *d, uint64_t anchor, const char **ret
 
 /* ---- relations ---- */
 
-/* Varints of a repeated field, packed or not. */
-static int read_indexes(struct plan_decoder *d, const struct pb_field *message, uint32_t number, uint32_t **ret_items, uint32_t *ret_n, struct error *err)
+/* An index above UINT32_MAX (2^64 - 1 means "none") becomes UINT32_MAX, which no relation has. */
+static uint32_t index_of(uint64_t v)
+{
+    return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+}
+
+int plan_decode_indexes(struct plan_decoder *d, const struct pb_field *message, uint32_t number, uint32_t **ret_items, uint32_t *ret_n, struct error *err)
 {
     uint32_t *items = arena_array(d->arena, message->size + 1, sizeof *items, err), n = 0;
     struct pb_field f;
@@ -128,12 +133,12 @@ static int read_indexes(struct plan_decoder *d, const struct pb_field *message, 
         if (f.number != number)
             continue;
         if (f.wire == PB_VARINT)
-            items[n++] = (uint32_t)f.value;
+            items[n++] = index_of(f.value);
         else if (f.wire == PB_BYTES)
             for (struct pb_reader packed = plan_inside(&f); packed.p < packed.end;) {
                 if (!pb_varint(&packed, &v))
                     return error_set(err, ST_INVALID_ARGUMENTS, "a list of indexes in the plan is malformed");
-                items[n++] = v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+                items[n++] = index_of(v);
             }
     }
     *ret_items = items;
@@ -148,7 +153,7 @@ static int read_common(struct plan_decoder *d, const struct pb_field *body, stru
     if (!emit.data)
         return ST_OK;
     rel->has_emit = true;
-    return read_indexes(d, &emit, 1, &rel->emit, &rel->n_emit, err);
+    return plan_decode_indexes(d, &emit, 1, &rel->emit, &rel->n_emit, err);
 }
 
 static int read_exprs(struct plan_decoder *d, const struct pb_field *body, uint32_t number, unsigned depth, struct plan_expr ***ret_exprs, uint32_t *ret_n,
@@ -340,7 +345,7 @@ static int read_groupings(struct plan_decoder *d, const struct pb_field *body, u
     for (struct pb_reader r = plan_inside(body); plan_next(&r, 3, &f); i++) {
         struct plan_grouping *g = &rel->groupings[i];
         TRY(read_exprs(d, &f, 1, depth, &own, &n_own, err));
-        TRY(read_indexes(d, &f, 2, &references, &n_references, err));
+        TRY(plan_decode_indexes(d, &f, 2, &references, &n_references, err));
         g->n_keys = n_own ? n_own : n_references;
         g->keys = arena_array(d->arena, g->n_keys + 1, sizeof *g->keys, err);
         if (!g->keys)
@@ -375,9 +380,9 @@ static int read_extension(struct plan_decoder *d, const struct pb_field *body, s
 {
     struct pb_field detail = plan_member(body, 3), url = plan_member(&detail, 1), value = plan_member(&detail, 2);
     rel->name = arena_copy(d->arena, url.data ? (const char *)url.data : "", url.size, err);
-    rel->payload = value.data;
-    rel->payload_size = value.size;
-    return rel->name ? ST_OK : out_of_memory(err);
+    if (!rel->name)
+        return out_of_memory(err);
+    return plan_decode_series(d, rel->name, &value, &rel->series, err);
 }
 
 static const char *other_relation(uint32_t number)

@@ -46,6 +46,21 @@ struct plan_grouping {
     uint32_t n_keys;
 };
 
+enum plan_series_kind { PLAN_SERIES_DIVIDE, PLAN_SERIES_NORMALIZE, PLAN_INSTANT_MANIPULATE, PLAN_RANGE_MANIPULATE };
+
+enum { PLAN_NO_COLUMN = UINT32_MAX }; /* a column that the sender did not find */
+
+/* A PromQL node (promql-nodes.md 2). Columns index the input's; times are milliseconds. */
+struct plan_series {
+    enum plan_series_kind kind;
+    int64_t start, end, interval;
+    int64_t span;                 /* INSTANT: lookback; RANGE: length of a window; NORMALIZE: offset */
+    bool filter_nan;              /* NORMALIZE */
+    uint32_t time;
+    uint32_t field;               /* INSTANT: tested for NaN, or PLAN_NO_COLUMN */
+    uint32_t *columns, n_columns; /* DIVIDE, NORMALIZE: tags; RANGE: fields */
+};
+
 enum plan_rel_kind { PLAN_READ, PLAN_FILTER, PLAN_FETCH, PLAN_AGGREGATE, PLAN_SORT, PLAN_PROJECT, PLAN_EXTENSION, PLAN_OTHER_REL };
 
 struct plan_rel {
@@ -71,8 +86,7 @@ struct plan_rel {
     uint32_t n_groupings;
     struct plan_measure *measures;
     uint32_t n_measures;
-    const uint8_t *payload;       /* EXTENSION: borrowed from the plan's bytes */
-    size_t payload_size;
+    struct plan_series *series;   /* EXTENSION: what it is; NULL = a node that this project does not know */
 };
 
 struct plan {
@@ -88,7 +102,7 @@ struct plan {
 };
 
 /* Decodes a serialized substrait.Plan. Malformed protobuf: ST_INVALID_ARGUMENTS. Anything that a plan cannot hold (several relations, unknown function anchors, types
- * and literals without an Arrow form, nesting deeper than 200): ST_UNEXPECTED, naming it. `bytes` must outlive the plan. */
+ * and literals without an Arrow form, nesting deeper than 200): ST_UNEXPECTED, naming it. Nothing of `bytes` is kept. */
 int plan_decode(const uint8_t *bytes, size_t size, struct arena *arena, struct plan **ret_plan, struct error *err);
 void plan_release(struct plan *plan); /* NULL is allowed */
 
