@@ -1,9 +1,10 @@
 /* PromQL's nodes and functions through whole plans: the nodes against a model that looks at every sample for every point, on random series in random
  * batches; the functions against values worked out from their definitions (promql-nodes.md 4 to 8). */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 #include <math.h>
 

@@ -27,7 +27,8 @@ static inline struct msg put_bytes(struct msg m, uint32_t field, const void *dat
     uint8_t *p = pb_write_varint(m.data + m.size, (uint64_t)field << 3 | PB_BYTES);
     p = pb_write_varint(p, size);
     assert(p + size < m.data + sizeof m.data);
-    memcpy(p, data, size);
+    if (size)
+        memcpy(p, data, size);
     m.size = (size_t)(p + size - m.data);
     return m;
 }
