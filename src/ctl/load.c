@@ -152,7 +152,7 @@ static bool time_value(const struct load_cell *cell, int32_t datatype, int64_t *
     int unit = datatype == 14 ? 2 : datatype - 15;
     __int128 v;
     if (!text_to_integer(cell->text, cell->size, &v))
-        return text_to_timestamp(cell->text, cell->size, (uint8_t)unit, ret);
+        return text_to_timestamp(cell->text, cell->size, NULL, (uint8_t)unit, ret);
     __int128 size = v < 0 ? -v : v;
     int from = size < 100000000000 ? 0 : size < 100000000000000 ? 1 : size < 100000000000000000 ? 2 : 3;
     v = from < unit ? v * (per_second[unit] / per_second[from]) : v / (per_second[from] / per_second[unit]);

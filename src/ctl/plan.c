@@ -311,7 +311,7 @@ static int put_timestamp(struct build *b, const struct term *t, const struct dty
     int64_t v;
     if (text_to_integer(t->text, t->size, &number) && number == (int64_t)number)
         v = (int64_t)number;
-    else if (!text_to_timestamp(t->text, t->size, type->unit, &v))
+    else if (!text_to_timestamp(t->text, t->size, NULL, type->unit, &v))
         return bad_literal(b, t, err);
     dynbuf_init(&in, PLAN_BYTES_MAX);
     int rc = pb_put_uint(&in, 1, (uint64_t)type->unit * 3, err);

@@ -54,7 +54,7 @@ static int bind_expr(struct binder *b, const struct plan_expr *e, const struct s
 {
     if (has_window(e))
         return error_set(err, ST_UNSUPPORTED, "window functions are not supported");
-    return expr_bind(e, input, b->arena, ret_expr, err);
+    return expr_bind(e, input, b->options->timezone, b->arena, ret_expr, err);
 }
 
 static int bind_column(struct binder *b, uint32_t column, const struct schema *input, struct expr **ret_expr, struct error *err)
@@ -64,7 +64,7 @@ static int bind_column(struct binder *b, uint32_t column, const struct schema *i
         return ST_NO_MEMORY;
     e->kind = PLAN_FIELD;
     e->field = column;
-    return expr_bind(e, input, b->arena, ret_expr, err);
+    return expr_bind(e, input, b->options->timezone, b->arena, ret_expr, err);
 }
 
 /* The field of an expression: the input's own for a plain column, else named by its text. One reference. */

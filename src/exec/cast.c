@@ -2,11 +2,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "exec/cast_text.h"
 #include "exec/expr_internal.h"
 #include "exec/temporal.h"
+#include "exec/zone.h"
 
 /* A value on its way from one type to another. */
 struct scalar {
@@ -43,7 +45,8 @@ bool cast_supported(const struct dtype *from, const struct dtype *to)
     if (type_is_string(to))
         return is_number(from) || is_counted(from) || is_interval(from) || from->id == TYPE_BOOL || type_is_varlen(from);
     if (type_is_string(from))
-        return is_number(to) || to->id == TYPE_BOOL || type_is_binary(to) || to->id == TYPE_TIMESTAMP || to->id == TYPE_DATE32;
+        return is_number(to) || to->id == TYPE_BOOL || type_is_binary(to) || to->id == TYPE_TIMESTAMP || to->id == TYPE_DATE32 ||
+               to->id == TYPE_TIME32 || to->id == TYPE_TIME64 || is_interval(to);
     if (type_is_binary(from))
         return type_is_binary(to);
     if (to->id == TYPE_BOOL)
@@ -189,10 +192,8 @@ static bool write_number(const struct scalar *s, const struct dtype *to, uint8_t
 
 /* ---- points in time ---- */
 
-static bool cast_counted(const struct column *c, int64_t i, const struct dtype *to, uint8_t *out)
+static bool cast_counted_value(int64_t v, const struct dtype *from, const struct dtype *to, uint8_t *out)
 {
-    const struct dtype *from = c->type;
-    int64_t v = read_number(c, i).i;
     __int128 t;
     bool from_date = from->id == TYPE_DATE32, to_date = to->id == TYPE_DATE32;
     if ((to->id == TYPE_TIME32 || to->id == TYPE_TIME64) && from->id == TYPE_TIMESTAMP) {
@@ -246,13 +247,48 @@ static bool cast_interval(const struct column *c, int64_t i, const struct dtype 
 
 /* ---- one value to a fixed-width type ---- */
 
-static bool from_text(const struct column *c, int64_t i, const struct dtype *to, uint8_t *out)
+static bool text_to_clock(const char *p, size_t n, const struct dtype *to, uint8_t *out)
+{
+    int64_t v;
+    if (!text_to_time(p, n, to->unit, &v))
+        return false;
+    memcpy(out, &v, (size_t)type_width(to)); /* little-endian: the low half is the Time32 */
+    return true;
+}
+
+/* Fails when the interval's type has no place for a part that is not zero. */
+static bool text_to_span(const char *p, size_t n, const struct dtype *to, uint8_t *out)
+{
+    struct { int32_t months, days; int64_t nanos; } v;
+    if (!text_to_interval(p, n, &v.months, &v.days, &v.nanos))
+        return false;
+    if (to->id == TYPE_INTERVAL_MONTH_DAY_NANO) {
+        memcpy(out, &v, 16);
+    } else if (to->id == TYPE_INTERVAL_YEAR_MONTH) {
+        memcpy(out, &v.months, 4);
+        return v.days == 0 && v.nanos == 0;
+    } else {
+        int64_t ms = v.nanos / 1000000;
+        memcpy(out, &v.days, 4);
+        memcpy(out + 4, &ms, 4);
+        return v.months == 0 && v.nanos % 1000000 == 0 && ms >= INT32_MIN && ms <= INT32_MAX;
+    }
+    return true;
+}
+
+static bool from_text(const struct column *c, int64_t i, const struct dtype *to, const struct tzif *zone, uint8_t *out)
 {
     int32_t n;
     const char *p = (const char *)column_bytes(c, i, &n);
     struct scalar s = {.form = AS_INT};
-    if (to->id == TYPE_TIMESTAMP || to->id == TYPE_DATE32)
-        return to->id == TYPE_DATE32 ? text_to_date(p, (size_t)n, (int32_t *)(void *)out) : text_to_timestamp(p, (size_t)n, to->unit, (int64_t *)(void *)out);
+    if (to->id == TYPE_DATE32)
+        return text_to_date(p, (size_t)n, (int32_t *)(void *)out);
+    if (to->id == TYPE_TIMESTAMP)
+        return text_to_timestamp(p, (size_t)n, zone, to->unit, (int64_t *)(void *)out);
+    if (to->id == TYPE_TIME32 || to->id == TYPE_TIME64)
+        return text_to_clock(p, (size_t)n, to, out);
+    if (is_interval(to))
+        return text_to_span(p, (size_t)n, to, out);
     if (to->id == TYPE_DECIMAL128)
         return text_to_decimal(p, (size_t)n, to->precision, to->scale, (__int128 *)(void *)out);
     if (type_is_float(to)) {
@@ -263,15 +299,33 @@ static bool from_text(const struct column *c, int64_t i, const struct dtype *to,
     return text_to_integer(p, (size_t)n, &s.d) && write_number(&s, to, out);
 }
 
-static bool cast_fixed(const struct column *c, int64_t i, const struct dtype *to, uint8_t *out)
+/* Wall time in a zone: of zone-less timestamps that become zoned, and of zoned ones that become dates or times. */
+static bool cast_wall(const struct column *c, int64_t i, const struct dtype *to, const struct tzif *zone, uint8_t *out)
+{
+    int64_t v = COLUMN_VALUES(c, int64_t)[i], per = units_per_second(c->type->unit), seconds = floor_div(v, per), found[2];
+    __int128 moved = v;
+    if (to->id != TYPE_TIMESTAMP)
+        moved += (__int128)tzif_at(zone, seconds)->offset_s * per;
+    else if (tzif_from_local(zone, seconds, found) == 1)
+        moved += (__int128)(found[0] - seconds) * per;
+    else
+        return false;
+    if (moved < INT64_MIN || moved > INT64_MAX)
+        return false;
+    return cast_counted_value((int64_t)moved, c->type, to, out);
+}
+
+static bool cast_fixed(const struct column *c, int64_t i, const struct dtype *to, const struct tzif *zone, uint8_t *out)
 {
     const struct dtype *from = c->type;
     if (type_is_string(from))
-        return from_text(c, i, to, out);
+        return from_text(c, i, to, zone, out);
+    if (zone)
+        return cast_wall(c, i, to, zone, out);
     if (is_interval(from) || is_interval(to))
         return cast_interval(c, i, to, out);
     if (is_counted(from) && is_counted(to))
-        return cast_counted(c, i, to, out);
+        return cast_counted_value(read_number(c, i).i, from, to, out);
     struct scalar s = read_number(c, i);
     return write_number(&s, to, out);
 }
@@ -304,17 +358,34 @@ static int outcome_init(struct expr_context *ctx, const struct column *c, bool m
     return ST_OK;
 }
 
+/* The zone whose wall clock a cast depends on: NULL for most casts. */
+static int zone_of_cast(const struct dtype *from, const struct dtype *to, const struct tzif **ret_zone, struct error *err)
+{
+    const char *name = NULL;
+    if (to->id == TYPE_TIMESTAMP && (type_is_string(from) || (from->id == TYPE_TIMESTAMP && !from->timezone)))
+        name = to->timezone;
+    else if (from->id == TYPE_TIMESTAMP && (to->id == TYPE_DATE32 || to->id == TYPE_TIME32 || to->id == TYPE_TIME64))
+        name = from->timezone;
+    *ret_zone = NULL;
+    if (!name || strcasecmp(name, "UTC") == 0 || strcmp(name, "+00:00") == 0)
+        return ST_OK;
+    int st = zone_find(name, ret_zone, err);
+    return st == ST_NOT_FOUND ? error_set(err, ST_PLAN_QUERY, "unknown time zone \"%s\"", name) : st;
+}
+
 static int cast_to_fixed(struct expr_context *ctx, const struct column *c, struct dtype *to, bool null_on_failure, struct column **ret, struct error *err)
 {
     struct buffer *values;
     struct outcome o;
     int32_t width = type_width(to);
+    const struct tzif *zone;
+    TRY(zone_of_cast(c->type, to, &zone, err));
     TRY(outcome_init(ctx, c, null_on_failure, &o, err));
     int st = buffer_new(ctx->budget, (size_t)c->length * (size_t)width, &values, err);
     for (int64_t i = 0; st == ST_OK && i < c->length; i++) {
         if (o.validity && !bit_get(o.validity->data, i))
             continue;
-        if (cast_fixed(c, i, to, values->data + i * width))
+        if (cast_fixed(c, i, to, zone, values->data + i * width))
             continue;
         if (!null_on_failure) {
             buffer_unref(values);
@@ -424,7 +495,8 @@ static bool same_layout(const struct dtype *a, const struct dtype *b)
     bool raw64_a = a->id == TYPE_INT64 || (is_counted(a) && type_width(a) == 8), raw64_b = b->id == TYPE_INT64 || (is_counted(b) && type_width(b) == 8);
     if (raw64_a && raw64_b && (a->id == TYPE_INT64 || b->id == TYPE_INT64))
         return true;
-    return a->id == TYPE_TIMESTAMP && b->id == TYPE_TIMESTAMP && a->unit == b->unit;
+    bool same_clock = a->timezone || !b->timezone || strcasecmp(b->timezone, "UTC") == 0 || strcmp(b->timezone, "+00:00") == 0;
+    return a->id == TYPE_TIMESTAMP && b->id == TYPE_TIMESTAMP && a->unit == b->unit && same_clock;
 }
 
 static int cast_plain(struct expr_context *ctx, struct column *c, struct dtype *to, bool null_on_failure, struct column **ret, struct error *err)

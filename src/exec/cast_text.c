@@ -9,6 +9,7 @@
 
 #include "exec/expr_internal.h"
 #include "exec/temporal.h"
+#include "exec/zone.h"
 
 /* ---- to text ---- */
 
@@ -104,13 +105,21 @@ static size_t print_time(int64_t v, uint8_t unit, char *out, size_t room)
     return print_clock(v * (1000000000 / units_per_second(unit)), out, room);
 }
 
+/* In the type's zone, with the offset there; Z for UTC. */
 static size_t print_timestamp(const struct dtype *t, int64_t v, char *out, size_t room)
 {
-    int64_t per_day = 86400 * units_per_second(t->unit), day = floor_div(v, per_day);
-    size_t n = print_date(day, out, room);
+    const struct tzif *zone = NULL;
+    int64_t per = units_per_second(t->unit), seconds = floor_div(v, per), nanos = floor_mod(v, per) * (1000000000 / per);
+    int32_t offset = t->timezone && zone_find(t->timezone, &zone, NULL) == ST_OK ? tzif_at(zone, seconds)->offset_s : 0;
+    int64_t day = floor_div(seconds, 86400), clock = floor_mod(seconds, 86400) + offset;
+    size_t n = print_date(day + floor_div(clock, 86400), out, room);
     n += (size_t)snprintf(out + n, room - n, "T");
-    n += print_clock(floor_mod(v, per_day) * (1000000000 / units_per_second(t->unit)), out + n, room - n);
-    return n + (size_t)snprintf(out + n, room - n, "%s", t->timezone ? "Z" : "");
+    n += print_clock(floor_mod(clock, 86400) * 1000000000 + nanos, out + n, room - n);
+    if (!t->timezone)
+        return n;
+    if (offset == 0)
+        return n + (size_t)snprintf(out + n, room - n, "Z");
+    return n + (size_t)snprintf(out + n, room - n, "%c%02d:%02d", offset < 0 ? '-' : '+', abs(offset) / 3600, abs(offset) / 60 % 60);
 }
 
 static size_t put_part(char *out, size_t room, size_t n, long long value, const char *name)
@@ -336,19 +345,26 @@ static bool valid_date(int64_t y, int64_t m, int64_t d)
     return rm == m && rd == d;
 }
 
-/* ±hh[:]mm or Z behind a time; seconds east of UTC. */
-static bool take_zone(struct cursor *c, int64_t *offset)
+/* Z, [+-]hh[[:]mm] or an IANA name behind a time; *zone becomes NULL when it is an offset (seconds east of UTC), else what names the zone. */
+static bool take_zone(struct cursor *c, const struct tzif **zone, int64_t *offset)
 {
+    char name[64];
     *offset = 0;
     while (take_char(c, " "))
         ;
     if (c->n == 0)
         return true;
+    if (isalpha((unsigned char)*c->p) && !(c->n == 1 && (*c->p | 32) == 'z')) {
+        if (c->n >= sizeof name)
+            return false;
+        memcpy(name, c->p, c->n);
+        name[c->n] = 0;
+        return zone_find(name, zone, NULL) == ST_OK;
+    }
+    *zone = NULL;
     if (take_char(c, "Zz"))
         return c->n == 0;
-    if (c->n == 3 && strncasecmp(c->p, "UTC", 3) == 0)
-        return true;
-    bool west = c->n && *c->p == '-';
+    bool west = *c->p == '-';
     int64_t hours, minutes = 0;
     if (!take_char(c, "+-") || !take_digits(c, 2, &hours))
         return false;
@@ -359,10 +375,22 @@ static bool take_zone(struct cursor *c, int64_t *offset)
     return c->n == 0 && hours < 24 && minutes < 60;
 }
 
-bool text_to_timestamp(const char *p, size_t n, uint8_t unit, int64_t *out)
+/* Digits behind a dot, the first nine of them, as nanoseconds; false when there are none. */
+static bool take_fraction(struct cursor *c, int64_t *nanos)
+{
+    int64_t scale = 100000000;
+    *nanos = 0;
+    if (!c->n || !isdigit((unsigned char)*c->p))
+        return false;
+    for (; c->n && isdigit((unsigned char)*c->p); c->p++, c->n--, scale /= 10)
+        *nanos += scale * (*c->p - '0');
+    return true;
+}
+
+bool text_to_timestamp(const char *p, size_t n, const struct tzif *zone, uint8_t unit, int64_t *out)
 {
     struct cursor c = {p, n};
-    int64_t y, mo, d, h = 0, mi = 0, s = 0, offset = 0, nanos = 0, scale = 100000000;
+    int64_t y, mo, d, h = 0, mi = 0, s = 0, offset = 0, nanos = 0, found[2];
     if (!take_digits(&c, 4, &y) || !take_char(&c, "-") || !take_digits(&c, 2, &mo) || !take_char(&c, "-") || !take_digits(&c, 2, &d) || !valid_date(y, mo, d))
         return false;
     if (c.n) {
@@ -371,17 +399,42 @@ bool text_to_timestamp(const char *p, size_t n, uint8_t unit, int64_t *out)
         bool colons = take_char(&c, ":");
         if (!take_digits(&c, 2, &mi) || (colons && !take_char(&c, ":")) || !take_digits(&c, 2, &s) || h > 23 || mi > 59 || s > 59)
             return false;
-        if (take_char(&c, "."))
-            for (; c.n && isdigit((unsigned char)*c.p); c.p++, c.n--, scale /= 10)
-                nanos += scale * (*c.p - '0');
-        if (!take_zone(&c, &offset))
+        if ((take_char(&c, ".") && !take_fraction(&c, &nanos)) || !take_zone(&c, &zone, &offset))
             return false;
     }
-    __int128 t = ((__int128)days_of_civil(y, (int32_t)mo, (int32_t)d) * 86400 + h * 3600 + mi * 60 + s - offset) * units_per_second(unit) +
-                 nanos / (1000000000 / units_per_second(unit));
+    int64_t seconds = days_of_civil(y, (int32_t)mo, (int32_t)d) * 86400 + h * 3600 + mi * 60 + s - offset;
+    if (zone && tzif_from_local(zone, seconds, found) != 1)
+        return false;
+    __int128 t = (__int128)(zone ? found[0] : seconds) * units_per_second(unit) + nanos / (1000000000 / units_per_second(unit));
     if (t < INT64_MIN || t > INT64_MAX)
         return false;
     *out = (int64_t)t;
+    return true;
+}
+
+/* H:MM[:SS[.fraction]] [AM|PM], or a number of units. */
+bool text_to_time(const char *p, size_t n, uint8_t unit, int64_t *out)
+{
+    struct cursor c = {p, n};
+    int64_t h, m, s = 0, nanos = 0, per = units_per_second(unit);
+    __int128 raw;
+    if (text_to_integer(p, n, &raw)) {
+        *out = (int64_t)raw;
+        return raw >= 0 && raw < (__int128)86400 * per;
+    }
+    if (!(take_digits(&c, 2, &h) || take_digits(&c, 1, &h)) || !take_char(&c, ":") || !take_digits(&c, 2, &m))
+        return false;
+    if (take_char(&c, ":") && (!take_digits(&c, 2, &s) || (take_char(&c, ".") && !take_fraction(&c, &nanos))))
+        return false;
+    if (c.n) {
+        bool afternoon = c.n == 3 && (c.p[1] | 32) == 'p';
+        if (c.n != 3 || *c.p != ' ' || (c.p[2] | 32) != 'm' || (!afternoon && (c.p[1] | 32) != 'a') || h < 1 || h > 12)
+            return false;
+        h = h % 12 + 12 * afternoon;
+    }
+    if (h > 23 || m > 59 || s > 59)
+        return false;
+    *out = (h * 3600 + m * 60 + s) * per + nanos / (1000000000 / per);
     return true;
 }
 
@@ -390,7 +443,7 @@ bool text_to_date(const char *p, size_t n, int32_t *out)
     struct cursor c = {p, n};
     int64_t y, m, d, seconds;
     if (n > 10) {
-        if (!text_to_timestamp(p, n, UNIT_SECOND, &seconds))
+        if (!text_to_timestamp(p, n, NULL, UNIT_SECOND, &seconds))
             return false;
         *out = (int32_t)floor_div(seconds, 86400);
         return true;

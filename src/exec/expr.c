@@ -25,7 +25,8 @@ int expr_type_error(const struct expr *e, struct error *err)
     return error_set(err, ST_PLAN_QUERY, "no function matches %s(%s)", e->function->name, text);
 }
 
-static int bind_at(const struct plan_expr *p, const struct schema *input, struct arena *arena, unsigned depth, struct expr **ret, struct error *err);
+static int bind_at(const struct plan_expr *p, const struct schema *input, const char *timezone, struct arena *arena, unsigned depth, struct expr **ret,
+                   struct error *err);
 
 static int bind_call(struct expr *e, const struct function *f, const struct plan_expr *p, const struct schema *input, unsigned depth, struct error *err)
 {
@@ -37,7 +38,7 @@ static int bind_call(struct expr *e, const struct function *f, const struct plan
     if (!e->args)
         return out_of_memory(err);
     for (; e->n_args < p->n_args; e->n_args++) {
-        TRY(bind_at(p->args[e->n_args], input, e->arena, depth + 1, &e->args[e->n_args], err));
+        TRY(bind_at(p->args[e->n_args], input, e->timezone, e->arena, depth + 1, &e->args[e->n_args], err));
         e->nullable = e->nullable || e->args[e->n_args]->nullable;
     }
     for (uint32_t i = 0; i < e->n_args; i++)
@@ -84,7 +85,8 @@ static int bind_into(struct expr *e, const struct plan_expr *p, const struct sch
     }
 }
 
-static int bind_at(const struct plan_expr *p, const struct schema *input, struct arena *arena, unsigned depth, struct expr **ret, struct error *err)
+static int bind_at(const struct plan_expr *p, const struct schema *input, const char *timezone, struct arena *arena, unsigned depth, struct expr **ret,
+                   struct error *err)
 {
     struct expr *e = ARENA_NEW(arena, struct expr, err);
     if (!e)
@@ -92,6 +94,7 @@ static int bind_at(const struct plan_expr *p, const struct schema *input, struct
     if (depth > BIND_DEPTH_MAX)
         return error_set(err, ST_UNEXPECTED, "an expression is nested deeper than %d", BIND_DEPTH_MAX);
     e->arena = arena;
+    e->timezone = timezone;
     int st = bind_into(e, p, input, depth, err);
     if (st != ST_OK) {
         expr_release(e);
@@ -101,9 +104,10 @@ static int bind_at(const struct plan_expr *p, const struct schema *input, struct
     return ST_OK;
 }
 
-int expr_bind(const struct plan_expr *plan, const struct schema *input, struct arena *arena, struct expr **ret_expr, struct error *err)
+int expr_bind(const struct plan_expr *plan, const struct schema *input, const char *timezone, struct arena *arena, struct expr **ret_expr,
+              struct error *err)
 {
-    return bind_at(plan, input, arena, 0, ret_expr, err);
+    return bind_at(plan, input, timezone, arena, 0, ret_expr, err);
 }
 
 void expr_release(struct expr *e)

@@ -22,9 +22,11 @@ struct expr_context {
     bool careful;               /* set by the first failure inside a CASE, AND or the like: from then on branches see only their own rows */
 };
 
-/* Binds against the fields of `input`. Unknown functions ST_UNEXPECTED (named), types that do not fit ST_PLAN_QUERY. The result lives in `arena`;
+/* Binds against the fields of `input`. Unknown functions ST_UNEXPECTED (named), types that do not fit ST_PLAN_QUERY. `timezone` is the
+ * session's (NULL: none) and outlives the expression: it is part of some result types. The result lives in `arena`;
  * expr_release() gives its references back. */
-int expr_bind(const struct plan_expr *plan, const struct schema *input, struct arena *arena, struct expr **ret_expr, struct error *err);
+int expr_bind(const struct plan_expr *plan, const struct schema *input, const char *timezone, struct arena *arena, struct expr **ret_expr,
+              struct error *err);
 void expr_release(struct expr *e); /* NULL is allowed */
 
 struct dtype *expr_type(const struct expr *e);   /* borrowed; never a dictionary */

@@ -25,6 +25,7 @@ struct expr {
     uint32_t n_args;
     bool flag;                /* TRY_CAST; CASE: has a base; LIKE: case-insensitive; ... as the function says */
     bool flag2;               /* CASE: has an ELSE */
+    const char *timezone;     /* of the session, borrowed; NULL = none */
     struct arena *arena;      /* where casts are put in while binding */
 };
 
@@ -54,7 +55,8 @@ struct function {
 
 extern const struct function functions_logic[], functions_compare[], functions_arithmetic[], functions_text[], functions_match[], functions_time[];
 extern const struct function functions_sketch[], functions_vector[], functions_fulltext[], functions_json[];
-extern const struct function functions_choice[], functions_ip[], functions_math[], functions_mysql[], functions_string[];
+extern const struct function functions_choice[], functions_convert[], functions_digest[], functions_format[], functions_ip[], functions_math[], functions_mysql[];
+extern const struct function functions_regex[], functions_string[];
 const struct function *function_find(const char *name); /* NULL when there is none */
 extern const struct function function_case, function_in, function_cast;
 
@@ -104,9 +106,5 @@ int expr_eval_lazy(const struct expr *e, struct expr_context *ctx, const struct 
 
 /* Whether cast.c can go from one type to another. */
 bool cast_supported(const struct dtype *from, const struct dtype *to);
-
-/* Calendar: days since 1970-01-01 to civil date and back (proleptic Gregorian). */
-void civil_of_days(int64_t days, int64_t *year, int32_t *month, int32_t *day);
-int64_t days_of_civil(int64_t year, int32_t month, int32_t day);
 
 #endif

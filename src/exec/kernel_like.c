@@ -11,7 +11,7 @@
 #include "exec/regex.h"
 
 enum { OP_FOLD = 1, OP_NEGATE = 2, OP_REGEX = 4 };
-enum { ANY_ONE = 256, ANY_RUN = 257 };
+enum { ANY_ONE = 256, ANY_RUN = 257, REGEX_BYTES_MAX = 10 << 20 };
 
 struct pattern {
     uint8_t *source;           /* what it was compiled from */
@@ -117,7 +117,7 @@ static int compile(struct pattern *p, int op, const uint8_t *text, int32_t n, st
     p->regex = NULL;
     if (op & OP_REGEX) {
         char why[200];
-        p->regex = regex_new((const char *)text, (size_t)n, op & OP_FOLD, why, sizeof why);
+        p->regex = regex_new((const char *)text, (size_t)n, "i", op & OP_FOLD ? 1 : 0, REGEX_BYTES_MAX, why, sizeof why);
         if (!p->regex)
             return error_set(err, ST_EXECUTE_QUERY, "Regular expression did not compile: %s", why);
     } else {

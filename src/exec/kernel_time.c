@@ -8,32 +8,6 @@
 
 #include "exec/temporal.h"
 
-/* ---- calendar ---- */
-
-void civil_of_days(int64_t days, int64_t *year, int32_t *month, int32_t *day)
-{
-    /* Years start in March, so that the leap day is the last; 146097 days make 400 years. */
-    int64_t z = days + 719468, era = floor_div(z, 146097), doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365, doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
-    *day = (int32_t)(doy - (153 * mp + 2) / 5 + 1);
-    *month = (int32_t)(mp < 10 ? mp + 3 : mp - 9);
-    *year = yoe + era * 400 + (*month <= 2);
-}
-
-int64_t days_of_civil(int64_t year, int32_t month, int32_t day)
-{
-    int64_t y = year - (month <= 2), era = floor_div(y, 400), yoe = y - era * 400;
-    int64_t doy = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1, doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-    return era * 146097 + doe - 719468;
-}
-
-static int32_t days_in_month(int64_t year, int32_t month)
-{
-    static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    return month == 2 && leap ? 29 : days[month - 1];
-}
-
 bool temporal_add(int64_t value, uint8_t unit, int64_t months, int64_t days, __int128 nanos, int64_t *ret)
 {
     int64_t per_day = 86400 * units_per_second(unit), day = floor_div(value, per_day), rest = floor_mod(value, per_day);
@@ -244,7 +218,7 @@ static int64_t trunc_calendar(int64_t value, int what, int64_t per_second)
     int64_t per_day = 86400 * per_second, day = floor_div(value, per_day), year;
     int32_t month, dom;
     if (what == TRUNC_WEEK) /* 1970-01-01 was a Thursday */
-        return saturated((__int128)(day - ((day + 3) % 7 + 7) % 7) * per_day);
+        return saturated((__int128)(day - weekday_of_days(day)) * per_day);
     civil_of_days(day, &year, &month, &dom);
     if (what == TRUNC_QUARTER)
         month = (month - 1) / 3 * 3 + 1;
@@ -403,16 +377,6 @@ static int bind_part(struct expr *e, struct error *err)
     return ST_OK;
 }
 
-/* ISO week date of a day. */
-static int64_t iso_week(int64_t day, int64_t *ret_year)
-{
-    int64_t thursday = day - ((day + 3) % 7 + 7) % 7 + 3, year;
-    int32_t month, dom;
-    civil_of_days(thursday, &year, &month, &dom);
-    *ret_year = year;
-    return (thursday - days_of_civil(year, 1, 1)) / 7 + 1;
-}
-
 static int64_t part_at(int part, int64_t value, int64_t per)
 {
     int64_t per_day = 86400 * per, day = floor_div(value, per_day), rest = floor_mod(value, per_day), year, iso_year;
@@ -422,16 +386,16 @@ static int64_t part_at(int part, int64_t value, int64_t per)
     case PART_YEAR: return year;
     case PART_QUARTER: return (month - 1) / 3 + 1;
     case PART_MONTH: return month;
-    case PART_WEEK: return iso_week(day, &iso_year);
-    case PART_ISOYEAR: iso_week(day, &iso_year); return iso_year;
+    case PART_WEEK: return iso_week_of_days(day, &iso_year);
+    case PART_ISOYEAR: iso_week_of_days(day, &iso_year); return iso_year;
     case PART_DAY: return dom;
     case PART_HOUR: return rest / (3600 * per);
     case PART_MINUTE: return rest / (60 * per) % 60;
     case PART_SECOND: return rest / per % 60;
     case PART_MILLI: return (int64_t)((__int128)(rest % (60 * per)) * 1000 / per);
     case PART_MICRO: return (int64_t)((__int128)(rest % (60 * per)) * 1000000 / per);
-    case PART_DOW: return ((day + 4) % 7 + 7) % 7;
-    case PART_ISODOW: return ((day + 3) % 7 + 7) % 7;
+    case PART_DOW: return (weekday_of_days(day) + 1) % 7;
+    case PART_ISODOW: return weekday_of_days(day);
     default: return day - days_of_civil(year, 1, 1) + 1;
     }
 }

@@ -37,6 +37,7 @@ static struct dtype *result_type(const struct expr *e, char letter)
     case 'f': return type_of(TYPE_FLOAT32);
     case 'D': return type_of(TYPE_FLOAT64);
     case 'x': return type_of(large ? TYPE_LARGE_BINARY : TYPE_BINARY);
+    case 'B': return type_of(TYPE_BINARY);
     case 'y': return type_of(TYPE_BINARY_VIEW);
     default: return type_ref(first);
     }

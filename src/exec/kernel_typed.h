@@ -3,7 +3,8 @@
  * signature: one letter an argument, the last repeats for further ones; ':' and the result's letter; '?' when it may be NULL though no argument is.
  *   arguments  T a string of any kind, X string or binary, A anything as it is, O Boolean, I Int64, i Int32, D Float64, F Float32 or (cast) Float64
  *   results    u Utf8, v Utf8View, L LargeUtf8, 1 like argument 0 with views as Utf8, s like argument 0, 2 Int64 for LargeUtf8 else Int32,
- *              O Boolean, I Int64, i Int32, U UInt32, W UInt64, b UInt8, D Float64, f Float32, x Binary (LargeBinary for large arguments), y BinaryView, = the type of argument 0
+ *              O Boolean, I Int64, i Int32, U UInt32, W UInt64, b UInt8, D Float64, f Float32, x Binary (LargeBinary for large arguments), B Binary,
+ *              y BinaryView, = the type of argument 0
  */
 #ifndef EXEC_KERNEL_TYPED_H
 #define EXEC_KERNEL_TYPED_H

@@ -2,6 +2,7 @@
 #ifndef EXEC_TEMPORAL_H
 #define EXEC_TEMPORAL_H
 
+#include "base/civil.h"
 #include "exec/expr_internal.h"
 
 /* Types of `a + b` (add) or `a - b` with at least one temporal side (functions.md 4.1, 4.6). */
@@ -11,17 +12,5 @@ int temporal_arithmetic(const struct expr *e, struct expr_context *ctx, const st
 
 /* value (in `unit` since the epoch) plus months, then days, then nanoseconds; false on overflow. */
 bool temporal_add(int64_t value, uint8_t unit, int64_t months, int64_t days, __int128 nanos, int64_t *ret);
-
-static inline int64_t floor_div(int64_t a, int64_t b)
-{
-    return a / b - (a % b != 0 && (a < 0) != (b < 0));
-}
-
-/* What floor_div() leaves, 0 <= it < b; exact for every a. */
-static inline int64_t floor_mod(int64_t a, int64_t b)
-{
-    int64_t m = a % b;
-    return m < 0 ? m + b : m;
-}
 
 #endif

@@ -24,6 +24,7 @@ static struct budget budget;
 static struct dtype *types[POOL];
 static struct column *columns[POOL], *input[COLUMNS];
 static int n_types, n_columns, n_input;
+static const char *session_timezone; /* set it back to NULL behind the test */
 
 static inline int set_up(void **state)
 {
@@ -263,8 +264,8 @@ static inline void run(const struct plan_expr *plan, bool dictionary, char *out,
     struct schema *schema = schema_new(fields, (uint32_t)n_input);
     int64_t rows = n_input ? input[0]->length : 1;
     assert_int_equal(batch_new(schema, rows, given, &batch, NULL), ST_OK);
-    struct expr_context ctx = {.budget = &budget};
-    int st = expr_bind(plan, schema, &arena, &e, &err);
+    struct expr_context ctx = {.budget = &budget, .timezone = session_timezone};
+    int st = expr_bind(plan, schema, session_timezone, &arena, &e, &err);
     if (st == ST_OK) {
         st = expr_eval(e, &ctx, batch, &result, &err);
         if (st == ST_OK) {
