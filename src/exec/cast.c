@@ -387,7 +387,7 @@ static int cast_to_fixed(struct expr_context *ctx, const struct column *c, struc
             continue;
         if (cast_fixed(c, i, to, zone, values->data + i * width))
             continue;
-        if (!null_on_failure) {
+        if (!null_on_failure || (c->type->id == TYPE_DATE32 && to->id == TYPE_TIMESTAMP)) { /* DataFusion checks such dates before TRY_CAST can forgive */
             buffer_unref(values);
             st = bad_value(c, i, to, err);
         } else {

@@ -265,13 +265,14 @@ bool text_to_decimal(const char *p, size_t n, int precision, int scale, __int128
 {
     __int128 v = 0, limit = 1;
     int decimals = -1;
-    bool negative = false, any = false, round_up = false;
+    bool negative = false, any, round_up = false;
     while (n && isspace((unsigned char)*p)) {
         p++;
         n--;
     }
     while (n && isspace((unsigned char)p[n - 1]))
         n--;
+    any = n == 0; /* nothing at all is zero */
     if (n && (*p == '-' || *p == '+')) {
         negative = *p++ == '-';
         n--;
@@ -420,7 +421,7 @@ bool text_to_time(const char *p, size_t n, uint8_t unit, int64_t *out)
     __int128 raw;
     if (text_to_integer(p, n, &raw)) {
         *out = (int64_t)raw;
-        return raw >= 0 && raw < (__int128)86400 * per;
+        return unit <= UNIT_MILLI ? raw >= INT32_MIN && raw <= INT32_MAX : raw >= INT64_MIN && raw <= INT64_MAX;
     }
     if (!(take_digits(&c, 2, &h) || take_digits(&c, 1, &h)) || !take_char(&c, ":") || !take_digits(&c, 2, &m))
         return false;

@@ -55,8 +55,8 @@ struct function {
 
 extern const struct function functions_logic[], functions_compare[], functions_arithmetic[], functions_text[], functions_match[], functions_time[];
 extern const struct function functions_sketch[], functions_vector[], functions_fulltext[], functions_json[];
-extern const struct function functions_choice[], functions_convert[], functions_digest[], functions_format[], functions_ip[], functions_math[], functions_mysql[];
-extern const struct function functions_regex[], functions_string[];
+extern const struct function functions_bits[], functions_choice[], functions_convert[], functions_digest[], functions_format[], functions_ip[];
+extern const struct function functions_math[], functions_mysql[], functions_regex[], functions_string[];
 const struct function *function_find(const char *name); /* NULL when there is none */
 extern const struct function function_case, function_in, function_cast;
 

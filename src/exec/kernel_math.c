@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "exec/kernel_typed.h"
+#include "exec/decimal.h"
 #include "os/thread.h"
 
 /* ---- one float to another ---- */
@@ -52,7 +52,9 @@ static double radians_64(double x) { return x * (PI_64 / 180); }
 static float radians_32(float x) { return x * (PI_32 / 180); }
 static double cot_64(double x) { return 1 / tan(x); }
 static float cot_32(float x) { return 1 / tanf(x); }
-static float cbrt_32(float x) { return (float)cbrt((double)x); } /* cbrtf() is one unit off at times */
+/* The C library's own are a unit off at times; these are rounded once. */
+static double cbrt_64(double x) { return (double)cbrtl((long double)x); }
+static float cbrt_32(float x) { return (float)cbrtl((long double)x); }
 static double signum_64(double x) { return x == 0 ? 0 : isnan(x) ? x : copysign(1, x); }
 static float signum_32(float x) { return x == 0 ? 0 : isnan(x) ? x : copysignf(1, x); }
 
@@ -61,7 +63,7 @@ enum { ACOS, ACOSH, ASIN, ASINH, ATAN, ATANH, COS, COSH, SIN, SINH, TAN, TANH, C
 static const struct { double (*f64)(double); float (*f32)(float); } unary[] = {
     [ACOS] = {acos, acosf}, [ACOSH] = {acosh_64, acosh_32}, [ASIN] = {asin, asinf}, [ASINH] = {asinh_64, asinh_32}, [ATAN] = {atan, atanf},
     [ATANH] = {atanh_64, atanh_32}, [COS] = {cos, cosf}, [COSH] = {cosh, coshf}, [SIN] = {sin, sinf}, [SINH] = {sinh, sinhf}, [TAN] = {tan, tanf},
-    [TANH] = {tanh, tanhf}, [CBRT] = {cbrt, cbrt_32}, [EXP] = {exp, expf}, [SQRT] = {sqrt, sqrtf}, [LN] = {log, logf}, [LOG2] = {log2, log2f},
+    [TANH] = {tanh, tanhf}, [CBRT] = {cbrt_64, cbrt_32}, [EXP] = {exp, expf}, [SQRT] = {sqrt, sqrtf}, [LN] = {log, logf}, [LOG2] = {log2, log2f},
     [LOG10] = {log10, log10f}, [DEGREES] = {degrees_64, degrees_32}, [RADIANS] = {radians_64, radians_32}, [COT] = {cot_64, cot_32},
     [SIGNUM] = {signum_64, signum_32}, [CEIL] = {ceil, ceilf}, [FLOOR] = {floor, floorf},
 };
@@ -77,11 +79,19 @@ static int kernel_plain(const struct expr *e, struct expr_context *ctx, const st
     return st;
 }
 
+/* ceil and floor know decimals as well. */
+static int bind_whole(struct expr *e, struct error *err)
+{
+    return e->args[0]->type->id == TYPE_DECIMAL128 ? decimal_bind_whole(e, err) : bind_signature(e, err);
+}
+
 static int kernel_unary(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
 {
     struct buffer *validity, *values;
     int64_t nulls;
     int op = e->function->op;
+    if (e->type->id == TYPE_DECIMAL128)
+        return kernel_fixed_rows(e, ctx, args, rows, ret, err);
     TRY(kernel_plain(e, ctx, args, rows, &values, &validity, &nulls, err));
     if (e->type->id == TYPE_FLOAT32) {
         const float *x = COLUMN_VALUES(args[0].column, float);
@@ -96,8 +106,6 @@ static int kernel_unary(const struct expr *e, struct expr_context *ctx, const st
 }
 
 /* ---- two floats, or a float and digits ---- */
-
-enum { ATAN2, POWER, LOG, LOG_10, TRUNC };
 
 /* Both Float32, or both Float64. */
 static int bind_pair(struct expr *e, struct error *err)
@@ -114,14 +122,52 @@ static double whole_power(double base, int n)
     return __builtin_powi(base, n);
 }
 
-static double binary_64(int op, double x, double y)
+/* logb(x, base): Float32 and decimals keep their rules for x, the base follows. */
+static int bind_log(struct expr *e, struct error *err)
 {
-    switch (op) {
-    case ATAN2: return atan2(x, y);
-    case POWER: return pow(x, y);
-    case LOG: return log(x) / log(y); /* logb(x, base) */
-    default: return log(x) / log(10);
+    const struct dtype *t = e->args[0]->type;
+    bool single = t->id == TYPE_FLOAT32;
+    if (!single && t->id != TYPE_DECIMAL128)
+        TRY(expr_bind_cast(e, 0, type_of(TYPE_FLOAT64), err));
+    if (e->n_args > 1)
+        TRY(expr_bind_cast(e, 1, type_of(single ? TYPE_FLOAT32 : TYPE_FLOAT64), err));
+    e->type = type_of(single ? TYPE_FLOAT32 : TYPE_FLOAT64);
+    return ST_OK;
+}
+
+/* A whole base of at least 2 counts whole powers of a decimal's whole part. */
+static double log_decimal(__int128 v, int scale, double base)
+{
+    __int128 p = 1;
+    int64_t power = 0;
+    if (scale >= 0 && v >= 0 && base == trunc(base) && base >= 2 && base <= UINT32_MAX && decimal_power10(scale, &p)) {
+        if ((v /= p) == 0)
+            return NAN;
+        for (; v >= (__int128)base; power++)
+            v /= (__int128)base;
+        return (double)power;
     }
+    return log((double)v / whole_power(10, scale)) / log(base);
+}
+
+static int log_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
+{
+    const struct value *x = &c->args[0], *base = c->e->n_args > 1 ? &c->args[1] : NULL;
+    int64_t at = x->scalar ? 0 : row;
+    (void)ret_null;
+    (void)err;
+    if (c->e->type->id == TYPE_FLOAT32) {
+        float b = base ? COLUMN_VALUES(base->column, float)[base->scalar ? 0 : row] : 10, r = logf(COLUMN_VALUES(x->column, float)[at]) / logf(b);
+        memcpy(ret_value, &r, 4);
+        return ST_OK;
+    }
+    double b = base ? value_double(base, row) : 10, r;
+    if (x->column->type->id == TYPE_DECIMAL128)
+        r = log_decimal(COLUMN_VALUES(x->column, __int128)[at], x->column->type->scale, b);
+    else
+        r = log(value_double(x, row)) / log(b);
+    memcpy(ret_value, &r, 8);
+    return ST_OK;
 }
 
 static int atan2_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
@@ -132,23 +178,32 @@ static int atan2_row(const struct call *c, int64_t row, void *ret_value, bool *r
         float r = atan2f(COLUMN_VALUES(c->args[0].column, float)[c->args[0].scalar ? 0 : row], COLUMN_VALUES(c->args[1].column, float)[c->args[1].scalar ? 0 : row]);
         memcpy(ret_value, &r, 4);
     } else {
-        double r = binary_64(ATAN2, value_double(&c->args[0], row), value_double(&c->args[1], row));
+        double r = atan2(value_double(&c->args[0], row), value_double(&c->args[1], row));
         memcpy(ret_value, &r, 8);
     }
     return ST_OK;
 }
 
-static int binary_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
+static int bind_power(struct expr *e, struct error *err)
 {
-    int op = c->e->n_args == 1 ? LOG_10 : c->e->function->op;
-    double r = binary_64(op, value_double(&c->args[0], row), c->e->n_args == 1 ? 10 : value_double(&c->args[1], row));
-    (void)ret_null;
-    (void)err;
+    bool decimal = e->args[0]->type->id == TYPE_DECIMAL128;
+    if (!decimal)
+        TRY(expr_bind_cast(e, 0, type_of(TYPE_FLOAT64), err));
+    TRY(expr_bind_cast(e, 1, type_of(TYPE_FLOAT64), err));
+    e->type = type_ref(e->args[0]->type);
+    return ST_OK;
+}
+
+static int power_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
+{
+    if (c->e->type->id == TYPE_DECIMAL128)
+        return decimal_power_row(c, row, ret_value, ret_null, err);
+    double r = pow(value_double(&c->args[0], row), value_double(&c->args[1], row));
     memcpy(ret_value, &r, 8);
     return ST_OK;
 }
 
-/* trunc(x[, digits]) */
+/* trunc(x[, digits]); without digits a zero loses its sign */
 static int trunc_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
 {
     int64_t digits = c->e->n_args > 1 ? value_int64(&c->args[1], row) : 0;
@@ -157,10 +212,10 @@ static int trunc_row(const struct call *c, int64_t row, void *ret_value, bool *r
     (void)err;
     if (c->e->type->id == TYPE_FLOAT32) {
         float x = COLUMN_VALUES(c->args[0].column, float)[c->args[0].scalar ? 0 : row], scale = (float)whole_power(10, n);
-        float r = n == 0 ? truncf(x) : truncf(x * scale) / scale;
+        float r = n == 0 ? x == 0 ? 0 : truncf(x) : truncf(x * scale) / scale;
         memcpy(ret_value, &r, 4);
     } else {
-        double x = value_double(&c->args[0], row), scale = whole_power(10, n), r = n == 0 ? trunc(x) : trunc(x * scale) / scale;
+        double x = value_double(&c->args[0], row), scale = whole_power(10, n), r = n == 0 ? x == 0 ? 0 : trunc(x) : trunc(x * scale) / scale;
         memcpy(ret_value, &r, 8);
     }
     return ST_OK;
@@ -189,12 +244,12 @@ static int nanvl_row(const struct call *c, int64_t row, void *ret_value, bool *r
 /* round(x[, digits]): half away from zero, in the type of x. */
 static int bind_round(struct expr *e, struct error *err)
 {
-    if (e->args[0]->type->id == TYPE_DECIMAL128)
-        return expr_type_error(e, err);
-    if (e->args[0]->type->id != TYPE_FLOAT32)
-        TRY(expr_bind_cast(e, 0, type_of(TYPE_FLOAT64), err));
     if (e->n_args == 2)
         TRY(expr_bind_cast(e, 1, type_of(TYPE_INT32), err));
+    if (e->args[0]->type->id == TYPE_DECIMAL128)
+        return decimal_bind_round(e, err);
+    if (e->args[0]->type->id != TYPE_FLOAT32)
+        TRY(expr_bind_cast(e, 0, type_of(TYPE_FLOAT64), err));
     e->type = type_ref(e->args[0]->type);
     return ST_OK;
 }
@@ -203,12 +258,9 @@ static int kernel_round(const struct expr *e, struct expr_context *ctx, const st
 {
     struct buffer *validity, *values;
     int64_t nulls;
-    TRY(kernel_validity(ctx->budget, args, e->n_args, rows, &validity, &nulls, err));
-    int st = buffer_new(ctx->budget, (size_t)rows * (size_t)type_width(e->type), &values, err);
-    if (st != ST_OK) {
-        buffer_unref(validity);
-        return st;
-    }
+    if (e->type->id == TYPE_DECIMAL128)
+        return kernel_fixed_rows(e, ctx, args, rows, ret, err);
+    TRY(kernel_plain(e, ctx, args, rows, &values, &validity, &nulls, err));
     for (int64_t i = 0; i < rows; i++) {
         int64_t at = args[0].scalar ? 0 : i;
         double digits = e->n_args == 2 ? COLUMN_VALUES(args[1].column, int32_t)[args[1].scalar ? 0 : i] : 0;
@@ -332,18 +384,19 @@ const struct function functions_math[] = {
     UNARY("radians", RADIANS),
     UNARY("cot", COT),
     UNARY("signum", SIGNUM),
-    UNARY("ceil", CEIL),
-    UNARY("ceiling", CEIL),
-    UNARY("floor", FLOOR),
-    {"round", 1, 2, bind_round, kernel_round, 0, true},
+    {"ceil", 1, 1, bind_whole, kernel_unary, CEIL, true, "F:=", .fixed_row = decimal_whole_row},
+    {"ceiling", 1, 1, bind_whole, kernel_unary, CEIL, true, "F:=", .fixed_row = decimal_whole_row},
+    {"floor", 1, 1, bind_whole, kernel_unary, FLOOR, true, "F:=", .fixed_row = decimal_whole_row},
+    {"round", 1, 2, bind_round, kernel_round, 0, true, .fixed_row = decimal_round_row},
     {"atan2", 2, 2, bind_pair, kernel_fixed_rows, 0, true, .fixed_row = atan2_row},
-    FIXED_FUNCTION("power", 2, 2, "DD:D", binary_row, POWER),
-    FIXED_FUNCTION("pow", 2, 2, "DD:D", binary_row, POWER),
-    FIXED_FUNCTION("logb", 2, 2, "DD:D", binary_row, LOG),
-    FIXED_FUNCTION("log", 1, 1, "D:D", binary_row, LOG_10),
-    FIXED_FUNCTION("trunc", 1, 2, "FI:=", trunc_row, TRUNC),
+    {"power", 2, 2, bind_power, kernel_fixed_rows, 0, true, .fixed_row = power_row},
+    {"pow", 2, 2, bind_power, kernel_fixed_rows, 0, true, .fixed_row = power_row},
+    {"logb", 1, 2, bind_log, kernel_fixed_rows, 0, true, .fixed_row = log_row},
+    {"log", 1, 1, bind_log, kernel_fixed_rows, 0, true, .fixed_row = log_row},
+    FIXED_FUNCTION("trunc", 1, 2, "FI:=", trunc_row, 0),
     {"nanvl", 2, 2, bind_pair, kernel_fixed_rows, 0, false, .fixed_row = nanvl_row},
     FIXED_FUNCTION("isnan", 1, 1, "F:O", test_row, IS_NAN),
+    FIXED_FUNCTION("is_nan", 1, 1, "F:O", test_row, IS_NAN),
     FIXED_FUNCTION("iszero", 1, 1, "F:O", test_row, IS_ZERO),
     FIXED_FUNCTION("factorial", 1, 1, "I:I", factorial_row, 0),
     FIXED_FUNCTION("gcd", 2, 2, "II:I", gcd_row, GCD),

@@ -27,7 +27,7 @@ static void put_count(const struct call *c, int64_t v, void *ret_value)
     memcpy(ret_value, &v, (size_t)type_width(c->e->type)); /* little-endian: the low half of it is the Int32 */
 }
 
-/* The item's place in a comma-separated list, from 1. An empty list has no items when it is a literal and one empty item else, as in the peer. */
+/* The item's place in a comma-separated list, from 1. An empty list has one empty item. */
 static int find_in_set_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
 {
     size_t n, list_size, at = 0;
@@ -35,7 +35,7 @@ static int find_in_set_row(const struct call *c, int64_t row, void *ret_value, b
     int64_t place = 1, found = 0;
     (void)ret_null;
     (void)err;
-    for (; !found && !(list_size == 0 && c->args[1].scalar) && at <= list_size; place++) {
+    for (; !found && at <= list_size; place++) {
         const uint8_t *comma = at < list_size ? memchr(list + at, ',', list_size - at) : NULL;
         size_t end = comma ? (size_t)(comma - list) : list_size;
         if (end - at == n && memcmp(list + at, p, n) == 0)

@@ -8,6 +8,7 @@ static const struct family { const char *name; const struct function *functions;
     {"logic", functions_logic},
     {"PromQL", functions_prom},
     {"arithmetic", functions_arithmetic},
+    {"bits", functions_bits},
     {"choice", functions_choice},
     {"math", functions_math},
     {"text", functions_text},
