@@ -264,7 +264,9 @@ static int put_fill(struct text_writer *w, int64_t count, const uint8_t *fill, s
     if (whole > INT32_MAX / size)
         return error_set(err, ST_EXECUTE_QUERY, "the strings of a batch exceed 2 GiB");
     TRY(text_writer_room(w, whole * size + rest, &out, err));
-    for (size_t i = 0; i < whole; i++)
+    if (size == 1)
+        memset(out, *fill, whole);
+    for (size_t i = 0; i < whole && size > 1; i++)
         memcpy(out + i * size, fill, size);
     memcpy(out + whole * size, fill, rest);
     w->size += whole * size + rest;

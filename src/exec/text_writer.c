@@ -23,8 +23,9 @@ int text_writer_room(struct text_writer *w, size_t n, uint8_t **ret_room, struct
 {
     if (n > INT32_MAX || w->size + n > INT32_MAX)
         return error_set(err, ST_EXECUTE_QUERY, "the strings of a batch exceed 2 GiB");
-    if (w->size + n > w->bytes->size)
-        TRY(buffer_resize(w->bytes, (w->size + n) * 2, err));
+    size_t need = w->size + n;
+    if (need > w->bytes->size)
+        TRY(buffer_resize(w->bytes, need > INT32_MAX / 2 ? INT32_MAX : need * 2, err));
     *ret_room = w->bytes->data + w->size;
     return ST_OK;
 }

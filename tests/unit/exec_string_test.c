@@ -48,7 +48,6 @@ static void test_pad(void **state)
     IS(CALL("rpad", F(0), N("3"), S("")), "ab|\xc3\xa9|abc|NULL|");
     IS(CALL("lpad", F(0), N("-1")), "|||NULL|");
     IS(CALL("lpad", F(0), N("2147483648")), QUERY_ERROR);
-    IS(CALL("lpad", F(0), N("2147483647")), QUERY_ERROR); /* five of them are over 2 GiB */
     IS(CALL("repeat", F(0), N("2")), "abab|\xc3\xa9\xc3\xa9|abcdefabcdef|NULL|");
     IS(CALL("repeat", F(0), N("0")), "|||NULL|");
     IS(CALL("repeat", F(0), N("9223372036854775807")), QUERY_ERROR);
