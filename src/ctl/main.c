@@ -36,6 +36,8 @@ static const struct command {
     {"flush", ctl_flush, "REGION", "write what a region holds in memory to files", ""},
     {"compact", ctl_compact, "REGION", "merge a region's files", ""},
     {"drop", ctl_drop, "REGION", "delete a region and its data", ""},
+    {"functions", ctl_functions, "", "list the functions that queries can use, without a server",
+     "One a line: kind, family, name, arguments, what NULL does. Kinds are scalar and aggregate.\n"},
     {"inspect", ctl_inspect, "sst FILE | manifest FILE|DIR | wal FILE", "show what a file holds, without a server", ""},
 };
 

@@ -21,6 +21,15 @@ static const struct agg_function *find_function(const char *name, size_t size)
     return NULL;
 }
 
+const struct agg_function *agg_function_at(size_t index)
+{
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        for (const struct agg_function *f = families[i]; f->name; f++)
+            if (index-- == 0)
+                return f;
+    return NULL;
+}
+
 static int add_field(struct agg_call *call, struct field *f, struct error *err)
 {
     if (!f)

@@ -85,6 +85,8 @@ struct agg_function {
     enum agg_distinct distinct;
 };
 
+/* The functions one after another; NULL behind the last. */
+const struct agg_function *agg_function_at(size_t index);
 /* Finds the function and the result. Unknown name: ST_UNEXPECTED. */
 int agg_call_resolve(struct agg_call *call, struct error *err);
 void agg_call_release(struct agg_call *call);

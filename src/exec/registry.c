@@ -1,6 +1,8 @@
-/* All scalar functions, by family. A family is a table that ends with a nameless entry; a new one gets a line here. */
+/* All scalar functions, by family, and the catalogue of these and the aggregates. A family is a table that ends with a nameless entry; a new one gets a line here. */
 #include <string.h>
 
+#include "exec/agg.h"
+#include "exec/catalogue.h"
 #include "exec/expr_internal.h"
 
 static const struct family { const char *name; const struct function *functions; } families[] = {
@@ -34,4 +36,15 @@ const struct function *function_find(const char *name)
             if (strcmp(f->name, name) == 0)
                 return f;
     return NULL;
+}
+
+void catalogue_walk(void (*each)(void *ctx, const struct function_info *f), void *ctx)
+{
+    for (size_t t = 0; t < sizeof families / sizeof *families; t++)
+        for (const struct function *f = families[t].functions; f->name; f++)
+            each(ctx, &(struct function_info){.family = families[t].name, .name = f->name, .min_args = f->min_args, .max_args = f->max_args, .strict = f->strict});
+    const struct agg_function *a;
+    for (size_t i = 0; (a = agg_function_at(i)); i++)
+        each(ctx, &(struct function_info){.aggregate = true, .family = "aggregate", .name = a->name, .min_args = a->args_min, .max_args = a->args_max,
+                                          .partial = a->state != NULL, .ordered = a->ordered});
 }
