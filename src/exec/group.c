@@ -1,7 +1,7 @@
 /* The group-by hash table.
  *
- * Every key becomes a fixed number of bytes: var-length values are interned to 4-byte ids (0 = NULL), others keep their own width and have a null
- * bit in the record's tail. That gives four shapes, chosen once:
+ * Every key becomes a fixed number of bytes: var-length and nested values are interned to 4-byte ids (0 = NULL), others keep their own width and have
+ * a null bit in the record's tail. That gives four shapes, chosen once:
  *   NO_KEYS   everything is group 0
  *   ONE_ID    one interned key: the id leads to the group by an array, no second hash table
  *   ONE_WORD  one key of up to 8 bytes; NULL has its group aside
@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "exec/intern.h"
+#include "exec/intern_nested.h"
 
 enum shape { NO_KEYS, ONE_ID, ONE_WORD, RECORD };
 
@@ -23,8 +23,11 @@ struct group_key {
     struct dtype *type;
     uint32_t at, width;     /* place in the record */
     uint32_t null_bit;      /* bit number in the record */
-    bool interned;
-    struct interner strings;
+    bool interned, nested, open; /* open = has its interner */
+    union {
+        struct interner strings;
+        struct nested_interner values; /* nested */
+    };
 };
 
 struct group_table {
@@ -42,7 +45,17 @@ struct group_table {
 
 static bool groupable(const struct dtype *t)
 {
-    return type_is_varlen(t) || t->id == TYPE_BOOL || t->id == TYPE_NULL || type_width(t) > 0;
+    return sort_key_supported(t) && t->id != TYPE_DICTIONARY;
+}
+
+static int map_interned(struct group_key *key, struct column *c, uint32_t *ids, struct error *err)
+{
+    return key->nested ? nested_interner_map(&key->values, c, ids, err) : interner_map(&key->strings, c, ids, err);
+}
+
+static uint32_t interned_count(const struct group_key *key)
+{
+    return key->nested ? key->values.keys.count : key->strings.count;
 }
 
 static int choose_shape(struct group_table *t, struct error *err)
@@ -50,14 +63,17 @@ static int choose_shape(struct group_table *t, struct error *err)
     uint32_t at = 0, nulls = 0;
     for (uint32_t k = 0; k < t->n_keys; k++) {
         struct group_key *key = &t->keys[k];
-        key->interned = type_is_varlen(key->type);
+        key->nested = type_is_nested(key->type);
+        key->interned = key->nested || type_is_varlen(key->type);
         key->width = key->interned ? 4 : key->type->id == TYPE_BOOL ? 1 : key->type->id == TYPE_NULL ? 0 : (uint32_t)type_width(key->type);
         key->at = at;
         at += key->width;
-        if (!key->interned)
+        if (!key->interned) {
             key->null_bit = nulls++;
-        else
-            TRY(interner_init(&key->strings, t->budget, err));
+            continue;
+        }
+        TRY(key->nested ? nested_interner_init(&key->values, t->budget, err) : interner_init(&key->strings, t->budget, err));
+        key->open = true;
     }
     for (uint32_t k = 0; k < t->n_keys; k++)
         t->keys[k].null_bit += at * 8;
@@ -111,7 +127,9 @@ void group_table_free(struct group_table *t)
         return;
     for (uint32_t k = 0; k < t->n_keys; k++) {
         type_unref(t->keys[k].type);
-        if (t->keys[k].interned && t->keys[k].strings.budget == t->budget)
+        if (t->keys[k].open && t->keys[k].nested)
+            nested_interner_release(&t->keys[k].values);
+        else if (t->keys[k].open)
             interner_release(&t->keys[k].strings);
     }
     free(t->keys);
@@ -133,7 +151,7 @@ size_t group_table_bytes(const struct group_table *t)
     size_t n = t->records.capacity + t->slots.capacity + t->group_of_id.capacity + t->scratch.capacity + t->ids.capacity;
     for (uint32_t k = 0; k < t->n_keys; k++)
         if (t->keys[k].interned)
-            n += interner_bytes(&t->keys[k].strings);
+            n += t->keys[k].nested ? nested_interner_bytes(&t->keys[k].values) : interner_bytes(&t->keys[k].strings);
     return n;
 }
 
@@ -248,9 +266,8 @@ static void pack_nulls(const struct group_key *key, const struct column *c, uint
 
 static int map_ids(struct group_table *t, struct column *c, uint32_t *groups, struct error *err)
 {
-    struct interner *strings = &t->keys[0].strings;
-    TRY(interner_map(strings, c, groups, err));
-    TRY(vec_reserve(&t->group_of_id, t->budget, strings->count, 4, err));
+    TRY(map_interned(&t->keys[0], c, groups, err));
+    TRY(vec_reserve(&t->group_of_id, t->budget, interned_count(&t->keys[0]), 4, err));
     uint32_t *group_of = t->group_of_id.data;
     for (int64_t i = 0; i < c->length; i++) {
         uint32_t id = groups[i], g;
@@ -307,7 +324,7 @@ static int map_records(struct group_table *t, struct column *const *keys, int64_
             continue;
         }
         TRY(vec_reserve(&t->ids, t->budget, (size_t)n, 4, err));
-        TRY(interner_map(&key->strings, keys[k], t->ids.data, err));
+        TRY(map_interned(key, keys[k], t->ids.data, err));
         const uint32_t *ids = t->ids.data;
         uint8_t *to = records + key->at;
         for (int64_t i = 0; i < n; i++, to += stride)
@@ -331,7 +348,7 @@ int group_table_map(struct group_table *t, struct column *const *keys, int64_t n
         return error_no_memory(err, t->n_keys * sizeof *columns);
     uint32_t made = 0;
     for (; st == ST_OK && made < t->n_keys; made += st == ST_OK) {
-        if (keys[made]->type->id == TYPE_DICTIONARY && !t->keys[made].interned)
+        if (keys[made]->type->id == TYPE_DICTIONARY && (!t->keys[made].interned || t->keys[made].nested))
             st = column_decode_dictionary(t->budget, keys[made], &columns[made], err);
         else
             columns[made] = column_ref(keys[made]);
@@ -389,7 +406,8 @@ int group_table_keys(const struct group_table *t, uint32_t k, uint32_t first, ui
     const uint8_t *r = VEC(&t->records, const uint8_t) + (size_t)first * t->stride + key->at;
     for (uint32_t i = 0; i < n; i++, r += t->stride)
         memcpy(VEC(&ids, uint32_t) + i, r, 4);
-    int st = interner_column(&key->strings, key->type, ids.data, n, ret_column, err);
+    int st = key->nested ? nested_interner_column(&key->values, key->type, ids.data, n, ret_column, err)
+                         : interner_column(&key->strings, key->type, ids.data, n, ret_column, err);
     vec_release(&ids, t->budget);
     return st;
 }

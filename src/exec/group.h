@@ -7,7 +7,7 @@
 
 struct group_table;
 
-/* `types` are the keys' types without dictionaries. Nested keys: ST_UNSUPPORTED. No keys: one group. */
+/* `types` are the keys' types without dictionaries. No keys: one group. */
 int group_table_new(struct budget *budget, struct dtype *const *types, uint32_t n_keys, struct group_table **ret_table, struct error *err);
 void group_table_free(struct group_table *t);
 

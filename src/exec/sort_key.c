@@ -10,8 +10,17 @@ static bool is_fixed(const struct dtype *t)
 
 bool sort_key_supported(const struct dtype *t)
 {
-    t = type_values(t);
-    return t->id != TYPE_DICTIONARY && (type_is_varlen(t) || (is_fixed(t) && !type_is_nested(t)));
+    if (type_is_varlen(t) || (is_fixed(t) && !type_is_nested(t)))
+        return true;
+    for (uint32_t k = 0; k < t->n_children; k++)
+        if (!sort_key_supported(t->children[k]->type))
+            return false;
+    return t->n_children > 0;
+}
+
+static bool is_variable(const struct dtype *t)
+{
+    return type_is_varlen(t) || type_is_nested(t);
 }
 
 static uint32_t value_width(const struct dtype *t)
@@ -24,7 +33,7 @@ uint32_t sort_keys_stride(struct dtype *const *types, uint32_t n)
     uint32_t stride = 0;
     for (uint32_t k = 0; k < n; k++) {
         const struct dtype *t = type_values(types[k]);
-        if (type_is_varlen(t))
+        if (is_variable(t))
             return 0;
         stride += 1 + value_width(t);
     }
@@ -57,32 +66,42 @@ static inline void put_fixed(const struct dtype *t, const uint8_t *from, uint32_
     }
 }
 
+/* One value of a fixed type; returns where the next goes. */
+static uint8_t *put_scalar(const struct column *c, int64_t i, const struct sort_spec *spec, uint8_t *to)
+{
+    const struct dtype *t = c->type;
+    uint32_t width = value_width(t);
+    uint8_t invert = spec->descending ? 0xff : 0;
+    if (column_is_null(c, i)) {
+        to[0] = spec->nulls_first ? 0 : 2;
+        memset(to + 1, 0, width);
+        return to + 1 + width;
+    }
+    to[0] = 1;
+    if (t->id == TYPE_BOOL)
+        to[1] = column_bool(c, i);
+    else
+        put_fixed(t, c->buffers[0]->data + (size_t)(c->offset + i) * width, width, to + 1);
+    for (uint32_t j = 1; j <= width; j++)
+        to[j] ^= invert;
+    return to + 1 + width;
+}
+
 static void encode_fixed(const struct column *c, const struct sort_spec *spec, uint8_t *to, uint32_t stride)
 {
     const struct dtype *t = c->type;
     uint32_t width = value_width(t);
-    uint8_t null = spec->nulls_first ? 0 : 2, invert = spec->descending ? 0xff : 0;
     bool nulls = t->id == TYPE_NULL || column_null_count(c) > 0;
     const uint8_t *from = t->id == TYPE_NULL || t->id == TYPE_BOOL ? NULL : c->buffers[0]->data + (size_t)c->offset * width;
     uint64_t flip = (type_is_integer(t) && !type_is_signed(t) ? 0 : 1ull << 63) ^ (spec->descending ? ~0ull : 0);
     bool word = width == 8 && !type_is_float(t) && t->id != TYPE_INTERVAL_DAY_TIME && t->id != TYPE_FIXED_BINARY;
     for (int64_t i = 0; i < c->length; i++, to += stride) {
-        if (nulls && column_is_null(c, i)) {
-            to[0] = null;
-            memset(to + 1, 0, width);
+        if (!word || (nulls && column_is_null(c, i))) {
+            put_scalar(c, i, spec, to);
             continue;
         }
         to[0] = 1;
-        if (word) {
-            store_be64(to + 1, load_le64(from + i * 8) ^ flip);
-            continue;
-        }
-        if (t->id == TYPE_BOOL)
-            to[1] = column_bool(c, i);
-        else
-            put_fixed(t, from + (size_t)i * width, width, to + 1);
-        for (uint32_t j = 1; j <= width; j++)
-            to[j] ^= invert;
+        store_be64(to + 1, load_le64(from + i * 8) ^ flip);
     }
 }
 
@@ -118,21 +137,90 @@ static uint8_t *put_varlen(const struct column *c, int64_t i, const struct sort_
     return to;
 }
 
-static int encode_variable(struct sort_keys *keys, struct budget *budget, struct column *const *columns, const struct sort_spec *specs, uint32_t n_keys,
-                           int64_t n, struct error *err)
+/* Nested values: a list is its items, each behind a 1, and a 0 at the end; a struct is its members, a list of fixed size its items. */
+
+/* The items of value i: [*ret_from, return value) of the child columns, in which they are one behind the other. */
+static int64_t items_of(const struct column *c, int64_t i, int64_t *ret_from)
+{
+    i += c->offset;
+    if (c->type->id == TYPE_STRUCT || c->type->id == TYPE_FIXED_LIST) {
+        int64_t width = c->type->id == TYPE_STRUCT ? 1 : c->type->width;
+        *ret_from = i * width;
+        return (i + 1) * width;
+    }
+    const int32_t *o = (const int32_t *)(const void *)c->buffers[0]->data + i;
+    *ret_from = o[0];
+    return o[1];
+}
+
+static bool is_counted(const struct dtype *t)
+{
+    return t->id == TYPE_STRUCT || t->id == TYPE_FIXED_LIST;
+}
+
+static size_t value_size(const struct column *c, int64_t i)
+{
+    int64_t from, to;
+    if (type_is_varlen(c->type))
+        return varlen_size(c, i);
+    if (!type_is_nested(c->type))
+        return 1 + value_width(c->type);
+    if (column_is_null(c, i))
+        return 1;
+    if (c->type->id == TYPE_DICTIONARY)
+        return value_size(c->dictionary, COLUMN_VALUES(c, uint32_t)[i]);
+    size_t n = is_counted(c->type) ? 1 : 2;
+    to = items_of(c, i, &from);
+    for (; from < to; from++) {
+        n += !is_counted(c->type);
+        for (uint32_t k = 0; k < c->n_children; k++)
+            n += value_size(c->children[k], from);
+    }
+    return n;
+}
+
+static uint8_t *put_value(const struct column *c, int64_t i, const struct sort_spec *spec, uint8_t *out)
+{
+    uint8_t invert = spec->descending ? 0xff : 0;
+    int64_t from, to;
+    if (type_is_varlen(c->type))
+        return put_varlen(c, i, spec, out);
+    if (!type_is_nested(c->type))
+        return put_scalar(c, i, spec, out);
+    if (column_is_null(c, i)) {
+        *out++ = spec->nulls_first ? 0 : 2;
+        return out;
+    }
+    if (c->type->id == TYPE_DICTIONARY)
+        return put_value(c->dictionary, COLUMN_VALUES(c, uint32_t)[i], spec, out);
+    *out++ = 1;
+    to = items_of(c, i, &from);
+    for (; from < to; from++) {
+        if (!is_counted(c->type))
+            *out++ = 1 ^ invert;
+        for (uint32_t k = 0; k < c->n_children; k++)
+            out = put_value(c->children[k], from, spec, out);
+    }
+    if (!is_counted(c->type))
+        *out++ = invert;
+    return out;
+}
+
+static int encode_variable(struct sort_keys *keys, struct budget *budget, struct column *const *columns, const struct sort_spec *specs,
+                           uint32_t n_keys, int64_t n, struct error *err)
 {
     TRY(vec_reserve(&keys->offsets, budget, (size_t)n + 1, 8, err));
     uint64_t *offsets = keys->offsets.data, total = 0;
     for (int64_t i = 0; i < n; i++) {
         offsets[i] = total;
         for (uint32_t k = 0; k < n_keys; k++)
-            total += type_is_varlen(columns[k]->type) ? varlen_size(columns[k], i) : 1 + value_width(columns[k]->type);
+            total += value_size(columns[k], i);
     }
     offsets[n] = total;
     TRY(vec_reserve(&keys->bytes, budget, total + 1, 1, err));
     uint8_t *base = keys->bytes.data;
     struct vec fixed = {0};
-    /* Row by row for strings; a fixed column is encoded aside first, since its kernel wants one stride. */
+    /* Row by row for strings and nested values; a fixed column is encoded aside first, since its kernel wants one stride. */
     struct vec at = {0};
     int st = vec_reserve(&at, budget, (size_t)n + 1, 8, err);
     if (st == ST_OK)
@@ -140,9 +228,9 @@ static int encode_variable(struct sort_keys *keys, struct budget *budget, struct
     for (uint32_t k = 0; st == ST_OK && k < n_keys; k++) {
         const struct column *c = columns[k];
         uint64_t *p = at.data;
-        if (type_is_varlen(c->type)) {
+        if (is_variable(c->type)) {
             for (int64_t i = 0; i < n; i++)
-                p[i] = (uint64_t)(put_varlen(c, i, &specs[k], base + p[i]) - base);
+                p[i] = (uint64_t)(put_value(c, i, &specs[k], base + p[i]) - base);
             continue;
         }
         uint32_t width = 1 + value_width(c->type);
@@ -173,7 +261,7 @@ int sort_keys_encode(struct sort_keys *keys, struct budget *budget, struct colum
         st = column_decode_dictionary(budget, columns[made], &plain[made], err);
         if (st != ST_OK)
             break;
-        variable |= type_is_varlen(plain[made]->type);
+        variable |= is_variable(plain[made]->type);
         stride += 1 + value_width(plain[made]->type);
     }
     keys->stride = variable ? 0 : stride;

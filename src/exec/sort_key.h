@@ -1,7 +1,8 @@
 /* Sort keys as byte strings whose memcmp() order is the wanted order, every type and direction included.
  *
  * A key is one byte for the null (0 first, 2 last; 1 = a value) and the value big-endian with the sign bit turned; floats in IEEE total order;
- * strings with 0x00 written as 0x00 0xff and ended by 0x00 0x00. A descending key has its value bytes inverted.
+ * strings with 0x00 written as 0x00 0xff and ended by 0x00 0x00; lists and structs as their items, so that they are ordered lexicographically. A
+ * descending key has its value bytes inverted. Equal keys mean equal values: grouping by nested values goes through these keys as well.
  */
 #ifndef EXEC_SORT_KEY_H
 #define EXEC_SORT_KEY_H
