@@ -143,7 +143,7 @@ int column_builder_append_nested(struct column_builder *b, struct error *err)
 
 int column_builder_finish(struct column_builder *b, struct column **ret_column, struct error *err)
 {
-    struct column **children = NULL;
+    struct column **children = NULL, *made_column = NULL;
     struct dtype *type = b->type;
     uint32_t n = b->n_children, made = 0;
     int st = ST_OK;
@@ -156,8 +156,8 @@ int column_builder_finish(struct column_builder *b, struct column **ret_column, 
     if (st == ST_OK) {
         struct buffer *validity = b->validity, *values = b->values, *bytes = b->bytes;
         b->validity = b->values = b->bytes = NULL;
-        st = n ? column_new_nested(type, b->length, b->null_count, validity, values, children, n, ret_column, err)
-               : column_new(type, b->length, b->null_count, validity, values, bytes, ret_column, err);
+        st = n ? column_new_nested(type, b->length, b->null_count, validity, values, children, n, &made_column, err)
+               : column_new(type, b->length, b->null_count, validity, values, bytes, &made_column, err);
     } else {
         for (uint32_t i = 0; i < made; i++)
             column_unref(children[i]);
@@ -169,10 +169,10 @@ int column_builder_finish(struct column_builder *b, struct column **ret_column, 
         column_builder_release(b);
         st = column_builder_init(b, budget, again, err);
         type_unref(again);
-        if (st != ST_OK) {
-            column_unref(*ret_column);
-            return st;
-        }
+        if (st == ST_OK)
+            *ret_column = made_column;
+        else
+            column_unref(made_column);
     }
     return st;
 }

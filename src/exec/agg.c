@@ -100,6 +100,41 @@ int agg_constant_int(const struct agg_call *call, uint32_t arg, int64_t *ret_val
     return ST_OK;
 }
 
+bool agg_is_number(const struct dtype *t)
+{
+    return type_is_integer(t) || t->id == TYPE_FLOAT32 || t->id == TYPE_FLOAT64 || t->id == TYPE_DECIMAL128;
+}
+
+#define LOAD(ctype)                                 \
+    for (int64_t i = 0; i < c->length; i++)         \
+        to[i] = (double)COLUMN_VALUES(c, ctype)[i]; \
+    break;
+
+void agg_load_doubles(const struct column *c, double *to)
+{
+    double scale = 1;
+    switch (c->type->id) {
+    case TYPE_INT8: LOAD(int8_t)
+    case TYPE_INT16: LOAD(int16_t)
+    case TYPE_INT32: LOAD(int32_t)
+    case TYPE_INT64: LOAD(int64_t)
+    case TYPE_UINT8: LOAD(uint8_t)
+    case TYPE_UINT16: LOAD(uint16_t)
+    case TYPE_UINT32: LOAD(uint32_t)
+    case TYPE_UINT64: LOAD(uint64_t)
+    case TYPE_FLOAT32: LOAD(float)
+    case TYPE_FLOAT64: LOAD(double)
+    default:
+        for (int k = 0; k < c->type->scale; k++)
+            scale *= 10;
+        for (int64_t i = 0; i < c->length; i++) {
+            __int128 v;
+            memcpy(&v, c->buffers[0]->data + (size_t)(c->offset + i) * 16, 16);
+            to[i] = (double)v / scale;
+        }
+    }
+}
+
 struct dtype *agg_list_type(struct dtype *item)
 {
     struct field *f = field_new("item", item, true);

@@ -83,6 +83,7 @@ struct agg_function {
     bool ordered;                  /* looks at ORDER BY */
     bool dictionaries;
     enum agg_distinct distinct;
+    uint32_t result_bytes;         /* of a group's result when it is large: the operator then makes smaller batches */
 };
 
 /* The functions one after another; NULL behind the last. */
@@ -100,6 +101,9 @@ int agg_type_error(const struct agg_call *call, uint32_t arg, struct error *err)
 /* The literal in argument `arg`, which the function needs: a float or an integer. ST_EXECUTE_QUERY when it is not one. */
 int agg_constant_float(const struct agg_call *call, uint32_t arg, double *ret_value, struct error *err);
 int agg_constant_int(const struct agg_call *call, uint32_t arg, int64_t *ret_value, struct error *err);
+bool agg_is_number(const struct dtype *t); /* integers, Float32, Float64, Decimal128 */
+/* All values of a column of numbers as doubles; those of NULLs are undefined. */
+void agg_load_doubles(const struct column *c, double *to);
 /* List(item T nullable), one reference; NULL = no memory. */
 struct dtype *agg_list_type(struct dtype *item);
 
@@ -114,7 +118,7 @@ static inline void agg_free(struct agg *a)
 
 /* The families; each table ends with a NULL name. */
 extern const struct agg_function agg_number_functions[], agg_minmax_functions[], agg_order_functions[], agg_moment_functions[], agg_bit_functions[],
-    agg_list_functions[], agg_percentile_functions[], agg_digest_functions[], agg_approx_functions[], agg_count_hash_functions[], agg_sketch_functions[],
-    agg_path_functions[], agg_vector_functions[];
+    agg_list_functions[], agg_percentile_functions[], agg_digest_functions[], agg_approx_functions[], agg_count_hash_functions[],
+    agg_sketch_functions[], agg_path_functions[], agg_vector_functions[];
 
 #endif

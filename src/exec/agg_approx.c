@@ -236,6 +236,7 @@ const struct agg_function agg_approx_functions[] = {
      .state = approx_state,
      .free = approx_free,
      .dictionaries = true,
+     .result_bytes = REGISTERS,
      .distinct = AGG_DISTINCT_IGNORED},
     {.name = NULL},
 };

@@ -92,10 +92,11 @@ static void bit_free(struct agg *base)
     free(base);
 }
 
-#define FUNCTION(NAME, WHICH, SAME) {.name = NAME, .which = WHICH, .args_min = 1, .args_max = 1, .resolve = bit_resolve, .open = bit_open, \
-    .reserve = bit_reserve, .update = bit_update, .finish = bit_finish, .state = bit_state, .free = bit_free, .distinct = SAME ? AGG_DISTINCT_IGNORED : AGG_DISTINCT_APPLIES}
+#define FUNCTION(NAME, WHICH, DISTINCT) {.name = NAME, .which = WHICH, .args_min = 1, .args_max = 1, .resolve = bit_resolve, .open = bit_open, \
+    .reserve = bit_reserve, .update = bit_update, .finish = bit_finish, .state = bit_state, .free = bit_free, \
+    .distinct = AGG_DISTINCT_##DISTINCT}
 
 const struct agg_function agg_bit_functions[] = {
-    FUNCTION("bool_and", AND, true), FUNCTION("bool_or", OR, true), FUNCTION("bit_and", AND, true), FUNCTION("bit_or", OR, true),
-    FUNCTION("bit_xor", XOR, false), {.name = NULL},
+    FUNCTION("bool_and", AND, IGNORED), FUNCTION("bool_or", OR, IGNORED), FUNCTION("bit_and", AND, IGNORED), FUNCTION("bit_or", OR, IGNORED),
+    FUNCTION("bit_xor", XOR, APPLIES), {.name = NULL},
 };

@@ -158,7 +158,7 @@ static bool is_identity(const uint32_t *order, uint32_t n)
     return i == n;
 }
 
-/* Joins the chunks; the caller gets one reference a column. */
+/* Joins the chunks; the caller gets one reference a column, after a failure those that were made (the others stay as they are). */
 static int join_chunks(struct agg_collect *c, struct column **ret_all, struct error *err)
 {
     struct column **parts = calloc(c->n_chunks, sizeof *parts);
@@ -169,8 +169,6 @@ static int join_chunks(struct agg_collect *c, struct column **ret_all, struct er
             parts[i] = VEC(&c->chunks, struct column *)[(size_t)i * c->n_columns + made];
         st = column_concat(c->budget, parts, c->n_chunks, &ret_all[made], err);
     }
-    for (uint32_t k = 0; st != ST_OK && k < made; k++)
-        column_unref(ret_all[k]);
     free(parts);
     return st;
 }

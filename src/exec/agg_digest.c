@@ -44,17 +44,12 @@ static int digest_constants(const struct agg_call *call, double *ret_fraction, u
     return ST_OK;
 }
 
-static bool is_number(const struct dtype *t)
-{
-    return type_is_integer(t) || t->id == TYPE_FLOAT32 || t->id == TYPE_FLOAT64;
-}
-
 static int digest_resolve(struct agg_call *call, struct error *err)
 {
     double fraction;
     uint64_t size;
     for (uint32_t k = 0; k < 1u + (call->function->which == WEIGHTED); k++)
-        if (!is_number(call->args[k]))
+        if (!agg_is_number(call->args[k]) || call->args[k]->id == TYPE_DECIMAL128)
             return agg_type_error(call, k, err);
     TRY(digest_constants(call, &fraction, &size, err));
     call->value_type = type_ref(call->args[0]);
@@ -93,38 +88,6 @@ static int digest_reserve(struct agg *base, uint32_t n_groups, struct error *err
         VEC(&a->digests, struct tdigest)[a->opened] = tdigest_empty();
     a->n_groups = n_groups;
     return ST_OK;
-}
-
-#define LOAD(ctype)                                                                                                                                  \
-    for (int64_t i = 0; i < n; i++)                                                                                                                  \
-        to[i] = (double)COLUMN_VALUES(c, ctype)[i];                                                                                                  \
-    break;
-
-/* All values as doubles. */
-static void load_doubles(const struct column *c, int64_t n, double *to)
-{
-    switch (c->type->id) {
-    case TYPE_INT8:
-        LOAD(int8_t)
-    case TYPE_INT16:
-        LOAD(int16_t)
-    case TYPE_INT32:
-        LOAD(int32_t)
-    case TYPE_INT64:
-        LOAD(int64_t)
-    case TYPE_UINT8:
-        LOAD(uint8_t)
-    case TYPE_UINT16:
-        LOAD(uint16_t)
-    case TYPE_UINT32:
-        LOAD(uint32_t)
-    case TYPE_UINT64:
-        LOAD(uint64_t)
-    case TYPE_FLOAT32:
-        LOAD(float)
-    default:
-        LOAD(double)
-    }
 }
 
 /* Brings the waiting values together by group, `starts` as agg_collect has them. */
@@ -176,9 +139,9 @@ static int digest_update(struct agg *base, struct column *const *args, const str
     TRY(vec_reserve(&a->groups, base->budget, a->n_pending + (size_t)rows->n, 4, err));
     TRY(vec_reserve(&a->scratch, base->budget, (size_t)rows->n + 1, sizeof(struct centroid), err));
     double *values = a->scratch.data, *weights = values + rows->n;
-    load_doubles(args[0], rows->n, values);
+    agg_load_doubles(args[0], values);
     if (weighted)
-        load_doubles(args[1], rows->n, weights);
+        agg_load_doubles(args[1], weights);
     struct centroid *to = VEC(&a->pending, struct centroid) + a->n_pending;
     uint32_t *groups = VEC(&a->groups, uint32_t) + a->n_pending;
     size_t n = 0;

@@ -5,8 +5,24 @@
 
 #include "exec/agg.h"
 
-enum { VAR, VAR_POP, STDDEV, STDDEV_POP, COVAR, COVAR_POP, CORR, REGR_SLOPE, REGR_INTERCEPT, REGR_COUNT, REGR_R2, REGR_AVGX, REGR_AVGY, REGR_SXX,
-       REGR_SYY, REGR_SXY };
+enum {
+    VAR,
+    VAR_POP,
+    STDDEV,
+    STDDEV_POP,
+    COVAR,
+    COVAR_POP,
+    CORR,
+    REGR_SLOPE,
+    REGR_INTERCEPT,
+    REGR_COUNT,
+    REGR_R2,
+    REGR_AVGX,
+    REGR_AVGY,
+    REGR_SXX,
+    REGR_SYY,
+    REGR_SXY
+};
 
 /* The first argument is "1" (for regr_*: y), the second "2" (regr_*: x). */
 struct moments {
@@ -17,16 +33,18 @@ struct moments {
 struct moment_agg {
     struct agg base;
     struct vec acc;
+    struct vec doubles[2]; /* the arguments of a batch that are no doubles themselves */
 };
 
 static int moment_resolve(struct agg_call *call, struct error *err)
 {
     int which = call->function->which;
     for (uint32_t k = 0; k < call->n_args; k++)
-        if (call->args[k]->id != TYPE_FLOAT64)
+        if (!agg_is_number(call->args[k]))
             return agg_type_error(call, k, err);
     static const char *const var[] = {"mean", "m2", NULL}, *const covar[] = {"mean1", "mean2", "algo_const", NULL},
-        *const corr[] = {"mean1", "m2_1", "mean2", "m2_2", "algo_const", NULL}, *const regr[] = {"mean_x", "mean_y", "m2_x", "m2_y", "algo_const", NULL};
+                             *const corr[] = {"mean1", "m2_1", "mean2", "m2_2", "algo_const", NULL}, *const regr[] = {"mean_x", "mean_y",     "m2_x",
+                                                                                                                      "m2_y",   "algo_const", NULL};
     const char *const *parts = which <= STDDEV_POP ? var : which <= COVAR_POP ? covar : which == CORR ? corr : regr;
     call->value_type = type_ref(type_of(which == REGR_COUNT ? TYPE_UINT64 : TYPE_FLOAT64));
     TRY(agg_add_state(call, "count", type_of(TYPE_UINT64), err));
@@ -69,13 +87,27 @@ static inline void add_pair(struct moments *m, double x, double y)
     m->co += dx * (y - m->mean2);
 }
 
+static int doubles_of(struct moment_agg *a, uint32_t arg, const struct column *c, const double **ret_values, struct error *err)
+{
+    if (c->type->id != TYPE_FLOAT64) {
+        TRY(vec_reserve(&a->doubles[arg], a->base.budget, (size_t)c->length + 1, sizeof(double), err));
+        agg_load_doubles(c, a->doubles[arg].data);
+        *ret_values = a->doubles[arg].data;
+    } else {
+        *ret_values = COLUMN_VALUES(c, double);
+    }
+    return ST_OK;
+}
+
 static int moment_update(struct agg *base, struct column *const *args, const struct agg_rows *rows, struct error *err)
 {
     struct moments *acc = ((struct moment_agg *)base)->acc.data;
-    const double *x = COLUMN_VALUES(args[0], double), *y = base->call->n_args > 1 ? COLUMN_VALUES(args[1], double) : NULL;
+    const double *x, *y = NULL;
+    TRY(doubles_of((struct moment_agg *)base, 0, args[0], &x, err));
+    if (base->call->n_args > 1)
+        TRY(doubles_of((struct moment_agg *)base, 1, args[1], &y, err));
     bool nulls = column_null_count(args[0]) || (y && column_null_count(args[1]));
     uint32_t run = 0;
-    (void)err;
     for (int64_t i = 0; i < rows->n; i++) {
         while (rows->starts && i >= rows->starts[run + 1])
             run++;
@@ -92,14 +124,13 @@ static int moment_update(struct agg *base, struct column *const *args, const str
 
 static bool correlation(const struct moments *m, double *ret_value)
 {
+    double n = (double)m->count, s1 = sqrt(m->m1 / n), s2 = sqrt(m->m2 / n);
     *ret_value = NAN;
-    if (m->count < 2 || isnan(m->mean1) != isnan(m->mean2))
-        return false;
-    if (isnan(m->mean1))
+    if (isnan(m->mean1) && isnan(m->mean2)) /* also of one pair */
         return true;
-    if (m->m1 == 0 || m->m2 == 0)
+    if (m->count < 2 || isnan(m->mean1) || isnan(m->mean2) || s1 == 0 || s2 == 0)
         return false;
-    *ret_value = m->co / sqrt(m->m1) / sqrt(m->m2);
+    *ret_value = m->co / n / s1 / s2;
     return true;
 }
 
@@ -108,21 +139,50 @@ static bool moment_value(const struct moments *m, int which, double *ret_value)
 {
     double n = (double)m->count, *v = ret_value;
     switch (which) {
-    case VAR: *v = m->m1 / (n - 1); return m->count > 1;
-    case STDDEV: *v = sqrt(m->m1 / (n - 1)); return m->count > 1;
-    case VAR_POP: *v = m->m1 / n; return m->count > 0;
-    case STDDEV_POP: *v = sqrt(m->m1 / n); return m->count > 0;
-    case COVAR: *v = m->co / (n - 1); return m->count > 1;
-    case COVAR_POP: *v = m->co / n; return m->count > 0;
-    case CORR: return correlation(m, v);
-    case REGR_SLOPE: *v = m->co / m->m2; return m->count > 1 && m->m2 != 0;
-    case REGR_INTERCEPT: *v = m->mean1 - m->co / m->m2 * m->mean2; return m->count > 1 && m->m2 != 0;
-    case REGR_R2: *v = m->co * m->co / (m->m1 * m->m2); return m->count > 1 && m->m1 != 0 && m->m2 != 0;
-    case REGR_AVGX: *v = m->mean2; return m->count > 0;
-    case REGR_AVGY: *v = m->mean1; return m->count > 0;
-    case REGR_SXX: *v = m->m2; return m->count > 0;
-    case REGR_SYY: *v = m->m1; return m->count > 0;
-    default: *v = m->co; return m->count > 0;
+    case VAR:
+        *v = m->m1 / (n - 1);
+        return m->count > 1;
+    case STDDEV:
+        *v = sqrt(m->m1 / (n - 1));
+        return m->count > 1;
+    case VAR_POP:
+        *v = m->m1 / n;
+        return m->count > 0;
+    case STDDEV_POP:
+        *v = sqrt(m->m1 / n);
+        return m->count > 0;
+    case COVAR:
+        *v = m->co / (n - 1);
+        return m->count > 1;
+    case COVAR_POP:
+        *v = m->co / n;
+        return m->count > 0;
+    case CORR:
+        return correlation(m, v);
+    case REGR_SLOPE:
+        *v = m->co / m->m2;
+        return m->count > 1 && m->m2 != 0;
+    case REGR_INTERCEPT:
+        *v = m->mean1 - m->co / m->m2 * m->mean2;
+        return m->count > 1 && m->m2 != 0;
+    case REGR_R2:
+        *v = m->co * m->co / (m->m1 * m->m2);
+        return m->count > 1 && m->m1 != 0 && m->m2 != 0;
+    case REGR_AVGX:
+        *v = m->mean2;
+        return m->count > 0;
+    case REGR_AVGY:
+        *v = m->mean1;
+        return m->count > 0;
+    case REGR_SXX:
+        *v = m->m2;
+        return m->count > 0;
+    case REGR_SYY:
+        *v = m->m1;
+        return m->count > 0;
+    default:
+        *v = m->co;
+        return m->count > 0;
     }
 }
 
@@ -185,18 +245,35 @@ static int moment_state(struct agg *base, uint32_t first, uint32_t n, struct col
 
 static void moment_free(struct agg *base)
 {
-    vec_release(&((struct moment_agg *)base)->acc, base->budget);
-    free(base);
+    struct moment_agg *a = (struct moment_agg *)base;
+    vec_release(&a->acc, base->budget);
+    vec_release(&a->doubles[0], base->budget);
+    vec_release(&a->doubles[1], base->budget);
+    free(a);
 }
 
-#define FUNCTION(NAME, WHICH, ARGS, DISTINCT) {.name = NAME, .which = WHICH, .args_min = ARGS, .args_max = ARGS, .resolve = moment_resolve, .open = moment_open, \
-    .reserve = moment_reserve, .update = moment_update, .finish = moment_finish, .state = moment_state, .free = moment_free, \
-    .distinct = AGG_DISTINCT_##DISTINCT}
+#define FUNCTION(NAME, WHICH, ARGS, DISTINCT)                                                                                                        \
+    {                                                                                                                                                \
+        .name = NAME, .which = WHICH, .args_min = ARGS, .args_max = ARGS, .resolve = moment_resolve, .open = moment_open, .reserve = moment_reserve, \
+        .update = moment_update, .finish = moment_finish, .state = moment_state, .free = moment_free, .distinct = AGG_DISTINCT_##DISTINCT            \
+    }
 
 const struct agg_function agg_moment_functions[] = {
-    FUNCTION("var", VAR, 1, APPLIES), FUNCTION("var_pop", VAR_POP, 1, APPLIES), FUNCTION("stddev", STDDEV, 1, REFUSED), FUNCTION("stddev_pop", STDDEV_POP, 1, REFUSED),
-    FUNCTION("covar_samp", COVAR, 2, IGNORED), FUNCTION("covar_pop", COVAR_POP, 2, IGNORED), FUNCTION("corr", CORR, 2, IGNORED), FUNCTION("regr_slope", REGR_SLOPE, 2, IGNORED),
-    FUNCTION("regr_intercept", REGR_INTERCEPT, 2, IGNORED), FUNCTION("regr_count", REGR_COUNT, 2, IGNORED), FUNCTION("regr_r2", REGR_R2, 2, IGNORED),
-    FUNCTION("regr_avgx", REGR_AVGX, 2, IGNORED), FUNCTION("regr_avgy", REGR_AVGY, 2, IGNORED), FUNCTION("regr_sxx", REGR_SXX, 2, IGNORED), FUNCTION("regr_syy", REGR_SYY, 2, IGNORED),
-    FUNCTION("regr_sxy", REGR_SXY, 2, IGNORED), {.name = NULL},
+    FUNCTION("var", VAR, 1, APPLIES),
+    FUNCTION("var_pop", VAR_POP, 1, APPLIES),
+    FUNCTION("stddev", STDDEV, 1, REFUSED),
+    FUNCTION("stddev_pop", STDDEV_POP, 1, REFUSED),
+    FUNCTION("covar_samp", COVAR, 2, IGNORED),
+    FUNCTION("covar_pop", COVAR_POP, 2, IGNORED),
+    FUNCTION("corr", CORR, 2, IGNORED),
+    FUNCTION("regr_slope", REGR_SLOPE, 2, IGNORED),
+    FUNCTION("regr_intercept", REGR_INTERCEPT, 2, IGNORED),
+    FUNCTION("regr_count", REGR_COUNT, 2, IGNORED),
+    FUNCTION("regr_r2", REGR_R2, 2, IGNORED),
+    FUNCTION("regr_avgx", REGR_AVGX, 2, IGNORED),
+    FUNCTION("regr_avgy", REGR_AVGY, 2, IGNORED),
+    FUNCTION("regr_sxx", REGR_SXX, 2, IGNORED),
+    FUNCTION("regr_syy", REGR_SYY, 2, IGNORED),
+    FUNCTION("regr_sxy", REGR_SXY, 2, IGNORED),
+    {.name = NULL},
 };

@@ -13,7 +13,7 @@ enum { HLL, HLL_MERGE, UDD, UDD_MERGE };
 enum { UDD_BUCKETS, UDD_ERROR, UDD_VALUE };
 
 /* Bytes of one sketch at most: those of uddsketches are bounded by their budget long before. */
-enum { SKETCH_BYTES_MAX = INT32_MAX };
+enum { SKETCH_BYTES_MAX = INT32_MAX, HLL_BYTES = 13200 }; /* of a dense one */
 
 union sketch {
     struct hll hll;
@@ -210,8 +210,8 @@ static void sketch_free(struct agg *base)
     .finish = sketch_finish, .state = sketch_state, .free = sketch_free, .dictionaries = true, .distinct = AGG_DISTINCT_IGNORED
 
 const struct agg_function agg_sketch_functions[] = {
-    {.name = "hll", .which = HLL, FUNCTIONS(1)},
-    {.name = "hll_merge", .which = HLL_MERGE, FUNCTIONS(1)},
+    {.name = "hll", .which = HLL, .result_bytes = HLL_BYTES, FUNCTIONS(1)},
+    {.name = "hll_merge", .which = HLL_MERGE, .result_bytes = HLL_BYTES, FUNCTIONS(1)},
     {.name = "uddsketch_state", .which = UDD, FUNCTIONS(3)},
     {.name = "uddsketch_merge", .which = UDD_MERGE, FUNCTIONS(3)},
     {.name = NULL},

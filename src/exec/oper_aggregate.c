@@ -10,6 +10,8 @@
 #include "exec/group.h"
 #include "exec/oper.h"
 
+enum { RESULT_BYTES_MAX = 8 << 20 }; /* of one measure in a batch */
+
 struct aggregate_oper {
     struct oper base;
     uint32_t *keys, n_keys;
@@ -314,14 +316,26 @@ static int consume(struct aggregate_oper *o, struct error *err)
     return ST_OK;
 }
 
+/* How many groups go into a batch: fewer when their states are large. */
+static uint32_t batch_groups(const struct aggregate_oper *o)
+{
+    uint32_t n = OPER_BATCH_ROWS;
+    for (uint32_t i = 0; i < o->n_measures; i++) {
+        uint32_t bytes = o->measures[i].call.function->result_bytes;
+        if (bytes > RESULT_BYTES_MAX / n)
+            n = RESULT_BYTES_MAX / bytes;
+    }
+    return n;
+}
+
 static int aggregate_next(struct oper *base, struct batch **ret_batch, struct error *err)
 {
     struct aggregate_oper *o = (struct aggregate_oper *)base;
     if (!o->consumed)
         TRY(consume(o, err));
-    uint32_t n = o->n_groups - o->at, total = base->schema->n_fields, made = 0, n_keys = total - o->n_measures;
-    if (n > OPER_BATCH_ROWS)
-        n = OPER_BATCH_ROWS;
+    uint32_t n = o->n_groups - o->at, total = base->schema->n_fields, made = 0, n_keys = total - o->n_measures, most = batch_groups(o);
+    if (n > most)
+        n = most;
     if (n == 0) {
         *ret_batch = NULL;
         return ST_OK;

@@ -139,6 +139,36 @@ static void test_grouped(void **state)
     }
 }
 
+/* States of 16 KiB come out in batches of some MiB. */
+static void test_large_states(void **state)
+{
+    static const uint32_t ts[] = {TS};
+    static const struct want wants[] = {{"__approx_distinct_state", S, -1, 0, false, false}};
+    static char rows[64000];
+    struct fixture x;
+    struct batch *b;
+    int64_t total = 0;
+    int batches = 0;
+    (void)state;
+    set_up(&x, false);
+    for (int i = 100; i < 1593; i++)
+        sprintf(rows + strlen(rows), "a %d 1 1 x%d\n", i, i);
+    memory_table_add(x.table, rows);
+    struct oper *o = aggregate(scan(&x), ts, 1, NULL, 1, wants, 1);
+    for (;; batches++) {
+        assert_int_equal(oper_next(o, &b, NULL), ST_OK);
+        if (!b)
+            break;
+        assert_in_range(b->n_rows, 1, 512);
+        total += b->n_rows;
+        batch_unref(b);
+    }
+    assert_int_equal(total, 1500);
+    assert_int_equal(batches, 3);
+    oper_free(o);
+    tear_down(&x);
+}
+
 static void test_global_and_empty(void **state)
 {
     static const struct want wants[] = {{"count", -1, -1, 0, false, false}, {"__sum_state", V, -1, 0, false, false}, {"__avg_state", V, -1, 0, false, false},
@@ -318,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_grouped), cmocka_unit_test(test_global_and_empty), cmocka_unit_test(test_state_layout),
                                        cmocka_unit_test(test_ordered), cmocka_unit_test(test_distinct_and_sets), cmocka_unit_test(test_sort),
-                                       cmocka_unit_test(test_topk_large), cmocka_unit_test(test_limit_stops_pulling), cmocka_unit_test(test_stops)};
+                                       cmocka_unit_test(test_topk_large), cmocka_unit_test(test_limit_stops_pulling), cmocka_unit_test(test_stops),
+                                       cmocka_unit_test(test_large_states)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
