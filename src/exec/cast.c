@@ -361,16 +361,10 @@ static int outcome_init(struct expr_context *ctx, const struct column *c, bool m
 /* The zone whose wall clock a cast depends on: NULL for most casts. */
 static int zone_of_cast(const struct dtype *from, const struct dtype *to, const struct tzif **ret_zone, struct error *err)
 {
-    const char *name = NULL;
-    if (to->id == TYPE_TIMESTAMP && (type_is_string(from) || (from->id == TYPE_TIMESTAMP && !from->timezone)))
-        name = to->timezone;
-    else if (from->id == TYPE_TIMESTAMP && (to->id == TYPE_DATE32 || to->id == TYPE_TIME32 || to->id == TYPE_TIME64))
-        name = from->timezone;
+    bool to_zoned = to->id == TYPE_TIMESTAMP && (type_is_string(from) || (from->id == TYPE_TIMESTAMP && !from->timezone));
+    bool to_local = to->id == TYPE_DATE32 || to->id == TYPE_TIME32 || to->id == TYPE_TIME64;
     *ret_zone = NULL;
-    if (!name || strcasecmp(name, "UTC") == 0 || strcmp(name, "+00:00") == 0)
-        return ST_OK;
-    int st = zone_find(name, ret_zone, err);
-    return st == ST_NOT_FOUND ? error_set(err, ST_PLAN_QUERY, "unknown time zone \"%s\"", name) : st;
+    return to_zoned ? zone_of_type(to, ret_zone, err) : to_local ? zone_of_type(from, ret_zone, err) : ST_OK;
 }
 
 static int cast_to_fixed(struct expr_context *ctx, const struct column *c, struct dtype *to, bool null_on_failure, struct column **ret, struct error *err)

@@ -4,16 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/civil.h"
 #include "exec/cast_text.h"
 #include "exec/chrono.h"
 #include "exec/kernel_typed.h"
+#include "exec/temporal.h"
 #include "exec/zone.h"
-
-static int64_t number_at(const struct value *v, int64_t row)
-{
-    return type_width(v->column->type) == 4 ? value_int32(v, row) : value_int64(v, row);
-}
 
 static int bind_format(struct expr *e, struct error *err)
 {
@@ -37,7 +32,7 @@ static int bind_format(struct expr *e, struct error *err)
 static int put_duration(const struct call *c, int64_t row, bool iso, struct text_writer *w, struct error *err)
 {
     const struct column *column = c->args[0].column;
-    int64_t v = number_at(&c->args[0], row), per = units_per_second(column->type->unit);
+    int64_t v = value_number(&c->args[0], row), per = units_per_second(column->type->unit);
     char text[100], fraction[12];
     if (!iso)
         return text_writer_put(w, text, text_of_value(column, c->args[0].scalar ? 0 : row, text, sizeof text), err);
@@ -56,7 +51,7 @@ static int to_char_row(const struct call *c, int64_t row, struct text_writer *w,
     const struct dtype *t = c->args[0].column->type;
     const uint8_t *format = value_text(&c->args[1], row, &n);
     const struct tzif *zone = NULL;
-    int64_t v = number_at(&c->args[0], row);
+    int64_t v = value_number(&c->args[0], row);
     (void)ret_null;
     if (t->id == TYPE_DURATION)
         return put_duration(c, row, n == 7 && strncasecmp((const char *)format, "ISO8601", 7) == 0, w, err);
@@ -83,7 +78,7 @@ static int date_format_row(const struct call *c, int64_t row, struct text_writer
     size_t n;
     const struct dtype *t = c->args[0].column->type;
     const uint8_t *format = value_text(&c->args[1], row, &n);
-    int64_t v = number_at(&c->args[0], row), per = t->id == TYPE_DATE32 ? 1 : t->id == TYPE_DATE64 ? 1000 : units_per_second(t->unit);
+    int64_t v = value_number(&c->args[0], row), per = t->id == TYPE_DATE32 ? 1 : t->id == TYPE_DATE64 ? 1000 : units_per_second(t->unit);
     struct moment m = moment_of(t->id == TYPE_DATE32 ? v * 86400 : v, per, c->state);
     (void)ret_null;
     if (!shows(&m))

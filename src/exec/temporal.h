@@ -13,4 +13,15 @@ int temporal_arithmetic(const struct expr *e, struct expr_context *ctx, const st
 /* value (in `unit` since the epoch) plus months, then days, then nanoseconds; false on overflow. */
 bool temporal_add(int64_t value, uint8_t unit, int64_t months, int64_t days, __int128 nanos, int64_t *ret);
 
+/* An interval or a duration by its parts. */
+struct span { int64_t months, days; __int128 nanos; };
+struct span span_at(const struct value *v, int64_t i); /* of row i */
+
+/* The number of a date, time, timestamp or duration. */
+static inline int64_t value_number(const struct value *v, int64_t i)
+{
+    int64_t at = v->scalar ? 0 : i;
+    return type_width(v->column->type) == 4 ? COLUMN_VALUES(v->column, int32_t)[at] : COLUMN_VALUES(v->column, int64_t)[at];
+}
+
 #endif

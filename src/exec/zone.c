@@ -140,3 +140,12 @@ const struct tzif *zone_of_session(const char *name)
         return zone_find("UTC", &zone, NULL) == ST_OK ? zone : NULL;
     return zone;
 }
+
+int zone_of_type(const struct dtype *t, const struct tzif **ret_zone, struct error *err)
+{
+    *ret_zone = NULL;
+    if (t->id != TYPE_TIMESTAMP || !t->timezone || strcasecmp(t->timezone, "UTC") == 0 || strcmp(t->timezone, "+00:00") == 0)
+        return ST_OK;
+    int st = zone_find(t->timezone, ret_zone, err);
+    return st == ST_NOT_FOUND ? error_set(err, ST_PLAN_QUERY, "unknown time zone \"%.60s\"", t->timezone) : st;
+}

@@ -123,6 +123,9 @@ static void test_zones(void **state)
     IS(cast(F(0), T(DATE32), false), "19792|19792|47481|NULL");
     IS(CALL("to_local_time", F(0)), "1710039600|1710035999|4102426800|NULL");
     IS(cast(CALL("to_local_time", F(0)), new_york, false), "1710054000|1710053999|4102444800|NULL");
+    IS(CALL("add", F(0), L(T(INTERVAL_MONTH_DAY_NANO), "0/1/0")), "1710140400|1710136799|4102531200|NULL");
+    IS(CALL("date_trunc", S("day"), F(0)), "1710046800|1710046800|4102376400|NULL");
+    IS(CALL("date_part", S("hour"), F(0)), "3|1|19|NULL");
     n_input = 0;
     given(stamp(UNIT_SECOND), "1710037800|1730597400"); /* 2024-03-10 02:30 and 2024-11-03 01:30, wall time */
     IS(cast(F(0), new_york, false), QUERY_ERROR);
@@ -147,8 +150,31 @@ static void test_text(void **state)
     IS(cast(S("24:00"), type_temporal(TYPE_TIME32, UNIT_SECOND), true), "NULL|NULL|NULL|NULL|NULL");
 }
 
+static void test_calendar(void **state)
+{
+    (void)state;
+    given(type_temporal(TYPE_TIME64, UNIT_MICRO), "45296789012|NULL");
+    IS(CALL("date_trunc", S("minute"), F(0)), "45240000000|NULL");
+    IS(CALL("date_trunc", S("day"), F(0)), QUERY_ERROR);
+    IS(CALL("date_bin", L(T(INTERVAL_MONTH_DAY_NANO), "0/0/900000000000"), F(0)), "45000000000|NULL");
+    IS(CALL("date_part", S("millisecond"), F(0)), "56789|NULL");
+    IS(CALL("date_part", S("year"), F(0)), QUERY_ERROR);
+    n_input = 0;
+    given(T(INTERVAL_MONTH_DAY_NANO), "14/9/-3723000000000|NULL");
+    IS(CALL("date_part", S("year"), F(0)), "1|NULL");
+    IS(CALL("date_part", S("month"), F(0)), "2|NULL");
+    IS(CALL("date_part", S("week"), F(0)), "1|NULL");
+    IS(CALL("date_part", S("hour"), F(0)), "-1|NULL");
+    IS(CALL("date_part", S("epoch"), F(0)), "37061877|NULL");
+    IS(CALL("date_part", S("quarter"), F(0)), QUERY_ERROR);
+    n_input = 0;
+    given(type_temporal(TYPE_DURATION, UNIT_SECOND), "90061|NULL");
+    IS(CALL("date_part", S("day"), F(0)), "1|NULL");
+    IS(CALL("date_part", S("hour"), F(0)), "1|NULL");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_to_timestamp), TEST(test_parts), TEST(test_formats), TEST(test_unixtime), TEST(test_zones), TEST(test_text)};
+    const struct CMUnitTest tests[] = {TEST(test_to_timestamp), TEST(test_parts), TEST(test_formats), TEST(test_unixtime), TEST(test_zones), TEST(test_text), TEST(test_calendar)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

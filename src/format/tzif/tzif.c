@@ -7,6 +7,8 @@
 
 #include "base/civil.h"
 
+#define FAR_S (INT64_MAX / 2) /* no rule is asked about times behind this, and no sum of seconds overflows before it */
+
 enum { HEADER_BYTES = 44, TRANSITIONS_MAX = 100000, TYPES_MAX = 256, DAY_S = 86400 };
 
 struct header { uint32_t isut, isstd, leap, transitions, types, chars; uint8_t version; };
@@ -256,7 +258,7 @@ void tzif_release(struct tzif *z)
 const struct tzif_type *tzif_at(const struct tzif *z, int64_t utc_s)
 {
     uint32_t low = 0, high = z->n_transitions; /* the first transition after utc_s */
-    if (z->has_rule && (!z->n_transitions || utc_s >= z->at[z->n_transitions - 1]) && utc_s < INT64_MAX / 2)
+    if (z->has_rule && (!z->n_transitions || utc_s >= z->at[z->n_transitions - 1]) && utc_s < FAR_S && utc_s > -FAR_S)
         return by_rule(z, utc_s);
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -270,6 +272,10 @@ const struct tzif_type *tzif_at(const struct tzif *z, int64_t utc_s)
 
 int tzif_from_local(const struct tzif *z, int64_t local_s, int64_t ret_utc_s[2])
 {
+    if (local_s >= FAR_S || local_s <= -FAR_S) {
+        ret_utc_s[0] = local_s;
+        return 1;
+    }
     /* No offset is over a day and no two transitions are closer than that: the two offsets around the time are the only candidates. */
     int32_t before = tzif_at(z, local_s - DAY_S)->offset_s, after = tzif_at(z, local_s + DAY_S)->offset_s;
     int n = 0;
