@@ -65,7 +65,8 @@ static void load_block(struct node *n, const uint8_t *data, size_t size)
     if (size)
         memcpy(padded, data, size);
     for (int i = 0; i < 16; i++)
-        n->block[i] = (uint32_t)padded[4 * i] | (uint32_t)padded[4 * i + 1] << 8 | (uint32_t)padded[4 * i + 2] << 16 | (uint32_t)padded[4 * i + 3] << 24;
+        n->block[i] =
+            (uint32_t)padded[4 * i] | (uint32_t)padded[4 * i + 1] << 8 | (uint32_t)padded[4 * i + 2] << 16 | (uint32_t)padded[4 * i + 3] << 24;
     n->size = (uint32_t)size;
 }
 

@@ -49,6 +49,8 @@ bool cast_supported(const struct dtype *from, const struct dtype *to)
                to->id == TYPE_TIME32 || to->id == TYPE_TIME64 || is_interval(to);
     if (type_is_binary(from))
         return type_is_binary(to);
+    if (type_is_binary(to))
+        return type_is_integer(from);
     if (to->id == TYPE_BOOL)
         return is_number(from) && from->id != TYPE_DECIMAL128;
     if (from->id == TYPE_BOOL)
@@ -448,6 +450,9 @@ static int cast_to_text(struct expr_context *ctx, const struct column *c, struct
                 st = column_builder_append_bytes(&b, p, (size_t)n, err);
             else
                 st = null_on_failure ? column_builder_append_null(&b, err) : error_set(err, ST_EXECUTE_QUERY, "Cast error: bytes are not UTF-8 text");
+        } else if (type_is_binary(to)) { /* an integer as it lies in memory */
+            size_t width = (size_t)type_width(c->type);
+            st = column_builder_append_bytes(&b, c->buffers[0]->data + (size_t)(c->offset + i) * width, width, err);
         } else {
             st = column_builder_append_bytes(&b, text, text_of_value(c, i, text, sizeof text), err);
         }

@@ -10,11 +10,22 @@ enum { DAYS_A_MONTH = 30, WORD_MAX = 20 };
 #define DAY_NS 86400000000000LL
 
 /* One of a unit: months, or days, or nanoseconds. */
-static const struct unit { const char *names; int months, days; int64_t nanos; } units[] = {
-    {"c cent cents century centuries", 1200, 0, 0}, {"dec decs decade decades", 120, 0, 0}, {"y yr yrs year years", 12, 0, 0},
-    {"mon mons month months", 1, 0, 0}, {"w week weeks", 0, 7, 0}, {"d day days", 0, 1, 0}, {"h hr hrs hour hours", 0, 0, 3600000000000LL},
-    {"m min mins minute minutes", 0, 0, 60000000000LL}, {"s sec secs second seconds", 0, 0, 1000000000LL},
-    {"ms msec msecs msecond mseconds millisecond milliseconds", 0, 0, 1000000}, {"us usec usecs usecond useconds microsecond microseconds", 0, 0, 1000},
+static const struct unit {
+    const char *names;
+    int months, days;
+    int64_t nanos;
+} units[] = {
+    {"c cent cents century centuries", 1200, 0, 0},
+    {"dec decs decade decades", 120, 0, 0},
+    {"y yr yrs year years", 12, 0, 0},
+    {"mon mons month months", 1, 0, 0},
+    {"w week weeks", 0, 7, 0},
+    {"d day days", 0, 1, 0},
+    {"h hr hrs hour hours", 0, 0, 3600000000000LL},
+    {"m min mins minute minutes", 0, 0, 60000000000LL},
+    {"s sec secs second seconds", 0, 0, 1000000000LL},
+    {"ms msec msecs msecond mseconds millisecond milliseconds", 0, 0, 1000000},
+    {"us usec usecs usecond useconds microsecond microseconds", 0, 0, 1000},
     {"nanosecond nanoseconds", 0, 0, 1},
 };
 
@@ -30,7 +41,9 @@ static int find_unit(const char *word, size_t n)
     return -1;
 }
 
-struct cursor { const char *p, *end; };
+struct cursor {
+    const char *p, *end;
+};
 
 static void skip_spaces(struct cursor *c)
 {

@@ -7,10 +7,10 @@
 
 /* A local date and time. */
 struct moment {
-    int64_t days;      /* since 1970-01-01, local */
-    int64_t nanos;     /* of that day, local */
+    int64_t days;                 /* since 1970-01-01, local */
+    int64_t nanos;                /* of that day, local */
     const struct tzif_type *zone; /* NULL: without a zone */
-    bool clock_only;   /* there is no date */
+    bool clock_only;              /* there is no date */
 };
 
 /* The moment of a point in time, `per_second` units a second, in a zone (NULL: without one). */
@@ -28,7 +28,8 @@ struct chrono_time {
 
 /* Reads the whole text by a format; false when it does not fit. */
 bool chrono_parse(const uint8_t *format, size_t n, const uint8_t *text, size_t size, struct chrono_time *ret_time);
-/* The point in time in a zone (NULL: UTC). False when the local time is skipped there, or comes twice and `earlier` does not say to take the first. */
+/* The point in time in a zone (NULL: UTC). False when the local time is skipped there, or comes twice and `earlier` does not say to take the first.
+ */
 bool chrono_resolve(const struct chrono_time *t, const struct tzif *zone, bool earlier, int64_t *ret_seconds);
 /* The time of day alone; the date may be missing. */
 bool chrono_parse_clock(const uint8_t *format, size_t n, const uint8_t *text, size_t size, int64_t *ret_nanos);

@@ -14,7 +14,9 @@ struct fields {
     int64_t hour, hour12, afternoon, minute, second, nano, offset_s, timestamp;
 };
 
-struct reader { const char *p, *end; };
+struct reader {
+    const char *p, *end;
+};
 
 static void skip_spaces(struct reader *r)
 {
@@ -124,55 +126,102 @@ static bool parse_clock_letter(char c, struct reader *r, struct fields *x, int d
 {
     int64_t v;
     switch (c) {
-    case 'H': case 'k': return number_into(r, 2, false, 0, 23, &x->hour);
-    case 'I': case 'l': return read_number(r, 2, false, &v) && v >= 1 && v <= 12 && set(&x->hour12, v % 12);
-    case 'M': return number_into(r, 2, false, 0, 59, &x->minute);
-    case 'S': return number_into(r, 2, false, 0, 60, &x->second);
-    case 'f': return number_into(r, 9, false, 0, SECOND_NS - 1, &x->nano);
-    case 'p': case 'P':
+    case 'H':
+    case 'k':
+        return number_into(r, 2, false, 0, 23, &x->hour);
+    case 'I':
+    case 'l':
+        return read_number(r, 2, false, &v) && v >= 1 && v <= 12 && set(&x->hour12, v % 12);
+    case 'M':
+        return number_into(r, 2, false, 0, 59, &x->minute);
+    case 'S':
+        return number_into(r, 2, false, 0, 60, &x->second);
+    case 'f':
+        return number_into(r, 9, false, 0, SECOND_NS - 1, &x->nano);
+    case 'p':
+    case 'P':
         if (r->end - r->p < 2 || (r->p[1] | 32) != 'm' || ((*r->p | 32) != 'a' && (*r->p | 32) != 'p'))
             return false;
         r->p += 2;
         return set(&x->afternoon, (r->p[-2] | 32) == 'p');
-    case 'R': return parse_text("%H:%M", r, x, depth);
-    case 'T': case 'X': return parse_text("%H:%M:%S", r, x, depth);
-    case 'r': return parse_text("%I:%M:%S %p", r, x, depth);
-    case 'z': return read_offset(r, false, &v) && set(&x->offset_s, v);
-    case 's': return read_number(r, 18, true, &v) && set(&x->timestamp, v);
-    default: return false;
+    case 'R':
+        return parse_text("%H:%M", r, x, depth);
+    case 'T':
+    case 'X':
+        return parse_text("%H:%M:%S", r, x, depth);
+    case 'r':
+        return parse_text("%I:%M:%S %p", r, x, depth);
+    case 'z':
+        return read_offset(r, false, &v) && set(&x->offset_s, v);
+    case 's':
+        return read_number(r, 18, true, &v) && set(&x->timestamp, v);
+    default:
+        return false;
     }
 }
 
 static bool parse_letter(char c, struct reader *r, struct fields *x, int depth)
 {
-    static const char *const months[] = {"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"};
+    static const char *const months[] = {"January", "February", "March",     "April",   "May",      "June",
+                                         "July",    "August",   "September", "October", "November", "December"};
     static const char *const weekdays[] = {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"};
     int64_t v;
     switch (c) {
-    case 'Y': return number_into(r, 4, true, -262143, 262142, &x->year);
-    case 'C': return number_into(r, 2, false, 0, 99, &x->century);
-    case 'y': return number_into(r, 2, false, 0, 99, &x->year2);
-    case 'q': return read_number(r, 1, false, &v) && v >= 1 && v <= 4;
-    case 'm': return number_into(r, 2, false, 1, 12, &x->month);
-    case 'd': case 'e': return number_into(r, 2, false, 1, 31, &x->day);
-    case 'b': case 'h': case 'B': return read_name(r, months, 12, &v) && set(&x->month, v + 1);
-    case 'a': case 'A': return read_name(r, weekdays, 7, &v) && set(&x->weekday, v);
-    case 'w': return read_number(r, 1, false, &v) && v <= 6 && set(&x->weekday, (v + 6) % 7);
-    case 'u': return read_number(r, 1, false, &v) && v >= 1 && v <= 7 && set(&x->weekday, v - 1);
-    case 'U': return number_into(r, 2, false, 0, 53, &x->week_sunday);
-    case 'W': return number_into(r, 2, false, 0, 53, &x->week_monday);
-    case 'G': return number_into(r, 4, true, -262143, 262142, &x->iso_year);
-    case 'g': return number_into(r, 2, false, 0, 99, &x->iso_year2);
-    case 'V': return number_into(r, 2, false, 1, 53, &x->iso_week);
-    case 'j': return number_into(r, 3, false, 1, 366, &x->yday);
-    case 'D': case 'x': return parse_text("%m/%d/%y", r, x, depth);
-    case 'F': return parse_text("%Y-%m-%d", r, x, depth);
-    case 'v': return parse_text("%e-%b-%Y", r, x, depth);
-    case 'c': return parse_text("%a %b %e %H:%M:%S %Y", r, x, depth);
-    case '+': return parse_text("%Y-%m-%dT%H:%M:%S%.f%#z", r, x, depth);
-    case 't': case 'n': skip_spaces(r); return true;
-    case '%': return r->p < r->end && *r->p++ == '%';
-    default: return parse_clock_letter(c, r, x, depth);
+    case 'Y':
+        return number_into(r, 4, true, -262143, 262142, &x->year);
+    case 'C':
+        return number_into(r, 2, false, 0, 99, &x->century);
+    case 'y':
+        return number_into(r, 2, false, 0, 99, &x->year2);
+    case 'q':
+        return read_number(r, 1, false, &v) && v >= 1 && v <= 4;
+    case 'm':
+        return number_into(r, 2, false, 1, 12, &x->month);
+    case 'd':
+    case 'e':
+        return number_into(r, 2, false, 1, 31, &x->day);
+    case 'b':
+    case 'h':
+    case 'B':
+        return read_name(r, months, 12, &v) && set(&x->month, v + 1);
+    case 'a':
+    case 'A':
+        return read_name(r, weekdays, 7, &v) && set(&x->weekday, v);
+    case 'w':
+        return read_number(r, 1, false, &v) && v <= 6 && set(&x->weekday, (v + 6) % 7);
+    case 'u':
+        return read_number(r, 1, false, &v) && v >= 1 && v <= 7 && set(&x->weekday, v - 1);
+    case 'U':
+        return number_into(r, 2, false, 0, 53, &x->week_sunday);
+    case 'W':
+        return number_into(r, 2, false, 0, 53, &x->week_monday);
+    case 'G':
+        return number_into(r, 4, true, -262143, 262142, &x->iso_year);
+    case 'g':
+        return number_into(r, 2, false, 0, 99, &x->iso_year2);
+    case 'V':
+        return number_into(r, 2, false, 1, 53, &x->iso_week);
+    case 'j':
+        return number_into(r, 3, false, 1, 366, &x->yday);
+    case 'D':
+    case 'x':
+        return parse_text("%m/%d/%y", r, x, depth);
+    case 'F':
+        return parse_text("%Y-%m-%d", r, x, depth);
+    case 'v':
+        return parse_text("%e-%b-%Y", r, x, depth);
+    case 'c':
+        return parse_text("%a %b %e %H:%M:%S %Y", r, x, depth);
+    case '+':
+        return parse_text("%Y-%m-%dT%H:%M:%S%.f%#z", r, x, depth);
+    case 't':
+    case 'n':
+        skip_spaces(r);
+        return true;
+    case '%':
+        return r->p < r->end && *r->p++ == '%';
+    default:
+        return parse_clock_letter(c, r, x, depth);
     }
 }
 
@@ -183,7 +232,8 @@ static bool starts(const char *p, size_t n, const char *with)
 
 static bool parse_specifier(const char *f, size_t n, struct reader *r, struct fields *x, int depth, size_t *ret_used)
 {
-    static const char *const fractions[] = {"3f", "6f", "9f"}, *const dotted[] = {".f", ".3f", ".6f", ".9f"}, *const offsets[] = {"#z", ":::z", "::z", ":z"};
+    static const char *const fractions[] = {"3f", "6f", "9f"}, *const dotted[] = {".f", ".3f", ".6f", ".9f"},
+                             *const offsets[] = {"#z", ":::z", "::z", ":z"};
     int64_t v;
     for (int i = 0; i < 3; i++)
         if (starts(f, n, fractions[i])) {

@@ -5,7 +5,8 @@
 #include "base/civil.h"
 #include "exec/chrono.h"
 
-static const char *const months[] = {"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"};
+static const char *const months[] = {"January", "February", "March",     "April",   "May",      "June",
+                                     "July",    "August",   "September", "October", "November", "December"};
 static const char *const weekdays[] = {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"};
 
 enum { SECOND_NS = 1000000000 };
@@ -87,39 +88,89 @@ static int print_text(const char *format, const struct parts *p, struct text_wri
     return print(format, strlen(format), p, w, err);
 }
 
-struct number { int64_t value; int width; char pad; bool year; };
+struct number {
+    int64_t value;
+    int width;
+    char pad;
+    bool year;
+};
 
 /* Numeric specifiers; false when c is none. */
 static bool number_of(char c, const struct parts *p, struct number *r)
 {
     int64_t hour12 = p->hour % 12 ? p->hour % 12 : 12;
     switch (c) {
-    case 'Y': *r = (struct number){p->year, 4, '0', true}; return true;
-    case 'C': *r = (struct number){floor_div(p->year, 100), 2, '0', false}; return true;
-    case 'y': *r = (struct number){floor_mod(p->year, 100), 2, '0', false}; return true;
-    case 'q': *r = (struct number){(p->month - 1) / 3 + 1, 1, '0', false}; return true;
-    case 'm': *r = (struct number){p->month, 2, '0', false}; return true;
-    case 'd': *r = (struct number){p->day, 2, '0', false}; return true;
-    case 'e': *r = (struct number){p->day, 2, ' ', false}; return true;
-    case 'w': *r = (struct number){(p->weekday + 1) % 7, 1, '0', false}; return true;
-    case 'u': *r = (struct number){p->weekday + 1, 1, '0', false}; return true;
-    case 'U': *r = (struct number){(p->yday - (p->weekday + 1) % 7 + 7) / 7, 2, '0', false}; return true;
-    case 'W': *r = (struct number){(p->yday - p->weekday + 7) / 7, 2, '0', false}; return true;
-    case 'G': *r = (struct number){p->iso_year, 4, '0', true}; return true;
-    case 'g': *r = (struct number){floor_mod(p->iso_year, 100), 2, '0', false}; return true;
-    case 'V': *r = (struct number){p->week, 2, '0', false}; return true;
-    case 'j': *r = (struct number){p->yday + 1, 3, '0', false}; return true;
-    case 'H': *r = (struct number){p->hour, 2, '0', false}; return true;
-    case 'k': *r = (struct number){p->hour, 2, ' ', false}; return true;
-    case 'I': *r = (struct number){hour12, 2, '0', false}; return true;
-    case 'l': *r = (struct number){hour12, 2, ' ', false}; return true;
-    case 'M': *r = (struct number){p->minute, 2, '0', false}; return true;
-    case 'S': *r = (struct number){p->second, 2, '0', false}; return true;
-    case 'f': *r = (struct number){p->nano, 9, '0', false}; return true;
+    case 'Y':
+        *r = (struct number){p->year, 4, '0', true};
+        return true;
+    case 'C':
+        *r = (struct number){floor_div(p->year, 100), 2, '0', false};
+        return true;
+    case 'y':
+        *r = (struct number){floor_mod(p->year, 100), 2, '0', false};
+        return true;
+    case 'q':
+        *r = (struct number){(p->month - 1) / 3 + 1, 1, '0', false};
+        return true;
+    case 'm':
+        *r = (struct number){p->month, 2, '0', false};
+        return true;
+    case 'd':
+        *r = (struct number){p->day, 2, '0', false};
+        return true;
+    case 'e':
+        *r = (struct number){p->day, 2, ' ', false};
+        return true;
+    case 'w':
+        *r = (struct number){(p->weekday + 1) % 7, 1, '0', false};
+        return true;
+    case 'u':
+        *r = (struct number){p->weekday + 1, 1, '0', false};
+        return true;
+    case 'U':
+        *r = (struct number){(p->yday - (p->weekday + 1) % 7 + 7) / 7, 2, '0', false};
+        return true;
+    case 'W':
+        *r = (struct number){(p->yday - p->weekday + 7) / 7, 2, '0', false};
+        return true;
+    case 'G':
+        *r = (struct number){p->iso_year, 4, '0', true};
+        return true;
+    case 'g':
+        *r = (struct number){floor_mod(p->iso_year, 100), 2, '0', false};
+        return true;
+    case 'V':
+        *r = (struct number){p->week, 2, '0', false};
+        return true;
+    case 'j':
+        *r = (struct number){p->yday + 1, 3, '0', false};
+        return true;
+    case 'H':
+        *r = (struct number){p->hour, 2, '0', false};
+        return true;
+    case 'k':
+        *r = (struct number){p->hour, 2, ' ', false};
+        return true;
+    case 'I':
+        *r = (struct number){hour12, 2, '0', false};
+        return true;
+    case 'l':
+        *r = (struct number){hour12, 2, ' ', false};
+        return true;
+    case 'M':
+        *r = (struct number){p->minute, 2, '0', false};
+        return true;
+    case 'S':
+        *r = (struct number){p->second, 2, '0', false};
+        return true;
+    case 'f':
+        *r = (struct number){p->nano, 9, '0', false};
+        return true;
     case 's':
         *r = (struct number){p->m->days * 86400 + p->m->nanos / SECOND_NS - (p->m->zone ? p->m->zone->offset_s : 0), 1, '0', false};
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -127,29 +178,51 @@ static bool number_of(char c, const struct parts *p, struct number *r)
 static int print_letter(char c, const struct parts *p, struct text_writer *w, struct error *err)
 {
     switch (c) {
-    case 'b': case 'h': return text_writer_put(w, months[p->month - 1], 3, err);
-    case 'B': return text_writer_put(w, months[p->month - 1], strlen(months[p->month - 1]), err);
-    case 'a': return text_writer_put(w, weekdays[p->weekday], 3, err);
-    case 'A': return text_writer_put(w, weekdays[p->weekday], strlen(weekdays[p->weekday]), err);
-    case 'P': return text_writer_put(w, p->hour < 12 ? "am" : "pm", 2, err);
-    case 'p': return text_writer_put(w, p->hour < 12 ? "AM" : "PM", 2, err);
-    case 'D': case 'x': return print_text("%m/%d/%y", p, w, err);
-    case 'F': return print_text("%Y-%m-%d", p, w, err);
-    case 'v': return print_text("%e-%b-%Y", p, w, err);
-    case 'R': return print_text("%H:%M", p, w, err);
-    case 'T': case 'X': return print_text("%H:%M:%S", p, w, err);
-    case 'r': return print_text("%I:%M:%S %p", p, w, err);
-    case 'c': return print_text("%a %b %e %H:%M:%S %Y", p, w, err);
-    case '+': return print_text("%Y-%m-%dT%H:%M:%S%.f%:z", p, w, err);
-    case 't': return text_writer_put(w, "\t", 1, err);
-    case 'n': return text_writer_put(w, "\n", 1, err);
-    case '%': return text_writer_put(w, "%", 1, err);
-    case 'z': return put_offset(w, p, 0, err);
+    case 'b':
+    case 'h':
+        return text_writer_put(w, months[p->month - 1], 3, err);
+    case 'B':
+        return text_writer_put(w, months[p->month - 1], strlen(months[p->month - 1]), err);
+    case 'a':
+        return text_writer_put(w, weekdays[p->weekday], 3, err);
+    case 'A':
+        return text_writer_put(w, weekdays[p->weekday], strlen(weekdays[p->weekday]), err);
+    case 'P':
+        return text_writer_put(w, p->hour < 12 ? "am" : "pm", 2, err);
+    case 'p':
+        return text_writer_put(w, p->hour < 12 ? "AM" : "PM", 2, err);
+    case 'D':
+    case 'x':
+        return print_text("%m/%d/%y", p, w, err);
+    case 'F':
+        return print_text("%Y-%m-%d", p, w, err);
+    case 'v':
+        return print_text("%e-%b-%Y", p, w, err);
+    case 'R':
+        return print_text("%H:%M", p, w, err);
+    case 'T':
+    case 'X':
+        return print_text("%H:%M:%S", p, w, err);
+    case 'r':
+        return print_text("%I:%M:%S %p", p, w, err);
+    case 'c':
+        return print_text("%a %b %e %H:%M:%S %Y", p, w, err);
+    case '+':
+        return print_text("%Y-%m-%dT%H:%M:%S%.f%:z", p, w, err);
+    case 't':
+        return text_writer_put(w, "\t", 1, err);
+    case 'n':
+        return text_writer_put(w, "\n", 1, err);
+    case '%':
+        return text_writer_put(w, "%", 1, err);
+    case 'z':
+        return put_offset(w, p, 0, err);
     case 'Z':
         if (!p->m->zone)
             return put_offset(w, p, 0, err);
         return text_writer_put(w, p->m->zone->abbreviation, strlen(p->m->zone->abbreviation), err);
-    default: return error_set(err, ST_EXECUTE_QUERY, "invalid date format: unknown specifier %%%c", c >= ' ' && c < 0x7f ? c : '?');
+    default:
+        return error_set(err, ST_EXECUTE_QUERY, "invalid date format: unknown specifier %%%c", c >= ' ' && c < 0x7f ? c : '?');
     }
 }
 
@@ -161,8 +234,11 @@ static bool starts(const char *p, size_t n, const char *with)
 /* One specifier behind its %; the bytes used in *ret_used. */
 static int print_specifier(const char *f, size_t n, const struct parts *p, struct text_writer *w, size_t *ret_used, struct error *err)
 {
-    static const struct { const char *text; int digits; bool dot; } fractions[] = {{".f", 0, true}, {".3f", 3, true}, {".6f", 6, true}, {".9f", 9, true},
-                                                                                  {"3f", 3, false}, {"6f", 6, false}, {"9f", 9, false}};
+    static const struct {
+        const char *text;
+        int digits;
+        bool dot;
+    } fractions[] = {{".f", 0, true}, {".3f", 3, true}, {".6f", 6, true}, {".9f", 9, true}, {"3f", 3, false}, {"6f", 6, false}, {"9f", 9, false}};
     static const char *const zones[] = {":z", "::z", ":::z"};
     struct number number;
     for (size_t i = 0; i < sizeof fractions / sizeof *fractions; i++)

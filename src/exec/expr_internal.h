@@ -55,7 +55,7 @@ struct function {
 
 extern const struct function functions_logic[], functions_compare[], functions_arithmetic[], functions_text[], functions_match[], functions_time[];
 extern const struct function functions_sketch[], functions_vector[], functions_fulltext[], functions_json[];
-extern const struct function functions_bits[], functions_choice[], functions_convert[], functions_digest[], functions_format[], functions_ip[];
+extern const struct function functions_arrow[], functions_bits[], functions_choice[], functions_convert[], functions_digest[], functions_format[], functions_ip[];
 extern const struct function functions_math[], functions_mysql[], functions_regex[], functions_string[];
 const struct function *function_find(const char *name); /* NULL when there is none */
 extern const struct function function_case, function_in, function_cast;

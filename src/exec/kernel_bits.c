@@ -32,11 +32,20 @@ static int bits_row(const struct call *c, int64_t row, void *ret_value, bool *re
     (void)ret_null;
     (void)err;
     switch (c->e->function->op) {
-    case BITS_AND: r = a & b; break;
-    case BITS_OR: r = a | b; break;
-    case BITS_XOR: r = a ^ b; break;
-    case SHIFT_LEFT: r = (int64_t)((uint64_t)a << count); break;
-    default: r = is_signed ? a >> count : (int64_t)((uint64_t)a >> count);
+    case BITS_AND:
+        r = a & b;
+        break;
+    case BITS_OR:
+        r = a | b;
+        break;
+    case BITS_XOR:
+        r = a ^ b;
+        break;
+    case SHIFT_LEFT:
+        r = (int64_t)((uint64_t)a << count);
+        break;
+    default:
+        r = is_signed ? a >> count : (int64_t)((uint64_t)a >> count);
     }
     memcpy(ret_value, &r, (size_t)width);
     return ST_OK;

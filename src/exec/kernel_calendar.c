@@ -86,7 +86,8 @@ static int64_t trunc_calendar(int64_t value, int what, int64_t per_second)
     return saturated((__int128)days_of_civil(year, month, 1) * per_day);
 }
 
-/* A local time back in UTC. One that comes twice keeps the offset that the value had; one that is skipped: that of three hours before, as in the peer. */
+/* A local time back in UTC. One that comes twice keeps the offset that the value had; one that is skipped: that of three hours before, as in the
+ * peer. */
 static int64_t from_local(const struct tzif *zone, int64_t local, int64_t per_second, int64_t shift)
 {
     int64_t seconds = floor_div(local, per_second), found[2];
@@ -101,7 +102,7 @@ static int64_t from_local(const struct tzif *zone, int64_t local, int64_t per_se
 static int64_t trunc_local(const struct tzif *zone, int64_t value, int what, int64_t width, int64_t per_second)
 {
     int64_t shift = local_shift(zone, value, per_second), local = saturated((__int128)value + shift);
-    local = what >= TRUNC_DAY ? trunc_calendar(local, what, per_second) : local - floor_mod(local, width);
+    local = what >= TRUNC_DAY ? trunc_calendar(local, what, per_second) : saturated((__int128)local - floor_mod(local, width));
     return from_local(zone, local, per_second, shift);
 }
 
@@ -145,7 +146,8 @@ static void trunc_rows(const struct column *c, const struct tzif *zone, int what
         trunc_fixed(in, out, rows, width);
 }
 
-static int kernel_trunc(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+static int kernel_trunc(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
+                        struct error *err)
 {
     struct buffer *validity, *values;
     const struct tzif *zone;
@@ -192,7 +194,8 @@ static __int128 bin_fixed(__int128 t, __int128 origin, __int128 stride)
 
 static __int128 bin_months(__int128 t, __int128 origin, int64_t stride)
 {
-    int64_t origin_s = (int64_t)(origin / SECOND_NS), origin_day = floor_div(origin_s, 86400), day = floor_div((int64_t)(t / SECOND_NS), 86400), oy, y, at;
+    int64_t origin_s = (int64_t)(origin / SECOND_NS), origin_day = floor_div(origin_s, 86400), day = floor_div((int64_t)(t / SECOND_NS), 86400), oy,
+            y, at;
     int32_t om, od, m, d;
     civil_of_days(origin_day, &oy, &om, &od);
     civil_of_days(day, &y, &m, &d);
@@ -236,19 +239,73 @@ static int kernel_bin(const struct expr *e, struct expr_context *ctx, const stru
 
 /* ---- date_part ---- */
 
-enum { PART_YEAR, PART_QUARTER, PART_MONTH, PART_WEEK, PART_DAY, PART_HOUR, PART_MINUTE, PART_SECOND, PART_MILLI, PART_MICRO, PART_DOW, PART_ISODOW, PART_DOY,
-       PART_EPOCH, PART_ISOYEAR, PART_NONE };
+enum {
+    PART_YEAR,
+    PART_QUARTER,
+    PART_MONTH,
+    PART_WEEK,
+    PART_DAY,
+    PART_HOUR,
+    PART_MINUTE,
+    PART_SECOND,
+    PART_MILLI,
+    PART_MICRO,
+    PART_DOW,
+    PART_ISODOW,
+    PART_DOY,
+    PART_EPOCH,
+    PART_ISOYEAR,
+    PART_NONE
+};
 
 static int part_of(const struct column *c)
 {
-    static const struct { const char *name; int part; } names[] = {{"year", PART_YEAR}, {"years", PART_YEAR}, {"y", PART_YEAR}, {"quarter", PART_QUARTER},
-        {"qtr", PART_QUARTER}, {"month", PART_MONTH}, {"months", PART_MONTH}, {"mon", PART_MONTH}, {"mons", PART_MONTH}, {"week", PART_WEEK},
-        {"weeks", PART_WEEK}, {"w", PART_WEEK}, {"day", PART_DAY}, {"days", PART_DAY}, {"d", PART_DAY}, {"hour", PART_HOUR}, {"hours", PART_HOUR},
-        {"h", PART_HOUR}, {"hr", PART_HOUR}, {"hrs", PART_HOUR}, {"minute", PART_MINUTE}, {"minutes", PART_MINUTE}, {"min", PART_MINUTE}, {"mins", PART_MINUTE},
-        {"m", PART_MINUTE}, {"second", PART_SECOND}, {"seconds", PART_SECOND}, {"sec", PART_SECOND}, {"secs", PART_SECOND}, {"s", PART_SECOND},
-        {"millisecond", PART_MILLI}, {"milliseconds", PART_MILLI}, {"ms", PART_MILLI}, {"msec", PART_MILLI}, {"microsecond", PART_MICRO},
-        {"microseconds", PART_MICRO}, {"us", PART_MICRO}, {"usec", PART_MICRO}, {"dow", PART_DOW}, {"isodow", PART_ISODOW}, {"doy", PART_DOY},
-        {"epoch", PART_EPOCH}, {"isoyear", PART_ISOYEAR}};
+    static const struct {
+        const char *name;
+        int part;
+    } names[] = {{"year", PART_YEAR},
+                 {"years", PART_YEAR},
+                 {"y", PART_YEAR},
+                 {"quarter", PART_QUARTER},
+                 {"qtr", PART_QUARTER},
+                 {"month", PART_MONTH},
+                 {"months", PART_MONTH},
+                 {"mon", PART_MONTH},
+                 {"mons", PART_MONTH},
+                 {"week", PART_WEEK},
+                 {"weeks", PART_WEEK},
+                 {"w", PART_WEEK},
+                 {"day", PART_DAY},
+                 {"days", PART_DAY},
+                 {"d", PART_DAY},
+                 {"hour", PART_HOUR},
+                 {"hours", PART_HOUR},
+                 {"h", PART_HOUR},
+                 {"hr", PART_HOUR},
+                 {"hrs", PART_HOUR},
+                 {"minute", PART_MINUTE},
+                 {"minutes", PART_MINUTE},
+                 {"min", PART_MINUTE},
+                 {"mins", PART_MINUTE},
+                 {"m", PART_MINUTE},
+                 {"second", PART_SECOND},
+                 {"seconds", PART_SECOND},
+                 {"sec", PART_SECOND},
+                 {"secs", PART_SECOND},
+                 {"s", PART_SECOND},
+                 {"millisecond", PART_MILLI},
+                 {"milliseconds", PART_MILLI},
+                 {"ms", PART_MILLI},
+                 {"msec", PART_MILLI},
+                 {"microsecond", PART_MICRO},
+                 {"microseconds", PART_MICRO},
+                 {"us", PART_MICRO},
+                 {"usec", PART_MICRO},
+                 {"dow", PART_DOW},
+                 {"isodow", PART_ISODOW},
+                 {"doy", PART_DOY},
+                 {"epoch", PART_EPOCH},
+                 {"isoyear", PART_ISOYEAR}};
     int32_t n;
     const uint8_t *p = column_bytes(c, 0, &n);
     while (n > 1 && (*p == '\'' || *p == '"')) {
@@ -293,20 +350,35 @@ static int64_t part_at(int part, int64_t value, int64_t per)
     int32_t month, dom;
     civil_of_days(day, &year, &month, &dom);
     switch (part) {
-    case PART_YEAR: return year;
-    case PART_QUARTER: return (month - 1) / 3 + 1;
-    case PART_MONTH: return month;
-    case PART_WEEK: return iso_week_of_days(day, &iso_year);
-    case PART_ISOYEAR: iso_week_of_days(day, &iso_year); return iso_year;
-    case PART_DAY: return dom;
-    case PART_HOUR: return rest / (3600 * per);
-    case PART_MINUTE: return rest / (60 * per) % 60;
-    case PART_SECOND: return rest / per % 60;
-    case PART_MILLI: return (int64_t)((__int128)(rest % (60 * per)) * 1000 / per);
-    case PART_MICRO: return (int64_t)((__int128)(rest % (60 * per)) * 1000000 / per);
-    case PART_DOW: return (weekday_of_days(day) + 1) % 7;
-    case PART_ISODOW: return weekday_of_days(day);
-    default: return day - days_of_civil(year, 1, 1) + 1;
+    case PART_YEAR:
+        return year;
+    case PART_QUARTER:
+        return (month - 1) / 3 + 1;
+    case PART_MONTH:
+        return month;
+    case PART_WEEK:
+        return iso_week_of_days(day, &iso_year);
+    case PART_ISOYEAR:
+        iso_week_of_days(day, &iso_year);
+        return iso_year;
+    case PART_DAY:
+        return dom;
+    case PART_HOUR:
+        return rest / (3600 * per);
+    case PART_MINUTE:
+        return rest / (60 * per) % 60;
+    case PART_SECOND:
+        return rest / per % 60;
+    case PART_MILLI:
+        return (int64_t)((__int128)(rest % (60 * per)) * 1000 / per);
+    case PART_MICRO:
+        return (int64_t)((__int128)(rest % (60 * per)) * 1000000 / per);
+    case PART_DOW:
+        return (weekday_of_days(day) + 1) % 7;
+    case PART_ISODOW:
+        return weekday_of_days(day);
+    default:
+        return day - days_of_civil(year, 1, 1) + 1;
     }
 }
 
@@ -318,15 +390,24 @@ static int64_t span_part(const struct dtype *t, int part, struct span s)
         s.nanos %= DAY_NS;
     }
     switch (part) {
-    case PART_YEAR: return s.months / 12;
-    case PART_MONTH: return s.months % 12;
-    case PART_WEEK: return s.days / 7;
-    case PART_DAY: return s.days;
-    case PART_HOUR: return (int64_t)(s.nanos / (3600LL * SECOND_NS));
-    case PART_MINUTE: return (int64_t)(s.nanos / (60LL * SECOND_NS) % 60);
-    case PART_SECOND: return (int64_t)(s.nanos / SECOND_NS % 60);
-    case PART_MILLI: return (int64_t)(s.nanos / SECOND_NS % 60) * 1000 + (int64_t)(s.nanos % SECOND_NS / 1000000);
-    default: return (int64_t)(s.nanos / SECOND_NS % 60) * 1000000 + (int64_t)(s.nanos % SECOND_NS / 1000);
+    case PART_YEAR:
+        return s.months / 12;
+    case PART_MONTH:
+        return s.months % 12;
+    case PART_WEEK:
+        return s.days / 7;
+    case PART_DAY:
+        return s.days;
+    case PART_HOUR:
+        return (int64_t)(s.nanos / (3600LL * SECOND_NS));
+    case PART_MINUTE:
+        return (int64_t)(s.nanos / (60LL * SECOND_NS) % 60);
+    case PART_SECOND:
+        return (int64_t)(s.nanos / SECOND_NS % 60);
+    case PART_MILLI:
+        return (int64_t)(s.nanos / SECOND_NS % 60) * 1000 + (int64_t)(s.nanos % SECOND_NS / 1000000);
+    default:
+        return (int64_t)(s.nanos / SECOND_NS % 60) * 1000000 + (int64_t)(s.nanos % SECOND_NS / 1000);
     }
 }
 
@@ -357,8 +438,9 @@ static int part_row(const struct call *c, int64_t row, void *ret_value, bool *re
         return ST_OK;
     }
     int64_t value = is_interval(t) || t->id == TYPE_DURATION ? 0 : value_number(v, row) * (t->id == TYPE_DATE32 ? 86400 : 1);
-    int32_t r = is_interval(t) || t->id == TYPE_DURATION ? (int32_t)span_part(t, part, span_at(v, row))
-                                                         : (int32_t)part_at(part, saturated((__int128)value + local_shift(c->state, value, per)), per);
+    int32_t r = is_interval(t) || t->id == TYPE_DURATION
+                    ? (int32_t)span_part(t, part, span_at(v, row))
+                    : (int32_t)part_at(part, saturated((__int128)value + local_shift(c->state, value, per)), per);
     memcpy(ret_value, &r, 4);
     return ST_OK;
 }

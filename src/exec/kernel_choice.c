@@ -1,4 +1,4 @@
-/* Functions that hand on one of their arguments: nvl2, if, greatest, least, clamp; and questions about types (functions.md 1.1, 1.9, 1.10). */
+/* Functions that hand on one of their arguments: nvl2, if, greatest, least, clamp (functions.md 1.1, 1.9, 1.10). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,7 +97,8 @@ static int bind_extreme(struct expr *e, struct error *err)
 }
 
 /* Keeps, by row, which argument is best so far, and compares it with the next. */
-static int kernel_extreme(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+static int kernel_extreme(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
+                          struct error *err)
 {
     const char *better = e->function->op ? "gt" : "lt";
     struct buffer *choice;
@@ -146,24 +147,34 @@ static int bind_clamp(struct expr *e, struct error *err)
 /* Order of two numbers of one type; 2 when a NaN is among them. */
 static int number_order(const struct dtype *t, const uint8_t *a, const uint8_t *b)
 {
-#define ORDER(ctype)                                      \
-    do {                                                  \
-        ctype x, y;                                       \
-        memcpy(&x, a, sizeof x);                          \
-        memcpy(&y, b, sizeof y);                          \
-        return x < y ? -1 : x > y ? 1 : x == y ? 0 : 2;   \
+#define ORDER(ctype)                                                                                                                                 \
+    do {                                                                                                                                             \
+        ctype x, y;                                                                                                                                  \
+        memcpy(&x, a, sizeof x);                                                                                                                     \
+        memcpy(&y, b, sizeof y);                                                                                                                     \
+        return x < y ? -1 : x > y ? 1 : x == y ? 0 : 2;                                                                                              \
     } while (0)
     switch ((enum type_id)t->id) {
-    case TYPE_INT8: ORDER(int8_t);
-    case TYPE_INT16: ORDER(int16_t);
-    case TYPE_INT32: ORDER(int32_t);
-    case TYPE_INT64: ORDER(int64_t);
-    case TYPE_UINT8: ORDER(uint8_t);
-    case TYPE_UINT16: ORDER(uint16_t);
-    case TYPE_UINT32: ORDER(uint32_t);
-    case TYPE_UINT64: ORDER(uint64_t);
-    case TYPE_FLOAT32: ORDER(float);
-    default: ORDER(double);
+    case TYPE_INT8:
+        ORDER(int8_t);
+    case TYPE_INT16:
+        ORDER(int16_t);
+    case TYPE_INT32:
+        ORDER(int32_t);
+    case TYPE_INT64:
+        ORDER(int64_t);
+    case TYPE_UINT8:
+        ORDER(uint8_t);
+    case TYPE_UINT16:
+        ORDER(uint16_t);
+    case TYPE_UINT32:
+        ORDER(uint32_t);
+    case TYPE_UINT64:
+        ORDER(uint64_t);
+    case TYPE_FLOAT32:
+        ORDER(float);
+    default:
+        ORDER(double);
     }
 #undef ORDER
 }
@@ -199,57 +210,6 @@ static int kernel_rate(const struct expr *e, struct expr_context *ctx, const str
                      (long long)rows - 1, (long long)rows);
 }
 
-/* ---- types ---- */
-
-static const char *const unit_names[] = {"s", "ms", "\xc2\xb5s", "ns"};
-
-/* A type in Arrow 57's display form; returns the bytes written (cut to room - 1). */
-static size_t show_type(const struct dtype *t, char *out, size_t room)
-{
-    char inner[200] = "";
-    size_t n = 0;
-    switch ((enum type_id)t->id) {
-    case TYPE_TIMESTAMP:
-        n = t->timezone ? (size_t)snprintf(out, room, "Timestamp(%s, \"%s\")", unit_names[t->unit], t->timezone)
-                        : (size_t)snprintf(out, room, "Timestamp(%s)", unit_names[t->unit]);
-        break;
-    case TYPE_TIME32: n = (size_t)snprintf(out, room, "Time32(%s)", unit_names[t->unit]); break;
-    case TYPE_TIME64: n = (size_t)snprintf(out, room, "Time64(%s)", unit_names[t->unit]); break;
-    case TYPE_DURATION: n = (size_t)snprintf(out, room, "Duration(%s)", unit_names[t->unit]); break;
-    case TYPE_LIST: case TYPE_LARGE_LIST:
-        show_type(t->children[0]->type, inner, sizeof inner);
-        n = (size_t)snprintf(out, room, "%s(%s%s)", t->id == TYPE_LIST ? "List" : "LargeList", t->children[0]->nullable ? "" : "non-null ", inner);
-        break;
-    case TYPE_STRUCT:
-        n = (size_t)snprintf(out, room, "Struct(");
-        for (uint32_t i = 0; i < t->n_children && n < room; i++) {
-            show_type(t->children[i]->type, inner, sizeof inner);
-            n += (size_t)snprintf(out + n, room - n, "%s\"%s\": %s%s", i ? ", " : "", t->children[i]->name, t->children[i]->nullable ? "" : "non-null ", inner);
-        }
-        if (n < room)
-            n += (size_t)snprintf(out + n, room - n, ")");
-        break;
-    default: type_print(t, out, room); n = strlen(out);
-    }
-    return n < room ? n : room - 1;
-}
-
-static int bind_typeof(struct expr *e, struct error *err)
-{
-    (void)err;
-    e->type = type_of(TYPE_UTF8);
-    e->nullable = false;
-    return ST_OK;
-}
-
-static int typeof_row(const struct call *c, int64_t row, struct text_writer *w, bool *ret_null, struct error *err)
-{
-    char text[500];
-    (void)row;
-    (void)ret_null;
-    return text_writer_put(w, text, show_type(c->e->args[0]->type, text, sizeof text), err);
-}
-
 const struct function functions_choice[] = {
     {"nvl2", 3, 3, bind_nvl2, kernel_pick, PICK_NOT_NULL, false},
     {"if", 3, 3, bind_if, kernel_pick, PICK_TRUTHY, false},
@@ -260,6 +220,5 @@ const struct function functions_choice[] = {
     {"clamp_min", 2, 2, bind_clamp, kernel_fixed_rows, CLAMP_MIN, true, .fixed_row = clamp_row},
     {"clamp_max", 2, 2, bind_clamp, kernel_fixed_rows, CLAMP_MAX, true, .fixed_row = clamp_row},
     {"rate", 2, 2, bind_signature, kernel_rate, 0, false, "A:D"},
-    {"arrow_typeof", 1, 1, bind_typeof, kernel_text_rows, 0, false, .text_row = typeof_row},
     {0},
 };

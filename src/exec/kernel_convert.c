@@ -1,8 +1,10 @@
-/* Functions that make dates and times from numbers and text: the to_timestamp family, to_date, to_time, to_unixtime, make_date, ... (functions.md 1.6, 1.12).
+/* Functions that make dates and times from numbers and text: the to_timestamp family, to_date, to_time, to_unixtime, make_date, ...
+ * (functions.md 1.6, 1.12).
  *
  * What a cast can do becomes a cast while binding; the kernels below see text, and what has rules of its own.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "exec/cast_text.h"
@@ -14,7 +16,8 @@
 enum { SECOND_NS = 1000000000, TO_ANY_TIMESTAMP = 4 /* ops 0..3 are units; this is to_timestamp() */ };
 
 /* Kernels of this file carry the session's zone. */
-static int kernel_in_session(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+static int kernel_in_session(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
+                             struct error *err)
 {
     const struct call c = {e, ctx, args, (void *)zone_of_session(ctx->timezone)};
     return kernel_fixed_run(&c, rows, ret, err);
@@ -59,13 +62,15 @@ static int bind_to_timestamp(struct expr *e, struct error *err)
         TRY(expr_bind_cast(e, 0, type_temporal(TYPE_TIMESTAMP, UNIT_SECOND), err));
     else if (!type_is_integer(t) && t->id != TYPE_TIMESTAMP && t->id != TYPE_NULL && t->id != TYPE_DATE32)
         return expr_type_error(e, err);
-    if (e->args[0]->type->id == TYPE_TIMESTAMP && !e->args[0]->type->timezone && type_is_integer(t)) /* a number counts from 1970 in UTC, whatever the session */
+    if (e->args[0]->type->id == TYPE_TIMESTAMP && !e->args[0]->type->timezone &&
+        type_is_integer(t)) /* a number counts from 1970 in UTC, whatever the session */
         TRY(expr_bind_cast(e, 0, type_temporal(TYPE_TIMESTAMP, unit), err));
     return e->args[0]->type->id == TYPE_TIMESTAMP && type_is_integer(t) ? ST_OK : expr_bind_cast(e, 0, e->type, err);
 }
 
 /* Tries the formats of arguments 1.. in order; false when none fits. */
-static bool by_formats(const struct call *c, int64_t row, const uint8_t *p, size_t n, const struct tzif *zone, int64_t *ret_seconds, int32_t *ret_nanos)
+static bool by_formats(const struct call *c, int64_t row, const uint8_t *p, size_t n, const struct tzif *zone, int64_t *ret_seconds,
+                       int32_t *ret_nanos)
 {
     struct chrono_time t;
     size_t size;
@@ -157,7 +162,8 @@ static int to_date_row(const struct call *c, int64_t row, void *ret_value, bool 
         const uint8_t *p = value_text(&c->args[0], row, &n);
         bool good = c->e->n_args == 1 ? text_to_date((const char *)p, n, &days) : by_formats(c, row, p, n, NULL, &seconds, &nanos);
         if (good && c->e->n_args > 1) { /* days of milliseconds, both cut towards zero, as in the peer */
-            int64_t ms = seconds * 1000 + nanos / 1000000;
+            int64_t ms;
+            good = !__builtin_mul_overflow(seconds, 1000, &ms) && !__builtin_add_overflow(ms, nanos / 1000000, &ms) && llabs(ms / 86400000) <= INT32_MAX;
             days = (int32_t)(ms / 86400000);
         }
         if (!good)
@@ -221,8 +227,8 @@ static int bind_to_unixtime(struct expr *e, struct error *err)
 /* Timestamps, then dates; a date is that of the moment in UTC. */
 static bool unixtime_of_text(const char *p, size_t n, const struct tzif *zone, int64_t *ret_seconds)
 {
-    static const char *const formats[] = {"%+", "%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.fZ", "%Y-%m-%dT%H:%M:%S%.f",
-                                          "%Y-%m-%d %H:%M:%S%.f", "%F"};
+    static const char *const formats[] = {"%+", "%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.fZ", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f",
+                                          "%F"};
     struct chrono_time t;
     while (n && memchr(" \t\n\r", *p, 4)) {
         p++;
@@ -371,12 +377,16 @@ static int bind_shift(struct expr *e, struct error *err)
     return ST_OK;
 }
 
-static int kernel_shift(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+static int kernel_shift(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
+                        struct error *err)
 {
     return temporal_arithmetic(e, ctx, args, rows, e->function->op == 0, ret, err);
 }
 
-#define CONVERSION(name, max, bind, op, row) {name, 1, max, bind, kernel_in_session, op, max == 1, .fixed_row = row}
+#define CONVERSION(name, max, bind, op, row)                                                                                                         \
+    {                                                                                                                                                \
+        name, 1, max, bind, kernel_in_session, op, max == 1, .fixed_row = row                                                                        \
+    }
 
 const struct function functions_convert[] = {
     CONVERSION("to_timestamp", 100, bind_to_timestamp, TO_ANY_TIMESTAMP, to_timestamp_row),

@@ -86,7 +86,8 @@ int decimal_bind_round(struct expr *e, struct error *err)
 int decimal_round_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
 {
     const struct dtype *t = c->args[0].column->type;
-    int digits = c->e->n_args > 1 ? value_int32(&c->args[1], row) : 0, cut = digits > t->scale ? 0 : t->scale - digits, shift = c->e->type->scale - digits;
+    int digits = c->e->n_args > 1 ? value_int32(&c->args[1], row) : 0, cut = digits > t->scale ? 0 : t->scale - digits,
+        shift = c->e->type->scale - digits;
     __int128 v = decimal_at(&c->args[0], row), p;
     (void)ret_null;
     if (digits < 0 && -digits > t->precision - t->scale) {

@@ -59,7 +59,8 @@ static int digest_row(const struct call *c, int64_t row, struct text_writer *w, 
         const uint8_t *name = value_text(&c->args[1], row, &name_size);
         a = find_algorithm(name, name_size);
         if (a == ALGORITHMS)
-            return error_set(err, ST_EXECUTE_QUERY, "There is no digest algorithm named %.*s", name_size > 100 ? 100 : (int)name_size, (const char *)name);
+            return error_set(err, ST_EXECUTE_QUERY, "There is no digest algorithm named %.*s", name_size > 100 ? 100 : (int)name_size,
+                             (const char *)name);
     }
     TRY(hash(a, p, n, out, &size, err));
     return type_is_string(c->e->type) ? put_hex(w, out, size, err) : text_writer_put(w, out, size, err);

@@ -86,7 +86,8 @@ static int date_format_row(const struct call *c, int64_t row, struct text_writer
     return chrono_print(format, n, &m, w, err);
 }
 
-static int kernel_date_format(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+static int kernel_date_format(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
+                              struct error *err)
 {
     const struct call c = {e, ctx, args, (void *)zone_of_session(ctx->timezone)};
     return kernel_text_run(&c, rows, ret, err);

@@ -1,7 +1,7 @@
 /* Mathematics (functions.md 1.5, 1.9): Float32 arguments are computed in single precision, everything else as Float64.
  *
- * Where the C library and the peer's runtime differ (inverse hyperbolic functions, cot, signum) the peer's formula is written out, rounding each step.
- * Decimals keep their type in round, ceil, floor and power.
+ * Where the C library and the peer's runtime differ (inverse hyperbolic functions, cot, signum) the peer's formula is written out, rounding each
+ * step. Decimals keep their type in round, ceil, floor and power.
  */
 #include <math.h>
 #include <string.h>
@@ -46,26 +46,103 @@ static float atanh_32(float x)
     return 0.5f * log1pf(2 * x / (1 - x));
 }
 
-static double degrees_64(double x) { return x * (180 / PI_64); }
-static float degrees_32(float x) { return x * 57.2957795130823208767981548141051703f; }
-static double radians_64(double x) { return x * (PI_64 / 180); }
-static float radians_32(float x) { return x * (PI_32 / 180); }
-static double cot_64(double x) { return 1 / tan(x); }
-static float cot_32(float x) { return 1 / tanf(x); }
+static double degrees_64(double x)
+{
+    return x * (180 / PI_64);
+}
+static float degrees_32(float x)
+{
+    return x * 57.2957795130823208767981548141051703f;
+}
+static double radians_64(double x)
+{
+    return x * (PI_64 / 180);
+}
+static float radians_32(float x)
+{
+    return x * (PI_32 / 180);
+}
+static double cot_64(double x)
+{
+    return 1 / tan(x);
+}
+static float cot_32(float x)
+{
+    return 1 / tanf(x);
+}
 /* The C library's own are a unit off at times; these are rounded once. */
-static double cbrt_64(double x) { return (double)cbrtl((long double)x); }
-static float cbrt_32(float x) { return (float)cbrtl((long double)x); }
-static double signum_64(double x) { return x == 0 ? 0 : isnan(x) ? x : copysign(1, x); }
-static float signum_32(float x) { return x == 0 ? 0 : isnan(x) ? x : copysignf(1, x); }
+static double cbrt_64(double x)
+{
+    return (double)cbrtl((long double)x);
+}
+static float cbrt_32(float x)
+{
+    return (float)cbrtl((long double)x);
+}
+static double signum_64(double x)
+{
+    return x == 0 ? 0 : isnan(x) ? x : copysign(1, x);
+}
+static float signum_32(float x)
+{
+    return x == 0 ? 0 : isnan(x) ? x : copysignf(1, x);
+}
 
-enum { ACOS, ACOSH, ASIN, ASINH, ATAN, ATANH, COS, COSH, SIN, SINH, TAN, TANH, CBRT, EXP, SQRT, LN, LOG2, LOG10, DEGREES, RADIANS, COT, SIGNUM, CEIL, FLOOR };
+enum {
+    ACOS,
+    ACOSH,
+    ASIN,
+    ASINH,
+    ATAN,
+    ATANH,
+    COS,
+    COSH,
+    SIN,
+    SINH,
+    TAN,
+    TANH,
+    CBRT,
+    EXP,
+    SQRT,
+    LN,
+    LOG2,
+    LOG10,
+    DEGREES,
+    RADIANS,
+    COT,
+    SIGNUM,
+    CEIL,
+    FLOOR
+};
 
-static const struct { double (*f64)(double); float (*f32)(float); } unary[] = {
-    [ACOS] = {acos, acosf}, [ACOSH] = {acosh_64, acosh_32}, [ASIN] = {asin, asinf}, [ASINH] = {asinh_64, asinh_32}, [ATAN] = {atan, atanf},
-    [ATANH] = {atanh_64, atanh_32}, [COS] = {cos, cosf}, [COSH] = {cosh, coshf}, [SIN] = {sin, sinf}, [SINH] = {sinh, sinhf}, [TAN] = {tan, tanf},
-    [TANH] = {tanh, tanhf}, [CBRT] = {cbrt_64, cbrt_32}, [EXP] = {exp, expf}, [SQRT] = {sqrt, sqrtf}, [LN] = {log, logf}, [LOG2] = {log2, log2f},
-    [LOG10] = {log10, log10f}, [DEGREES] = {degrees_64, degrees_32}, [RADIANS] = {radians_64, radians_32}, [COT] = {cot_64, cot_32},
-    [SIGNUM] = {signum_64, signum_32}, [CEIL] = {ceil, ceilf}, [FLOOR] = {floor, floorf},
+static const struct {
+    double (*f64)(double);
+    float (*f32)(float);
+} unary[] = {
+    [ACOS] = {acos, acosf},
+    [ACOSH] = {acosh_64, acosh_32},
+    [ASIN] = {asin, asinf},
+    [ASINH] = {asinh_64, asinh_32},
+    [ATAN] = {atan, atanf},
+    [ATANH] = {atanh_64, atanh_32},
+    [COS] = {cos, cosf},
+    [COSH] = {cosh, coshf},
+    [SIN] = {sin, sinf},
+    [SINH] = {sinh, sinhf},
+    [TAN] = {tan, tanf},
+    [TANH] = {tanh, tanhf},
+    [CBRT] = {cbrt_64, cbrt_32},
+    [EXP] = {exp, expf},
+    [SQRT] = {sqrt, sqrtf},
+    [LN] = {log, logf},
+    [LOG2] = {log2, log2f},
+    [LOG10] = {log10, log10f},
+    [DEGREES] = {degrees_64, degrees_32},
+    [RADIANS] = {radians_64, radians_32},
+    [COT] = {cot_64, cot_32},
+    [SIGNUM] = {signum_64, signum_32},
+    [CEIL] = {ceil, ceilf},
+    [FLOOR] = {floor, floorf},
 };
 
 /* A column of values that are computed for every row, null or not. */
@@ -85,7 +162,8 @@ static int bind_whole(struct expr *e, struct error *err)
     return e->args[0]->type->id == TYPE_DECIMAL128 ? decimal_bind_whole(e, err) : bind_signature(e, err);
 }
 
-static int kernel_unary(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+static int kernel_unary(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
+                        struct error *err)
 {
     struct buffer *validity, *values;
     int64_t nulls;
@@ -175,7 +253,8 @@ static int atan2_row(const struct call *c, int64_t row, void *ret_value, bool *r
     (void)ret_null;
     (void)err;
     if (c->e->type->id == TYPE_FLOAT32) {
-        float r = atan2f(COLUMN_VALUES(c->args[0].column, float)[c->args[0].scalar ? 0 : row], COLUMN_VALUES(c->args[1].column, float)[c->args[1].scalar ? 0 : row]);
+        float r = atan2f(COLUMN_VALUES(c->args[0].column, float)[c->args[0].scalar ? 0 : row],
+                         COLUMN_VALUES(c->args[1].column, float)[c->args[1].scalar ? 0 : row]);
         memcpy(ret_value, &r, 4);
     } else {
         double r = atan2(value_double(&c->args[0], row), value_double(&c->args[1], row));
@@ -254,7 +333,8 @@ static int bind_round(struct expr *e, struct error *err)
     return ST_OK;
 }
 
-static int kernel_round(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+static int kernel_round(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
+                        struct error *err)
 {
     struct buffer *validity, *values;
     int64_t nulls;
@@ -345,7 +425,8 @@ static int pi_row(const struct call *c, int64_t row, void *ret_value, bool *ret_
 }
 
 /* All rows' random bits in one system call; 53 of 64 make the fraction. */
-static int kernel_random(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+static int kernel_random(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
+                         struct error *err)
 {
     struct buffer *values;
     (void)args;
@@ -359,7 +440,10 @@ static int kernel_random(const struct expr *e, struct expr_context *ctx, const s
     return column_new(e->type, rows, 0, NULL, values, NULL, ret, err);
 }
 
-#define UNARY(name, op) {name, 1, 1, bind_signature, kernel_unary, op, true, "F:="}
+#define UNARY(name, op)                                                                                                                              \
+    {                                                                                                                                                \
+        name, 1, 1, bind_signature, kernel_unary, op, true, "F:="                                                                                    \
+    }
 
 const struct function functions_math[] = {
     UNARY("acos", ACOS),

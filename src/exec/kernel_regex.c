@@ -1,7 +1,7 @@
 /* regexp_like, _match, _replace, _count, _instr and regexp_extract (functions.md 1.4, 1.10).
  *
- * A pattern is compiled when it or its flags differ from the row before; a literal therefore once a batch. Matches follow each other as in Rust's find_iter():
- * an empty match directly behind a match does not count.
+ * A pattern is compiled when it or its flags differ from the row before; a literal therefore once a batch. Matches follow each other as in Rust's
+ * find_iter(): an empty match directly behind a match does not count.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -11,8 +11,14 @@
 #include "exec/regex.h"
 #include "exec/unicode.h"
 
-enum { COMPILED_MAX = 10 << 20, EXTRACT_COMPILED_MAX = 1 << 20, EXTRACT_PATTERN_MAX = 10000, EXTRACT_MATCH_MAX = 1 << 20, EXTRACT_INPUT_MAX = 64 << 20,
-       SPANS = 101 };
+enum {
+    COMPILED_MAX = 10 << 20,
+    EXTRACT_COMPILED_MAX = 1 << 20,
+    EXTRACT_PATTERN_MAX = 10000,
+    EXTRACT_MATCH_MAX = 1 << 20,
+    EXTRACT_INPUT_MAX = 64 << 20,
+    SPANS = 101
+};
 
 /* The pattern of the row before. */
 struct matcher {
@@ -32,7 +38,8 @@ static void matcher_release(struct matcher *m)
 static int matcher_set(struct matcher *m, const uint8_t *pattern, size_t n, const char *flags, size_t n_flags, size_t max_bytes, struct error *err)
 {
     char why[200];
-    if (m->source && m->pattern_size == n && m->flags_size == n_flags && memcmp(m->source, pattern, n) == 0 && memcmp(m->source + n, flags, n_flags) == 0)
+    if (m->source && m->pattern_size == n && m->flags_size == n_flags && memcmp(m->source, pattern, n) == 0 &&
+        memcmp(m->source + n, flags, n_flags) == 0)
         return ST_OK;
     matcher_release(m);
     m->regex = NULL;
@@ -86,7 +93,11 @@ static int prepare_one(const struct call *c, int64_t row, struct error *err)
     return ST_OK;
 }
 
-struct matches { const char *text; size_t size, from; long last_end; };
+struct matches {
+    const char *text;
+    size_t size, from;
+    long last_end;
+};
 
 static bool next_match(const struct matcher *m, struct matches *at, struct regex_span *spans, int n)
 {
@@ -273,7 +284,8 @@ static int extract_row(const struct call *c, int64_t row, struct text_writer *w,
     return text_writer_put(w, p + span.start, (size_t)(span.end - span.start), err);
 }
 
-static int kernel_regex(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+static int kernel_regex(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
+                        struct error *err)
 {
     struct matcher m = {0};
     const struct call c = {e, ctx, args, &m};
@@ -317,7 +329,8 @@ static int match_groups(const struct call *c, int64_t row, struct column_builder
     return ST_OK;
 }
 
-static int kernel_match(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+static int kernel_match(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
+                        struct error *err)
 {
     struct matcher m = {0};
     const struct call c = {e, ctx, args, &m};

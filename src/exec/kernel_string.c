@@ -1,4 +1,5 @@
-/* String functions that look at one row's text as a whole: padding, splitting, mapping (functions.md 1.1 to 1.3). kernel_text.c has the plain slices. */
+/* String functions that look at one row's text as a whole: padding, splitting, mapping (functions.md 1.1 to 1.3). kernel_text.c has the plain slices.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,16 +80,19 @@ static int levenshtein_row(const struct call *c, int64_t row, void *ret_value, b
 {
     size_t n, m;
     const uint8_t *p = value_text(&c->args[0], row, &n), *q = value_text(&c->args[1], row, &m);
-    int32_t *a = decode(p, n, &n), *b = decode(q, m, &m);
-    uint32_t *line = malloc((m + 1) * sizeof *line);
+    size_t scratch_bytes = (n + 2 * m + 3) * sizeof(int32_t);
     int64_t changes = 0;
     (void)ret_null;
-    int st = a && b && line ? distance(c, a, n, b, m, line, &changes, err) : error_no_memory(err, n + m);
+    TRY(budget_charge(c->ctx->budget, scratch_bytes, err));
+    int32_t *a = decode(p, n, &n), *b = decode(q, m, &m);
+    uint32_t *line = malloc((m + 1) * sizeof *line);
+    int st = a && b && line ? distance(c, a, n, b, m, line, &changes, err) : error_no_memory(err, scratch_bytes);
     if (st == ST_OK)
         put_count(c, changes, ret_value);
     free(a);
     free(b);
     free(line);
+    budget_release(c->ctx->budget, scratch_bytes);
     return st;
 }
 
@@ -297,8 +301,8 @@ static int pad_row(const struct call *c, int64_t row, struct text_writer *w, boo
 }
 
 /* The first cluster of `from` that equals the one given; false when there is none. *ret_to: its partner, of size 0 without one. */
-static bool mapped(const uint8_t *from, size_t from_size, const uint8_t *to, size_t to_size, const uint8_t *cluster, size_t size, const uint8_t **ret_to,
-                   size_t *ret_size)
+static bool mapped(const uint8_t *from, size_t from_size, const uint8_t *to, size_t to_size, const uint8_t *cluster, size_t size,
+                   const uint8_t **ret_to, size_t *ret_size)
 {
     for (size_t i = 0, k = 0; i < from_size;) {
         size_t m = unicode_grapheme(from + i, from_size - i), partner = unicode_grapheme(to + k, to_size - k);
@@ -316,7 +320,8 @@ static bool mapped(const uint8_t *from, size_t from_size, const uint8_t *to, siz
 static int translate_row(const struct call *c, int64_t row, struct text_writer *w, bool *ret_null, struct error *err)
 {
     size_t n, from_size, to_size, size;
-    const uint8_t *p = value_text(&c->args[0], row, &n), *from = value_text(&c->args[1], row, &from_size), *to = value_text(&c->args[2], row, &to_size);
+    const uint8_t *p = value_text(&c->args[0], row, &n), *from = value_text(&c->args[1], row, &from_size),
+                  *to = value_text(&c->args[2], row, &to_size);
     (void)ret_null;
     for (size_t i = 0, m; i < n; i += m) {
         m = unicode_grapheme(p + i, n - i);

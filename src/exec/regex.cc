@@ -12,26 +12,35 @@ struct regex {
     regex(const re2::StringPiece &pattern, const re2::RE2::Options &options) : re(pattern, options) {}
 };
 
-namespace {
+namespace
+{
 
 enum { GROUPS_MAX = 100 };
 
 const char *unicode_class(char c, bool inside)
 {
     switch (c) {
-    case 'd': return "\\p{Nd}";
-    case 'D': return "\\P{Nd}";
-    case 'w': return inside ? "\\p{L}\\p{M}\\p{Nl}\\p{Nd}\\p{Pc}" : "[\\p{L}\\p{M}\\p{Nl}\\p{Nd}\\p{Pc}]";
-    case 'W': return inside ? nullptr : "[^\\p{L}\\p{M}\\p{Nl}\\p{Nd}\\p{Pc}]";
-    case 's': return inside ? "\\t-\\r \\x{85}\\p{Z}" : "[\\t-\\r \\x{85}\\p{Z}]";
-    case 'S': return inside ? nullptr : "[^\\t-\\r \\x{85}\\p{Z}]";
-    default: return nullptr;
+    case 'd':
+        return "\\p{Nd}";
+    case 'D':
+        return "\\P{Nd}";
+    case 'w':
+        return inside ? "\\p{L}\\p{M}\\p{Nl}\\p{Nd}\\p{Pc}" : "[\\p{L}\\p{M}\\p{Nl}\\p{Nd}\\p{Pc}]";
+    case 'W':
+        return inside ? nullptr : "[^\\p{L}\\p{M}\\p{Nl}\\p{Nd}\\p{Pc}]";
+    case 's':
+        return inside ? "\\t-\\r \\x{85}\\p{Z}" : "[\\t-\\r \\x{85}\\p{Z}]";
+    case 'S':
+        return inside ? nullptr : "[^\\t-\\r \\x{85}\\p{Z}]";
+    default:
+        return nullptr;
     }
 }
 
 /* Reads a pattern in Rust's syntax and writes RE2's. */
-class Translator {
-public:
+class Translator
+{
+  public:
     Translator(const char *pattern, size_t size, bool verbose) : p(pattern), n(size), verbose(verbose) {}
 
     /* Returns what is wrong, or NULL. */
@@ -62,7 +71,7 @@ public:
         return nullptr;
     }
 
-private:
+  private:
     const char *p;
     size_t n, at = 0;
     bool verbose, classes = false;

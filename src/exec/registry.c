@@ -1,17 +1,22 @@
-/* All scalar functions, by family, and the catalogue of these and the aggregates. A family is a table that ends with a nameless entry; a new one gets a line here. */
+/* All scalar functions, by family, and the catalogue of these and the aggregates. A family is a table that ends with a nameless entry; a new one gets
+ * a line here. */
 #include <string.h>
 
 #include "exec/agg.h"
 #include "exec/catalogue.h"
 #include "exec/expr_internal.h"
 
-static const struct family { const char *name; const struct function *functions; } families[] = {
+static const struct family {
+    const char *name;
+    const struct function *functions;
+} families[] = {
     {"comparison", functions_compare},
     {"logic", functions_logic},
     {"PromQL", functions_prom},
     {"arithmetic", functions_arithmetic},
     {"bits", functions_bits},
     {"choice", functions_choice},
+    {"arrow", functions_arrow},
     {"math", functions_math},
     {"text", functions_text},
     {"string", functions_string},
@@ -42,9 +47,15 @@ void catalogue_walk(void (*each)(void *ctx, const struct function_info *f), void
 {
     for (size_t t = 0; t < sizeof families / sizeof *families; t++)
         for (const struct function *f = families[t].functions; f->name; f++)
-            each(ctx, &(struct function_info){.family = families[t].name, .name = f->name, .min_args = f->min_args, .max_args = f->max_args, .strict = f->strict});
+            each(ctx, &(struct function_info){
+                          .family = families[t].name, .name = f->name, .min_args = f->min_args, .max_args = f->max_args, .strict = f->strict});
     const struct agg_function *a;
     for (size_t i = 0; (a = agg_function_at(i)); i++)
-        each(ctx, &(struct function_info){.aggregate = true, .family = "aggregate", .name = a->name, .min_args = a->args_min, .max_args = a->args_max,
-                                          .partial = a->state != NULL, .ordered = a->ordered});
+        each(ctx, &(struct function_info){.aggregate = true,
+                                          .family = "aggregate",
+                                          .name = a->name,
+                                          .min_args = a->args_min,
+                                          .max_args = a->args_max,
+                                          .partial = a->state != NULL,
+                                          .ordered = a->ordered});
 }

@@ -1,4 +1,5 @@
-/* Unicode text in UTF-8: characters, grapheme clusters and case (functions.md 1.2, 1.3). Bytes that are not UTF-8 count as one character each and stay. */
+/* Unicode text in UTF-8: characters, grapheme clusters and case (functions.md 1.2, 1.3). Bytes that are not UTF-8 count as one character each and
+ * stay. */
 #ifndef EXEC_UNICODE_H
 #define EXEC_UNICODE_H
 

@@ -12,7 +12,10 @@
 
 enum { ZONES_MAX = 4000, NAME_MAX_BYTES = 64, FILE_MAX_BYTES = 1 << 20, PATH_ROOM = 400 };
 
-static struct entry { char name[NAME_MAX_BYTES]; struct tzif zone; } *entries[ZONES_MAX];
+static struct entry {
+    char name[NAME_MAX_BYTES];
+    struct tzif zone;
+} * entries[ZONES_MAX];
 static size_t n_entries;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -36,7 +39,11 @@ static bool parse_offset(const char *name, int32_t *ret_s)
     return n > 0 && hours < 24 && minutes < 60;
 }
 
-struct search { const char *wanted; size_t size; char found[NAME_MAX_BYTES]; };
+struct search {
+    const char *wanted;
+    size_t size;
+    char found[NAME_MAX_BYTES];
+};
 
 static int compare_entry(void *ctx, const char *name, bool is_dir, struct error *err)
 {

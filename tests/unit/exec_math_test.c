@@ -67,6 +67,12 @@ static void test_choice(void **state)
     IS(CALL("clamp_min", F(0), N("NULL")), QUERY_ERROR);
     IS(CALL("clamp_max", F(0), F(1)), "1|2|NULL|NULL");
     IS(CALL("arrow_typeof", F(0)), "Int64|Int64|Int64|Int64");
+    IS(CALL("arrow_cast", F(0), L(T(UTF8), "Timestamp(Second, None)")), "1|5|NULL|NULL");
+    IS(CALL("arrow_typeof", CALL("arrow_cast", F(0), L(T(UTF8), "Timestamp(ms, \"UTC\")"))),
+       "Timestamp(ms, \"UTC\")|Timestamp(ms, \"UTC\")|Timestamp(ms, \"UTC\")|Timestamp(ms, \"UTC\")");
+    IS(CALL("arrow_cast", F(0), L(T(UTF8), "Decimal128(10, 2)")), "100|500|NULL|NULL");
+    IS(CALL("arrow_cast", F(0), L(T(UTF8), "Nonsense")), QUERY_ERROR);
+    IS(CALL("octet_length", cast(cast(F(0), T(BINARY), false), T(UTF8), false)), "8|8|NULL|NULL");
     IS(CALL("rate", F(0), F(1)), QUERY_ERROR);
     n_input = 0;
     given(T(FLOAT64), "1|nan|NULL");

@@ -11,7 +11,10 @@
 
 enum { HEADER_BYTES = 44, TRANSITIONS_MAX = 100000, TYPES_MAX = 256, DAY_S = 86400 };
 
-struct header { uint32_t isut, isstd, leap, transitions, types, chars; uint8_t version; };
+struct header {
+    uint32_t isut, isstd, leap, transitions, types, chars;
+    uint8_t version;
+};
 
 static uint32_t be32(const uint8_t *p)
 {
@@ -28,8 +31,8 @@ static int read_header(const uint8_t *p, size_t n, struct header *ret, struct er
     if (n < HEADER_BYTES || memcmp(p, "TZif", 4) != 0)
         return corrupt(err, "no header");
     *ret = (struct header){be32(p + 20), be32(p + 24), be32(p + 28), be32(p + 32), be32(p + 36), be32(p + 40), p[4]};
-    if (ret->transitions > TRANSITIONS_MAX || ret->types > TYPES_MAX || ret->types == 0 || ret->chars > 10000 || ret->leap > 10000 || ret->isut > TYPES_MAX ||
-        ret->isstd > TYPES_MAX)
+    if (ret->transitions > TRANSITIONS_MAX || ret->types > TYPES_MAX || ret->types == 0 || ret->chars > 10000 || ret->leap > 10000 ||
+        ret->isut > TYPES_MAX || ret->isstd > TYPES_MAX)
         return corrupt(err, "counts out of range");
     return ST_OK;
 }
@@ -41,7 +44,9 @@ static size_t body_bytes(const struct header *h, size_t time_bytes)
 
 /* ---- the POSIX rule ---- */
 
-struct reader { const char *p, *end; };
+struct reader {
+    const char *p, *end;
+};
 
 static bool take(struct reader *r, char c)
 {
@@ -97,8 +102,8 @@ static bool take_change(struct reader *r, struct tzif_change *c)
         return false;
     if (take(r, 'M')) {
         c->kind = 'M';
-        if (!take_number(r, 12, &c->month) || !take(r, '.') || !take_number(r, 5, &c->week) || !take(r, '.') || !take_number(r, 6, &c->day) || c->month == 0 ||
-            c->week == 0)
+        if (!take_number(r, 12, &c->month) || !take(r, '.') || !take_number(r, 5, &c->week) || !take(r, '.') || !take_number(r, 6, &c->day) ||
+            c->month == 0 || c->week == 0)
             return false;
     } else {
         c->kind = take(r, 'J') ? 'J' : 'D';
@@ -143,7 +148,8 @@ static int64_t change_of(const struct tzif_change *c, int64_t year)
     } else if (c->kind == 'D') {
         day += c->day;
     } else {
-        int64_t first = days_of_civil(year, c->month, 1), next = c->month == 12 ? days_of_civil(year + 1, 1, 1) : days_of_civil(year, c->month + 1, 1);
+        int64_t first = days_of_civil(year, c->month, 1),
+                next = c->month == 12 ? days_of_civil(year + 1, 1, 1) : days_of_civil(year, c->month + 1, 1);
         int64_t weekday = ((first + 4) % 7 + 7) % 7;
         day = first + ((c->day - weekday) % 7 + 7) % 7 + (c->week - 1) * 7;
         while (day >= next)

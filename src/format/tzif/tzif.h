@@ -1,7 +1,7 @@
 /* Time zone files (RFC 8536, TZif version 1 to 4): bytes in, offsets out. Pure: the caller reads the file.
  *
- * A zone is a list of transitions and, behind the last, a rule in POSIX notation that goes on forever. Times are seconds since 1970-01-01 UTC; leap seconds are
- * not counted.
+ * A zone is a list of transitions and, behind the last, a rule in POSIX notation that goes on forever. Times are seconds since 1970-01-01 UTC; leap
+ * seconds are not counted.
  */
 #ifndef FORMAT_TZIF_TZIF_H
 #define FORMAT_TZIF_TZIF_H
@@ -28,8 +28,8 @@ struct tzif_change {
 };
 
 struct tzif {
-    int64_t *at;         /* n_transitions, ascending */
-    uint8_t *to;         /* index into types */
+    int64_t *at; /* n_transitions, ascending */
+    uint8_t *to; /* index into types */
     uint32_t n_transitions;
     struct tzif_type *types;
     uint32_t n_types;
