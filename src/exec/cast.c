@@ -42,6 +42,8 @@ bool cast_supported(const struct dtype *from, const struct dtype *to)
         return true;
     if (from->id == TYPE_DICTIONARY)
         return cast_supported(type_values(from), to);
+    if (type_is_nested(from) || type_is_nested(to))
+        return cast_nested_supported(from, to);
     if (type_is_string(to))
         return is_number(from) || is_counted(from) || is_interval(from) || from->id == TYPE_BOOL || type_is_varlen(from);
     if (type_is_string(from))
@@ -508,6 +510,8 @@ static int cast_plain(struct expr_context *ctx, struct column *c, struct dtype *
         char a[100], b[100];
         return error_set(err, ST_UNSUPPORTED, "Unsupported CAST from %s to %s", type_print(c->type, a, sizeof a), type_print(to, b, sizeof b));
     }
+    if (type_is_nested(c->type) || type_is_nested(to))
+        return cast_nested(ctx, c, to, null_on_failure, ret, err);
     if (to->id == TYPE_BOOL)
         return cast_to_bool(ctx, c, null_on_failure, ret, err);
     if (type_is_varlen(to))

@@ -59,6 +59,7 @@ extern const struct function functions_arrow[], functions_bits[], functions_choi
 extern const struct function functions_math[], functions_mysql[], functions_regex[], functions_string[];
 const struct function *function_find(const char *name); /* NULL when there is none */
 extern const struct function function_case, function_in, function_cast;
+extern const struct function functions_list[], functions_list_read[], functions_struct[], functions_series[];
 
 /* e->args[i] = CAST(e->args[i] AS type) unless it has that type already. */
 int expr_bind_cast(struct expr *e, uint32_t i, struct dtype *type, struct error *err);
@@ -106,5 +107,8 @@ int expr_eval_lazy(const struct expr *e, struct expr_context *ctx, const struct 
 
 /* Whether cast.c can go from one type to another. */
 bool cast_supported(const struct dtype *from, const struct dtype *to);
+/* The same when one of them is nested, and the cast itself. */
+bool cast_nested_supported(const struct dtype *from, const struct dtype *to);
+int cast_nested(struct expr_context *ctx, struct column *c, struct dtype *to, bool null_on_failure, struct column **ret, struct error *err);
 
 #endif

@@ -32,6 +32,10 @@ static const struct family {
     {"vector", functions_vector},
     {"fulltext", functions_fulltext},
     {"json", functions_json},
+    {"list", functions_list},
+    {"list reading", functions_list_read},
+    {"struct", functions_struct},
+    {"series", functions_series},
 };
 
 const struct function *function_find(const char *name)

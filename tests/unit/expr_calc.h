@@ -57,6 +57,14 @@ static inline struct dtype *stamp(enum time_unit unit)
     return type_temporal(TYPE_TIMESTAMP, unit);
 }
 
+static inline struct dtype *list_of(struct dtype *item)
+{
+    struct field *f = field_new("item", item, true);
+    types[n_types] = type_list(TYPE_LIST, f);
+    field_unref(f);
+    return types[n_types++];
+}
+
 #define T(name) type_of(TYPE_##name)
 
 static inline __int128 parse128(const char *p)
