@@ -60,6 +60,7 @@ extern const struct function functions_math[], functions_mysql[], functions_rege
 const struct function *function_find(const char *name); /* NULL when there is none */
 extern const struct function function_case, function_in, function_cast;
 extern const struct function functions_list[], functions_list_read[], functions_struct[], functions_series[];
+extern const struct function functions_geohash[], functions_s2[], functions_h3[], functions_wkt[];
 
 /* e->args[i] = CAST(e->args[i] AS type) unless it has that type already. */
 int expr_bind_cast(struct expr *e, uint32_t i, struct dtype *type, struct error *err);

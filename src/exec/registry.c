@@ -36,6 +36,10 @@ static const struct family {
     {"list reading", functions_list_read},
     {"struct", functions_struct},
     {"series", functions_series},
+    {"geohash", functions_geohash},
+    {"s2", functions_s2},
+    {"h3", functions_h3},
+    {"wkt", functions_wkt},
 };
 
 const struct function *function_find(const char *name)
