@@ -205,19 +205,15 @@ static int replace_row(struct list_call *c, int64_t row, bool *ret_null, struct 
 
 /* ---- order and sets ---- */
 
-static _Thread_local const struct list_call *sorting; /* qsort_r is not portable between C libraries */
-
-static int by_item(const void *a, const void *b)
+static int by_item(const void *a, const void *b, void *call)
 {
-    return compare_items(sorting, *(const uint32_t *)a, *(const uint32_t *)b);
+    return compare_items(call, *(const uint32_t *)a, *(const uint32_t *)b);
 }
 
 static void sort_items(struct list_call *c, size_t first)
 {
-    if (c->maker.n_items - first < 2)
-        return;
-    sorting = c;
-    qsort(VEC(&c->maker.items, uint32_t) + first, c->maker.n_items - first, 4, by_item);
+    if (c->maker.n_items - first > 1)
+        qsort_r(VEC(&c->maker.items, uint32_t) + first, c->maker.n_items - first, 4, by_item, c);
 }
 
 /* Drops neighbours that are equal, from item `first` of the maker on. */
