@@ -254,33 +254,6 @@ static int center(const struct expr *e, const struct value *args, int64_t row, u
     return column_builder_append_fixed(items, &place[1], err);
 }
 
-static const list_fn list_functions[] = {children, disk, center};
-enum { LIST_CHILDREN, LIST_DISK, LIST_CENTER };
-
-static int kernel_cells(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
-                        struct error *err)
-{
-    struct column_builder out;
-    TRY(column_builder_init(&out, ctx->budget, e->type, err));
-    int st = ST_OK;
-    for (int64_t row = 0; row < rows && st == ST_OK; row++) {
-        uint64_t cell = 0;
-        if (value_is_null(&args[0], row) || (e->n_args == 2 && value_is_null(&args[1], row))) {
-            st = column_builder_append_null(&out, err);
-            continue;
-        }
-        st = read_cell(&args[0], row, &cell, err);
-        if (st == ST_OK)
-            st = list_functions[e->function->op](e, args, row, cell, &out.children[0], err);
-        if (st == ST_OK)
-            st = column_builder_append_nested(&out, err);
-    }
-    if (st == ST_OK)
-        st = column_builder_finish(&out, ret, err);
-    column_builder_release(&out);
-    return st;
-}
-
 /* ---- h3_cells_contains(cells, cell) ---- */
 
 static bool is_within(uint64_t cell, uint64_t outer)
@@ -320,6 +293,72 @@ static int contains_row(const struct call *c, int64_t row, void *ret_value, bool
     }
     *(uint8_t *)ret_value = found;
     return ST_OK;
+}
+
+/* ---- ways ---- */
+
+/* Both cells and their distance. */
+static int read_way(const struct expr *e, const struct value *args, int64_t row, uint64_t *ret_a, uint64_t *ret_b, int64_t *ret_distance,
+                    struct error *err)
+{
+    TRY(read_cell(&args[0], row, ret_a, err));
+    TRY(read_cell(&args[1], row, ret_b, err));
+    *ret_distance = h3_distance(*ret_a, *ret_b);
+    return *ret_distance < 0 ? error_set(err, ST_EXECUTE_QUERY, "%s: H3 error: no distance between %llx and %llx", e->function->name,
+                                         (unsigned long long)*ret_a, (unsigned long long)*ret_b)
+                             : ST_OK;
+}
+
+static int grid_distance_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
+{
+    uint64_t a, b;
+    int64_t distance = 0;
+    (void)ret_null;
+    TRY(read_way(c->e, c->args, row, &a, &b, &distance, err));
+    memcpy(ret_value, &(int32_t){(int32_t)distance}, 4);
+    return ST_OK;
+}
+
+static int path(const struct expr *e, const struct value *args, int64_t row, uint64_t cell, struct column_builder *items, struct error *err)
+{
+    uint64_t a, b = 0;
+    int64_t distance = 0;
+    TRY(read_way(e, args, row, &a, &b, &distance, err));
+    if (distance > CELLS_MAX)
+        return error_set(err, ST_EXECUTE_QUERY, "%s: a way of %lld cells is too long", e->function->name, (long long)distance);
+    for (int64_t step = 0; step <= distance; step++) {
+        if (!h3_path_cell(a, b, distance, step, &cell))
+            return error_set(err, ST_EXECUTE_QUERY, "%s: H3 error: the way leaves the plane around its start", e->function->name);
+        TRY(put(items, cell, err));
+    }
+    return ST_OK;
+}
+
+static const list_fn list_functions[] = {children, disk, center, path};
+enum { LIST_CHILDREN, LIST_DISK, LIST_CENTER, LIST_PATH };
+
+static int kernel_cells(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
+                        struct error *err)
+{
+    struct column_builder out;
+    TRY(column_builder_init(&out, ctx->budget, e->type, err));
+    int st = ST_OK;
+    for (int64_t row = 0; row < rows && st == ST_OK; row++) {
+        uint64_t cell = 0;
+        if (value_is_null(&args[0], row) || (e->n_args == 2 && value_is_null(&args[1], row))) {
+            st = column_builder_append_null(&out, err);
+            continue;
+        }
+        st = read_cell(&args[0], row, &cell, err);
+        if (st == ST_OK)
+            st = list_functions[e->function->op](e, args, row, cell, &out.children[0], err);
+        if (st == ST_OK)
+            st = column_builder_append_nested(&out, err);
+    }
+    if (st == ST_OK)
+        st = column_builder_finish(&out, ret, err);
+    column_builder_release(&out);
+    return st;
 }
 
 /* ---- binding ---- */
@@ -365,7 +404,7 @@ static int bind_cells(struct expr *e, struct error *err)
 {
     TRY(bind_cell(e, 0, err));
     if (e->n_args == 2)
-        TRY(list_bind_integer(e, 1, err));
+        TRY(e->function->op == LIST_PATH ? bind_cell(e, 1, err) : list_bind_integer(e, 1, err));
     e->type = list_type_of(type_of(e->function->op == LIST_CENTER ? TYPE_FLOAT64 : TYPE_UINT64));
     return e->type ? ST_OK : error_no_memory(err, 64);
 }
@@ -392,6 +431,8 @@ const struct function functions_h3[] = {
     {"h3_grid_disk", 2, 2, bind_cells, kernel_cells, LIST_DISK},
     {"h3_grid_disk_distances", 2, 2, bind_cells, kernel_cells, LIST_DISK},
     {"h3_cell_center_latlng", 1, 1, bind_cells, kernel_cells, LIST_CENTER},
+    {"h3_grid_path_cells", 2, 2, bind_cells, kernel_cells, LIST_PATH},
+    {"h3_grid_distance", 2, 2, bind_two, kernel_fixed_rows, 0, true, "AA:i", .fixed_row = grid_distance_row},
     {"h3_cells_contains", 2, 2, bind_contains, kernel_fixed_rows, 0, true, "AA:O", .fixed_row = contains_row},
     {"h3_distance_sphere_km", 2, 2, bind_two, kernel_fixed_rows, DISTANCE_SPHERE, true, "AA:D", .fixed_row = distance_row},
     {"h3_distance_degree", 2, 2, bind_two, kernel_fixed_rows, DISTANCE_DEGREE, true, "AA:D", .fixed_row = distance_row},

@@ -1,8 +1,8 @@
 /* range (without its end) and generate_series (with it): lists of integers, dates and timestamps (functions.md 1.8). */
 #include <string.h>
 
+#include "base/civil.h"
 #include "exec/kernel_list.h"
-#include "exec/temporal.h"
 
 enum { SERIES_RANGE, SERIES_INCLUSIVE };
 
@@ -43,8 +43,8 @@ static bool advance(int64_t *at, const struct step *s, bool days)
         int64_t total = year * 12 + month - 1 + s->months;
         year = floor_div(total, 12);
         month = (int32_t)floor_mod(total, 12) + 1;
-        int64_t next = month == 12 ? days_of_civil(year + 1, 1, 1) : days_of_civil(year, month + 1, 1), first = days_of_civil(year, month, 1);
-        day_number = first + (day < next - first ? day : next - first) - 1;
+        int32_t last = days_in_month(year, month);
+        day_number = days_of_civil(year, month, day < last ? day : last);
     }
     day_number += s->days;
     int64_t more = days ? s->nanos / 86400000000000 : s->nanos;

@@ -47,6 +47,13 @@ def main():
         else:
             assert any(h3.is_pentagon(c) for c in h3.grid_disk(cell, k)), cell
     assert regular > 1000
+    pairs = [(c, R.choice(h3.grid_ring(c, R.randint(1, 9)) or [c])) for c in cells[:2000] if not h3.is_pentagon(c)]
+    measured = 0
+    for (a, b), answer in zip(pairs, ask([f'distance {a} {b}' for a, b in pairs])):
+        if int(answer) >= 0: # ours refuses what lies around a pentagon
+            assert int(answer) == h3.grid_distance(a, b), (a, b)
+            measured += 1
+    assert measured > 1500
     parents = [c for c in cells if h3.get_resolution(c) < 12][-300:]
     for cell, answer in zip(parents, ask([f'children {c} {h3.get_resolution(c) + 2}' for c in parents])):
         assert answer.split() == list(h3.cell_to_children(cell, h3.get_resolution(cell) + 2)), cell

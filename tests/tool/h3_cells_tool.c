@@ -37,11 +37,13 @@ int main(void)
 {
     char line[200], op[20];
     double lat, lng;
-    uint64_t cell;
+    uint64_t cell, other;
     int n = 0;
     while (fgets(line, sizeof line, stdin)) {
         if (sscanf(line, "cell %lf %lf %d", &lat, &lng, &n) == 3)
             printf("%lx\n", h3_from_latlng(lat, lng, n));
+        else if (sscanf(line, "distance %lx %lx", &cell, &other) == 2)
+            printf("%ld\n", h3_distance(cell, other));
         else if (sscanf(line, "%19s %lx %d", op, &cell, &n) >= 2)
             answer(op, cell, n);
     }

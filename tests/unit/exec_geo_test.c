@@ -57,6 +57,9 @@ static void test_h3(void **state)
     IS(CALL("h3_cell_to_child_pos", CALL("h3_child_pos_to_cell", I("40"), F(0), I("7")), I("5")), "40|NULL");
     IS(CALL("array_length", CALL("h3_cell_to_children", F(0), I("6"))), "7|NULL");
     IS(CALL("h3_distance_degree", F(0), F(0)), "0|NULL");
+    IS(CALL("h3_grid_distance", F(0), S("855616abfffffff")), "1|NULL");
+    IS(CALL("array_length", CALL("h3_grid_path_cells", F(0), S("855616abfffffff"))), "2|NULL");
+    IS(CALL("h3_grid_distance", F(0), S("845616bffffffff")), QUERY_ERROR);
     IS(CALL("h3_cell_to_string", S("855616aff")), QUERY_ERROR);
     IS(CALL("h3_cell_base", I("7")), QUERY_ERROR);
 }

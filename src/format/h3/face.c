@@ -184,17 +184,23 @@ static bool enters_clockwise(int base_cell, int face)
     return h3_base_cells[base_cell].clockwise_faces[0] == face || h3_base_cells[base_cell].clockwise_faces[1] == face;
 }
 
+/* The digits of all resolutions, from the finest on; *at becomes the place of the base cell. */
+static uint64_t put_digits(uint64_t cell, struct h3_ijk *at)
+{
+    for (int r = h3_resolution(cell); r > 0; r--) {
+        struct h3_ijk up = coarser(*at, !is_class_iii(r)), center = finer(up, !is_class_iii(r));
+        cell = with_digit(cell, r, digit_of((struct h3_ijk){at->i - center.i, at->j - center.j, at->k - center.k}));
+        *at = up;
+    }
+    return cell;
+}
+
 uint64_t h3_from_latlng(double lat, double lng, int resolution)
 {
     struct face_ijk f = face_ijk_at((struct place){lat * M_PI / 180, lng * M_PI / 180}, resolution);
     struct h3_ijk at = f.at;
     uint64_t cell = 1ull << 59 | (uint64_t)resolution << 52 | 0x1fffffffffffu;
-    for (int r = resolution; r > 0; r--) {
-        struct h3_ijk up = coarser(at, !is_class_iii(r)), center = finer(up, !is_class_iii(r));
-        int digit = digit_of((struct h3_ijk){at.i - center.i, at.j - center.j, at.k - center.k});
-        cell = with_digit(cell, r, digit);
-        at = up;
-    }
+    cell = put_digits(cell, &at);
     if (at.i > 2 || at.j > 2 || at.k > 2)
         return 0; /* cannot be: faces end before */
     const struct h3_home *home = &h3_homes[f.face][at.i][at.j][at.k];
@@ -235,6 +241,14 @@ static bool cross_edge(struct face_ijk *f, int resolution, bool pentagon_leading
     return true;
 }
 
+/* Where the cell's digits lead from the place of its base cell. */
+static struct h3_ijk walk_digits(struct h3_ijk at, uint64_t cell)
+{
+    for (int r = 1; r <= h3_resolution(cell); r++)
+        at = normal(add(finer(at, !is_class_iii(r)), unit_of(digit_at(cell, r))));
+    return at;
+}
+
 static struct face_ijk face_ijk_of(uint64_t cell)
 {
     int base = h3_base_cell_of(cell), resolution = h3_resolution(cell);
@@ -243,8 +257,7 @@ static struct face_ijk face_ijk_of(uint64_t cell)
         cell = h3_turn(cell, true);
     struct face_ijk f = {h3_base_cells[base].face, h3_base_cells[base].at};
     bool may_cross = pentagon || (resolution && (f.at.i || f.at.j || f.at.k));
-    for (int r = 1; r <= resolution; r++)
-        f.at = normal(add(finer(f.at, !is_class_iii(r)), unit_of(digit_at(cell, r))));
+    f.at = walk_digits(f.at, cell);
     if (!may_cross)
         return f;
     struct h3_ijk original = f.at;
@@ -281,4 +294,77 @@ void h3_to_latlng(uint64_t cell, double *ret_lat, double *ret_lng)
     }
     *ret_lat = p.lat * 180 / M_PI;
     *ret_lng = p.lng * 180 / M_PI;
+}
+
+/* ---- distances ---- */
+
+/* The direction from one base cell to a neighbour, DIGIT_CENTER to itself, DIGIT_NONE when they do not touch. */
+static int base_direction(int from, int to)
+{
+    if (from == to)
+        return DIGIT_CENTER;
+    for (int d = DIGIT_K; d <= DIGIT_IJ; d++)
+        if (h3_base_cell_neighbours[from][d] == to)
+            return d;
+    return DIGIT_NONE;
+}
+
+/* A cell's coordinates on the plane around the origin's base cell; false where the plane does not reach: behind pentagons and beyond the neighbours.
+ */
+static bool on_plane_of(uint64_t origin, uint64_t cell, struct h3_ijk *ret)
+{
+    int from = h3_base_cell_of(origin), to = h3_base_cell_of(cell), direction = base_direction(from, to);
+    if (h3_resolution(origin) != h3_resolution(cell) || direction == DIGIT_NONE || h3_base_cells[from].pentagon || h3_base_cells[to].pentagon)
+        return false;
+    for (int i = 0; direction && i < h3_base_cell_rotations[from][direction]; i++)
+        cell = h3_turn(cell, true);
+    struct h3_ijk shift = unit_of(direction);
+    for (int r = h3_resolution(cell); r > 0; r--)
+        shift = finer(shift, !is_class_iii(r));
+    *ret = normal(add(walk_digits((struct h3_ijk){0, 0, 0}, cell), shift));
+    return true;
+}
+
+static bool from_plane_of(uint64_t origin, struct h3_ijk at, uint64_t *ret_cell)
+{
+    int base = h3_base_cell_of(origin);
+    uint64_t cell = put_digits(origin, &at);
+    int direction = digit_of(at);
+    if (direction == DIGIT_NONE || h3_base_cell_neighbours[base][direction] >= H3_BASE_CELLS ||
+        h3_base_cells[h3_base_cell_neighbours[base][direction]].pentagon)
+        return false;
+    for (int i = 0; direction && i < h3_base_cell_rotations[base][direction]; i++)
+        cell = h3_turn(cell, false);
+    *ret_cell = with_base_cell(cell, h3_base_cell_neighbours[base][direction]);
+    return true;
+}
+
+static int64_t plane_distance(struct h3_ijk a, struct h3_ijk b)
+{
+    struct h3_ijk d = normal((struct h3_ijk){b.i - a.i, b.j - a.j, b.k - a.k});
+    return d.i > d.j ? (d.i > d.k ? d.i : d.k) : (d.j > d.k ? d.j : d.k);
+}
+
+int64_t h3_distance(uint64_t a, uint64_t b)
+{
+    struct h3_ijk from, to;
+    return on_plane_of(a, a, &from) && on_plane_of(a, b, &to) ? plane_distance(from, to) : -1;
+}
+
+bool h3_path_cell(uint64_t a, uint64_t b, int64_t distance, int64_t step, uint64_t *ret_cell)
+{
+    struct h3_ijk from, to;
+    if (!on_plane_of(a, a, &from) || !on_plane_of(a, b, &to))
+        return false;
+    /* Three coordinates that add up to 0, rounded so that they still do: the one that is rounded most follows from the others. */
+    double at[3], rounded[3];
+    int start[3] = {from.k - from.i, from.j - from.k, from.i - from.j}, end[3] = {to.k - to.i, to.j - to.k, to.i - to.j}, most = 0;
+    for (int k = 0; k < 3; k++) {
+        at[k] = start[k] + (distance ? (double)(end[k] - start[k]) / (double)distance : 0) * (double)step;
+        rounded[k] = round(at[k]);
+        if (fabs(rounded[k] - at[k]) >= fabs(rounded[most] - at[most]))
+            most = k;
+    }
+    rounded[most] = -rounded[(most + 1) % 3] - rounded[(most + 2) % 3];
+    return from_plane_of(a, normal((struct h3_ijk){(int)-rounded[0], (int)rounded[1], 0}), ret_cell);
 }

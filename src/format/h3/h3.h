@@ -34,4 +34,9 @@ bool h3_neighbour(uint64_t cell, int direction, int *turns, uint64_t *ret_cell);
 /* The rings around a cell up to distance k, ring after ring, in `ret_cells` with room for 3k(k+1)+1; false when a pentagon lies among them. */
 bool h3_disk(uint64_t cell, int k, uint64_t *ret_cells);
 
+/* Steps from one cell to another, -1 where no plane holds both: of different resolutions, on base cells that do not touch, or at a pentagon's. */
+int64_t h3_distance(uint64_t a, uint64_t b);
+/* Cell number `step` (0 to distance) of the straight way from a to b, distance = h3_distance(a, b). */
+bool h3_path_cell(uint64_t a, uint64_t b, int64_t distance, int64_t step, uint64_t *ret_cell);
+
 #endif
