@@ -341,6 +341,7 @@ static int bind_part(struct expr *e, struct error *err)
     if (which == PART_NONE || !has_part(t, which))
         return error_set(err, ST_EXECUTE_QUERY, "Date part not supported by date_part");
     e->type = type_of(which == PART_EPOCH ? TYPE_FLOAT64 : TYPE_INT32);
+    e->nullable = e->args[1]->nullable || t->id == TYPE_DURATION;
     return ST_OK;
 }
 
@@ -382,13 +383,19 @@ static int64_t part_at(int part, int64_t value, int64_t per)
     }
 }
 
-/* Parts of an interval or duration: each field for itself, nothing is carried on; a duration has no months and its days are whole ones. */
+/* The nanoseconds below a second, which the peer has only when all nanoseconds of the span fit into 32 bits. */
+static int64_t span_fraction(struct span s)
+{
+    return s.nanos >= INT32_MIN && s.nanos <= INT32_MAX ? (int64_t)(s.nanos % SECOND_NS) : 0;
+}
+
+/* Parts of a span. An interval's fields each for itself, its clock as hours, minutes and seconds; a duration as a whole in the unit asked for. */
 static int64_t span_part(const struct dtype *t, int part, struct span s)
 {
-    if (t->id == TYPE_DURATION) {
+    bool whole = t->id == TYPE_DURATION;
+    if (whole)
         s.days = (int64_t)(s.nanos / DAY_NS);
-        s.nanos %= DAY_NS;
-    }
+    int64_t minutes = (int64_t)(s.nanos / (60LL * SECOND_NS)), seconds = (int64_t)(s.nanos / SECOND_NS);
     switch (part) {
     case PART_YEAR:
         return s.months / 12;
@@ -401,14 +408,22 @@ static int64_t span_part(const struct dtype *t, int part, struct span s)
     case PART_HOUR:
         return (int64_t)(s.nanos / (3600LL * SECOND_NS));
     case PART_MINUTE:
-        return (int64_t)(s.nanos / (60LL * SECOND_NS) % 60);
-    case PART_SECOND:
-        return (int64_t)(s.nanos / SECOND_NS % 60);
-    case PART_MILLI:
-        return (int64_t)(s.nanos / SECOND_NS % 60) * 1000 + (int64_t)(s.nanos % SECOND_NS / 1000000);
+        return whole ? minutes : minutes % 60;
     default:
-        return (int64_t)(s.nanos / SECOND_NS % 60) * 1000000 + (int64_t)(s.nanos % SECOND_NS / 1000);
+        return whole ? seconds : seconds % 60;
     }
+}
+
+/* The Int32 of a span's part; false (NULL) when it does not fit. Milli- and microseconds wrap. */
+static bool span_number(const struct dtype *t, int part, struct span s, int32_t *ret)
+{
+    int64_t v = span_part(t, part == PART_MILLI || part == PART_MICRO ? PART_SECOND : part, s);
+    if (v < INT32_MIN || v > INT32_MAX)
+        return false;
+    if (part == PART_MILLI || part == PART_MICRO)
+        v = v * (part == PART_MILLI ? 1000 : 1000000) + span_fraction(s) / (part == PART_MILLI ? 1000000 : 1000);
+    *ret = (int32_t)(uint32_t)(uint64_t)v;
+    return true;
 }
 
 static double epoch_at(const struct value *v, int64_t row, int64_t per)
@@ -418,8 +433,10 @@ static double epoch_at(const struct value *v, int64_t row, int64_t per)
         struct span s = span_at(v, row);
         return (double)s.months * 30 * 86400 + (double)s.days * 86400 + (double)s.nanos / 1e9;
     }
-    if (t->id == TYPE_DURATION) /* only what is left of the last minute, as in the peer */
-        return (double)span_part(t, PART_SECOND, span_at(v, row)) + (double)(int64_t)(span_at(v, row).nanos % SECOND_NS) / 1e9;
+    if (t->id == TYPE_DURATION) {
+        struct span s = span_at(v, row);
+        return (double)span_part(t, PART_SECOND, s) + (double)span_fraction(s) / 1e9;
+    }
     return (double)(value_number(v, row) * (t->id == TYPE_DATE32 ? 86400 : 1)) / (double)per;
 }
 
@@ -427,20 +444,26 @@ static int part_row(const struct call *c, int64_t row, void *ret_value, bool *re
 {
     const struct value *v = &c->args[1];
     const struct dtype *t = v->column->type;
-    int64_t per = t->id == TYPE_DATE32 ? 1 : t->id == TYPE_DATE64 ? 1000 : is_interval(t) ? 1 : units_per_second(t->unit);
+    bool span = is_interval(t) || t->id == TYPE_DURATION;
+    int64_t per = t->id == TYPE_DATE32 || is_interval(t) ? 1 : t->id == TYPE_DATE64 ? 1000 : units_per_second(t->unit);
     int part = part_of(c->args[0].column);
+    int32_t r = 0;
     (void)err;
     if ((*ret_null = value_is_null(v, row)))
         return ST_OK;
     if (part == PART_EPOCH) {
+        int64_t seconds = t->id == TYPE_DURATION ? span_part(t, PART_SECOND, span_at(v, row)) : 0;
         double epoch = epoch_at(v, row, per);
+        *ret_null = seconds < INT32_MIN || seconds > INT32_MAX;
         memcpy(ret_value, &epoch, 8);
         return ST_OK;
     }
-    int64_t value = is_interval(t) || t->id == TYPE_DURATION ? 0 : value_number(v, row) * (t->id == TYPE_DATE32 ? 86400 : 1);
-    int32_t r = is_interval(t) || t->id == TYPE_DURATION
-                    ? (int32_t)span_part(t, part, span_at(v, row))
-                    : (int32_t)part_at(part, saturated((__int128)value + local_shift(c->state, value, per)), per);
+    if (span) {
+        *ret_null = !span_number(t, part, span_at(v, row), &r);
+    } else {
+        int64_t value = value_number(v, row) * (t->id == TYPE_DATE32 ? 86400 : 1);
+        r = (int32_t)part_at(part, saturated((__int128)value + local_shift(c->state, value, per)), per);
+    }
     memcpy(ret_value, &r, 4);
     return ST_OK;
 }

@@ -168,9 +168,12 @@ static void test_calendar(void **state)
     IS(CALL("date_part", S("epoch"), F(0)), "37061877|NULL");
     IS(CALL("date_part", S("quarter"), F(0)), QUERY_ERROR);
     n_input = 0;
-    given(type_temporal(TYPE_DURATION, UNIT_SECOND), "90061|NULL");
-    IS(CALL("date_part", S("day"), F(0)), "1|NULL");
-    IS(CALL("date_part", S("hour"), F(0)), "1|NULL");
+    given(type_temporal(TYPE_DURATION, UNIT_MILLI), "90061500|-1500|9999999999999|NULL");
+    IS(CALL("date_part", S("day"), F(0)), "1|0|115740|NULL");
+    IS(CALL("date_part", S("hour"), F(0)), "25|0|2777777|NULL"); /* all of it in hours */
+    IS(CALL("date_part", S("second"), F(0)), "90061|-1|NULL|NULL");
+    IS(CALL("date_part", S("millisecond"), F(0)), "90061000|-1500|NULL|NULL");
+    IS(CALL("date_part", S("epoch"), F(0)), "90061|-1.5|NULL|NULL");
 }
 
 int main(void)

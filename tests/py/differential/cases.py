@@ -52,7 +52,9 @@ GROUPS = {
     'time': [f"date_part('{p}', {c})" for p in PARTS for c in TIMES + ['w_ms']] + [f"date_trunc('{u}', {c})" for u in UNITS for c in TIMES] +
             [f'date_bin({b}, {c})' for b in BINS for c in TIMES] + [f"date_bin({b}, t_ms, timestamp '2001-02-03T04:05:06')" for b in BINS] +
             ['t_ms - t_s', 't_ns - t_ns', 'd - d', "t_ms + interval '1 month 2 days 3 hours'", "t_s - interval '13 months'", "d + interval '40 days'", "d - interval '1 month'",
-             "t_ns + interval '1 nanosecond'", 'to_local_time(t_ms)'],
+             "t_ns + interval '1 nanosecond'", 'to_local_time(t_ms)'] +
+            [f"date_part('{p}', t_ms - t_s)" for p in ('day', 'hour', 'minute', 'second', 'millisecond', 'epoch', 'week')] +
+            [f"date_part('{p}', arrow_cast(t_ms, 'Time64(Nanosecond)'))" for p in ('hour', 'minute', 'second', 'microsecond', 'epoch')],
     'conversion': [f'{f}({a})' for f in ('to_timestamp', 'to_timestamp_seconds', 'to_timestamp_millis', 'to_timestamp_micros', 'to_timestamp_nanos')
                    for a in ('i32', 'i64', 'f64', 's', 't_s', 't_ms', 't_ns', 'dec')] +
                   ["to_timestamp(s, '%Y-%m-%d', '%H:%M:%S')", "to_timestamp_millis(s, '%Y-%m-%dT%H:%M:%S%.f')", 'to_date(s)', 'to_date(i32)', 'to_date(t_ms)', 'to_date(d)',
