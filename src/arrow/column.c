@@ -193,6 +193,43 @@ int64_t column_null_count(const struct column *c)
     return n;
 }
 
+static size_t bytes_used_of(const struct column *c, int64_t start, int64_t length)
+{
+    size_t n = c->validity ? bits_bytes(length) : 0;
+    const int32_t *o;
+    switch ((enum type_id)c->type->id) {
+    case TYPE_BOOL: return n + bits_bytes(length);
+    case TYPE_FIXED_LIST:
+        return n + bytes_used_of(c->children[0], (c->offset + start) * c->type->width, length * c->type->width);
+    case TYPE_STRUCT:
+        for (uint32_t i = 0; i < c->n_children; i++)
+            n += bytes_used_of(c->children[i], c->offset + start, length);
+        return n;
+    default: break;
+    }
+    bool list = c->type->id == TYPE_LIST || c->type->id == TYPE_LARGE_LIST || c->type->id == TYPE_MAP;
+    if (!list && !type_is_varlen(c->type))
+        return n + (size_t)length * (size_t)type_width(c->type);
+    if (length == 0)
+        return n;
+    o = COLUMN_VALUES(c, int32_t) + start;
+    n += (size_t)length * sizeof *o;
+    return n + (list ? bytes_used_of(c->children[0], o[0], o[length] - o[0]) : (size_t)(o[length] - o[0]));
+}
+
+size_t column_bytes_used(const struct column *c)
+{
+    return bytes_used_of(c, 0, c->length);
+}
+
+size_t batch_bytes_used(const struct batch *b)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < b->schema->n_fields; i++)
+        n += column_bytes_used(b->columns[i]);
+    return n;
+}
+
 size_t column_bytes_held(const struct column *c)
 {
     if (!c)

@@ -110,6 +110,10 @@ int batch_take(struct budget *budget, const struct batch *b, const uint32_t *ind
 /* Batches of one schema, one after another. Columns that are dictionaries in some of them only come out plain. */
 int batch_concat(struct budget *budget, struct batch *const *batches, uint32_t n, struct batch **ret_batch, struct error *err);
 
+/* Bytes that the rows themselves take: a slice's part of its buffers, codes of dictionaries and windows of ranges without what they point to. */
+size_t column_bytes_used(const struct column *c);
+size_t batch_bytes_used(const struct batch *b);
+
 /* Approximate bytes that a column or batch keeps alive (shared buffers counted whole). */
 size_t column_bytes_held(const struct column *c);
 size_t batch_bytes_held(const struct batch *b);
@@ -144,9 +148,11 @@ struct batch_stream_ops {
     int (*next)(struct batch_stream *s, struct batch **ret_batch, struct error *err);
     void (*free)(struct batch_stream *s);
 };
+struct scan_stats;
 struct batch_stream {
     const struct batch_stream_ops *ops;
     struct schema *schema; /* owned by the stream */
+    const struct scan_stats *stats; /* what it read so far (arrow/scan.h); NULL = it does not count */
 };
 
 static inline int batch_stream_next(struct batch_stream *s, struct batch **ret_batch, struct error *err)

@@ -33,8 +33,8 @@ struct scan_request {
 
 struct table;
 
-struct scan_stats {                          /* for EXPLAIN ANALYZE; filled when the stream ends */
-    int64_t rows, memtable_ranges, files, file_ranges, row_groups_pruned, pages_pruned, bytes_read;
+struct scan_stats {                          /* for EXPLAIN ANALYZE; grows while the stream is read */
+    int64_t rows, memtable_ranges, files, file_ranges, row_groups_pruned, pages_pruned;
 };
 
 struct table_ops {

@@ -14,7 +14,7 @@
 #include "exec/oper_compute.h"
 #include "exec/prune.h"
 
-enum { NO_COLUMN = -1, PREDICATES_MAX = 64, TOPK_MAX = 1 << 24 };
+enum { NAME_BYTES_MAX = 1 << 14, NO_COLUMN = -1, PREDICATES_MAX = 64, TOPK_MAX = 1 << 24 };
 
 struct binder {
     const struct query_options *options;
@@ -75,12 +75,12 @@ static int expr_field(const struct expr *e, const struct schema *input, struct f
         *ret_field = field_ref(input->fields[expr_column(e)]);
         return ST_OK;
     }
-    dynbuf_init(&name, 1 << 16);
-    int st = expr_print(e, input, &name, err);
+    dynbuf_init(&name, NAME_BYTES_MAX);
+    int st = expr_print(e, input, false, &name, err);
     if (st == ST_OK)
         st = dynbuf_append_byte(&name, 0, err);
-    if (st == ST_OK) {
-        *ret_field = field_new((const char *)name.data, expr_type(e), expr_nullable(e));
+    if (st == ST_OK || st == ST_EXHAUSTED) {
+        *ret_field = field_new(st == ST_OK ? (const char *)name.data : "(a long expression)", expr_type(e), expr_nullable(e));
         st = *ret_field ? ST_OK : error_no_memory(err, name.size);
     }
     dynbuf_release(&name);
@@ -323,8 +323,8 @@ static int bind_read(struct binder *b, struct plan_rel *rel, int64_t limit, stru
     bool *used = ARENA_ARRAY(b->arena, n_base + 1, bool, err);
     if (!base || !map || !columns || !emit || !used)
         return ST_NO_MEMORY;
-    if (!b->table)
-        return error_set(err, ST_UNEXPECTED, "a plan with more than one table scan");
+    if (!b->table) /* a union's further inputs: each has a snapshot of its own */
+        TRY(b->options->resolve(b->options->resolve_ctx, rel->name, &b->table, err));
     TRY(base_columns(rel, b->table, base, err));
     for (uint32_t i = 0; i < n_out; i++) {
         uint32_t c = rel->has_projection ? rel->projection[i] : i;
@@ -350,6 +350,159 @@ static int bind_read(struct binder *b, struct plan_rel *rel, int64_t limit, stru
     renumber_fields(rel->filter, map, n_base);
     TRY(open_scan(b, rel, columns, n, -1, ret, err));
     return filter(b, ret, rel->filter, emit, n_out, err);
+}
+
+/* ---- virtual tables and unions ---- */
+
+/* An expression without columns as a column of one row, cast to `type` unless it is NULL. */
+static int constant_column(struct binder *b, const struct plan_expr *plan, struct dtype *type, struct column **ret_column, struct error *err)
+{
+    struct expr_context ctx = {.budget = b->options->work ? b->options->work->budget : NULL, .work = b->options->work, .timezone = b->options->timezone};
+    struct schema *none = NULL;
+    struct batch *row = NULL;
+    struct expr *e = NULL;
+    struct column *value = NULL;
+    int st = make_schema(NULL, 0, &none, err);
+    if (st == ST_OK)
+        st = batch_new(none, 1, NULL, &row, err);
+    if (st == ST_OK)
+        st = bind_expr(b, plan, none, &e, err);
+    if (st == ST_OK)
+        st = expr_eval(e, &ctx, row, &value, err);
+    if (st == ST_OK && type)
+        st = expr_cast(&ctx, value, type, false, ret_column, err);
+    else if (st == ST_OK)
+        *ret_column = column_ref(value);
+    column_unref(value);
+    expr_release(e);
+    batch_unref(row);
+    schema_unref(none);
+    return st;
+}
+
+/* Column `which` of a virtual table. */
+static int values_column(struct binder *b, const struct plan_rel *rel, uint32_t which, struct column **ret_column, struct error *err)
+{
+    struct budget *budget = b->options->work ? b->options->work->budget : NULL;
+    uint32_t made = 0;
+    struct column **parts = ARENA_ARRAY(b->arena, (size_t)rel->n_rows + 1, struct column *, err);
+    int st = parts ? ST_OK : ST_NO_MEMORY;
+    if (st == ST_OK && rel->n_rows == 0)
+        return column_new_nulls(budget, rel->column_types[which], 0, ret_column, err);
+    for (; st == ST_OK && made < rel->n_rows; made += st == ST_OK)
+        st = constant_column(b, rel->exprs[(size_t)made * rel->n_columns + which], rel->column_types[which], &parts[made], err);
+    if (st == ST_OK)
+        st = column_concat(budget, parts, rel->n_rows, ret_column, err);
+    for (uint32_t i = 0; i < made; i++)
+        column_unref(parts[i]);
+    return st;
+}
+
+static int values_batch(struct binder *b, const struct plan_rel *rel, struct batch **ret_batch, struct error *err)
+{
+    uint32_t n = rel->n_columns, fields_made = 0, made = 0;
+    struct field **fields = ARENA_ARRAY(b->arena, (size_t)n + 1, struct field *, err);
+    struct column **columns = ARENA_ARRAY(b->arena, (size_t)n + 1, struct column *, err);
+    struct schema *schema = NULL;
+    int st = fields && columns ? ST_OK : ST_NO_MEMORY;
+    for (; st == ST_OK && fields_made < n; fields_made += st == ST_OK) {
+        fields[fields_made] = field_new(rel->column_names[fields_made], rel->column_types[fields_made], true);
+        st = fields[fields_made] ? ST_OK : error_no_memory(err, sizeof **fields);
+    }
+    if (st == ST_OK)
+        st = make_schema(fields, n, &schema, err);
+    for (; st == ST_OK && made < n; made += st == ST_OK)
+        st = values_column(b, rel, made, &columns[made], err);
+    if (st == ST_OK)
+        st = batch_new(schema, rel->n_rows, columns, ret_batch, err);
+    else
+        for (uint32_t i = 0; i < made; i++)
+            column_unref(columns[i]);
+    for (uint32_t i = 0; i < fields_made; i++)
+        field_unref(fields[i]);
+    schema_unref(schema);
+    return st;
+}
+
+static int bind_values(struct binder *b, struct plan_rel *rel, struct bound *ret, struct error *err)
+{
+    uint32_t n = rel->n_columns;
+    struct batch *batch;
+    uint32_t *all = ARENA_ARRAY(b->arena, (size_t)n + 1, uint32_t, err);
+    ret->source = ARENA_ARRAY(b->arena, (size_t)n + 1, int32_t, err);
+    if (!all || !ret->source)
+        return ST_NO_MEMORY;
+    for (uint32_t i = 0; i < n; i++) {
+        all[i] = i;
+        ret->source[i] = NO_COLUMN;
+    }
+    TRY(values_batch(b, rel, &batch, err));
+    int st = oper_values_new(b->options->work, batch, &ret->oper, err);
+    batch_unref(batch);
+    TRY(st);
+    if (rel->filter)
+        TRY(filter(b, ret, rel->filter, all, n, err));
+    return rel->has_projection ? pick(b, ret, rel->projection, rel->n_projection, err) : ST_OK;
+}
+
+/* The fields of a union: the first input's, nullable where any input's is. */
+static int union_schema(struct binder *b, struct oper *const *inputs, uint32_t n, struct schema **ret_schema, struct error *err)
+{
+    const struct schema *first = inputs[0]->schema;
+    uint32_t made = 0;
+    char one[96], other[96];
+    struct field **fields = ARENA_ARRAY(b->arena, (size_t)first->n_fields + 1, struct field *, err);
+    int st = fields ? ST_OK : ST_NO_MEMORY;
+    for (; st == ST_OK && made < first->n_fields; made += st == ST_OK) {
+        const struct field *f = first->fields[made];
+        bool nullable = f->nullable;
+        for (uint32_t i = 1; st == ST_OK && i < n; i++) {
+            const struct field *g = inputs[i]->schema->fields[made];
+            nullable |= g->nullable;
+            if (!type_equal(f->type, g->type, false))
+                st = error_set(err, ST_PLAN_QUERY, "column %u of a union is %s and %s", made, type_print(f->type, one, sizeof one),
+                               type_print(g->type, other, sizeof other));
+        }
+        if (st == ST_OK && !(fields[made] = field_new(f->name, f->type, nullable)))
+            st = error_no_memory(err, sizeof *f);
+    }
+    if (st == ST_OK)
+        st = make_schema(fields, first->n_fields, ret_schema, err);
+    for (uint32_t i = 0; i < made; i++)
+        field_unref(fields[i]);
+    return st;
+}
+
+/* UNION ALL; the pruning has checked that the inputs are equally wide. */
+static int bind_union(struct binder *b, struct plan_rel *rel, int64_t limit, struct bound *ret, struct error *err)
+{
+    uint32_t n = rel->n_others + 1, made = 0;
+    struct oper **inputs = ARENA_ARRAY(b->arena, n, struct oper *, err);
+    struct schema *schema;
+    int st = inputs ? ST_OK : ST_NO_MEMORY;
+    for (; st == ST_OK && made < n; made += st == ST_OK) {
+        struct bound in = {0};
+        st = bind_rel(b, made ? rel->others[made - 1] : rel->input, limit, &in, err);
+        if (st == ST_OK)
+            st = drop_series(b, &in, err);
+        if (st == ST_OK)
+            inputs[made] = in.oper;
+        else
+            oper_free(in.oper);
+    }
+    if (st == ST_OK)
+        st = union_schema(b, inputs, n, &schema, err);
+    if (st != ST_OK) {
+        for (uint32_t i = 0; i < made; i++)
+            oper_free(inputs[i]);
+        return st;
+    }
+    ret->source = ARENA_ARRAY(b->arena, (size_t)schema->n_fields + 1, int32_t, err);
+    for (uint32_t i = 0; ret->source && i < schema->n_fields; i++)
+        ret->source[i] = NO_COLUMN;
+    st = oper_union_new(inputs, n, schema, &ret->oper, err);
+    schema_unref(schema);
+    return st == ST_OK && !ret->source ? ST_NO_MEMORY : st;
 }
 
 /* ---- project, sort, fetch ---- */
@@ -453,31 +606,15 @@ static int bind_sort(struct binder *b, struct plan_rel *rel, int64_t limit, stru
 /* OFFSET and LIMIT expressions see one row without columns. NULL or nothing leaves `fallback`. */
 static int constant(struct binder *b, const struct plan_expr *plan, int64_t fallback, int64_t *ret_value, struct error *err)
 {
-    struct expr_context ctx = {.budget = b->options->work ? b->options->work->budget : NULL, .work = b->options->work, .timezone = b->options->timezone};
-    struct schema *none = NULL;
-    struct batch *row = NULL;
-    struct expr *e = NULL;
-    struct column *value = NULL, *number = NULL;
+    struct column *number;
     *ret_value = fallback;
     if (!plan)
         return ST_OK;
-    int st = make_schema(NULL, 0, &none, err);
-    if (st == ST_OK)
-        st = batch_new(none, 1, NULL, &row, err);
-    if (st == ST_OK)
-        st = bind_expr(b, plan, none, &e, err);
-    if (st == ST_OK)
-        st = expr_eval(e, &ctx, row, &value, err);
-    if (st == ST_OK)
-        st = expr_cast(&ctx, value, type_of(TYPE_INT64), false, &number, err);
-    if (st == ST_OK && !column_is_null(number, 0))
+    TRY(constant_column(b, plan, type_of(TYPE_INT64), &number, err));
+    if (!column_is_null(number, 0))
         *ret_value = COLUMN_VALUES(number, int64_t)[0];
-    column_unref(value);
     column_unref(number);
-    expr_release(e);
-    batch_unref(row);
-    schema_unref(none);
-    return st;
+    return ST_OK;
 }
 
 static int bind_fetch(struct binder *b, struct plan_rel *rel, int64_t limit, struct bound *ret, struct error *err)
@@ -809,6 +946,8 @@ static int bind_direct(struct binder *b, struct plan_rel *rel, int64_t limit, st
 {
     switch (rel->kind) {
     case PLAN_READ: return bind_read(b, rel, limit, ret, err);
+    case PLAN_VALUES: return bind_values(b, rel, ret, err);
+    case PLAN_UNION: return bind_union(b, rel, limit, ret, err);
     case PLAN_PROJECT: return bind_project(b, rel, limit, ret, err);
     case PLAN_SORT: return bind_sort(b, rel, limit, ret, err);
     case PLAN_FETCH: return bind_fetch(b, rel, limit, ret, err);
@@ -843,11 +982,18 @@ static int bind_rel(struct binder *b, struct plan_rel *rel, int64_t limit, struc
     return pick(b, ret, rel->emit, rel->n_emit, err);
 }
 
-static const struct plan_rel *find_read(const struct plan_rel *rel)
+/* The first table scan, depth first; NULL = none. Checks on its way that no FETCH asks for a window function. */
+static int find_read(const struct plan_rel *rel, const struct plan_rel **ret_read, struct error *err)
 {
-    while (rel && rel->kind != PLAN_READ)
-        rel = rel->input;
-    return rel;
+    if (rel->kind == PLAN_FETCH && ((rel->offset && has_window(rel->offset)) || (rel->count && has_window(rel->count))))
+        return error_set(err, ST_UNSUPPORTED, "window functions are not supported");
+    if (rel->kind == PLAN_READ && !*ret_read)
+        *ret_read = rel;
+    if (rel->input)
+        TRY(find_read(rel->input, ret_read, err));
+    for (uint32_t i = 0; i < rel->n_others; i++)
+        TRY(find_read(rel->others[i], ret_read, err));
+    return ST_OK;
 }
 
 int bind_plan(struct plan *plan, const struct query_options *options, struct arena *arena, struct oper **ret_root, struct error *err)
@@ -855,15 +1001,12 @@ int bind_plan(struct plan *plan, const struct query_options *options, struct are
     struct binder b = {.options = options, .arena = arena};
     struct bound bound = {0};
     uint32_t width;
-    const struct plan_rel *read = find_read(plan->root);
-    for (const struct plan_rel *r = plan->root; r; r = r->input)
-        if (r->kind == PLAN_FETCH && ((r->offset && has_window(r->offset)) || (r->count && has_window(r->count))))
-            return error_set(err, ST_UNSUPPORTED, "window functions are not supported");
+    const struct plan_rel *read = NULL;
+    TRY(find_read(plan->root, &read, err));
     TRY(plan_rel_width(plan->root, &width, err));
-    if (!read)
-        return error_set(err, ST_UNEXPECTED, "a plan without a table scan");
-    TRY(options->resolve(options->resolve_ctx, read->name, &b.table, err));
-    int st = plan_prune(plan->root, b.table, arena, err);
+    if (read)
+        TRY(options->resolve(options->resolve_ctx, read->name, &b.table, err));
+    int st = plan_prune(plan->root, read, b.table, arena, err);
     if (st == ST_OK)
         st = bind_rel(&b, plan->root, -1, &bound, err);
     if (st == ST_OK)

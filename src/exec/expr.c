@@ -290,58 +290,6 @@ void expr_columns_used(const struct expr *e, bool *used)
         expr_columns_used(e->args[i], used);
 }
 
-static int print_literal(const struct column *c, struct dynbuf *out, struct error *err)
-{
-    char type[100];
-    type_print(c->type, type, sizeof type);
-    if (column_is_null(c, 0))
-        return dynbuf_printf(out, err, "%s(NULL)", type);
-    if (type_is_string(c->type)) {
-        int32_t n;
-        const uint8_t *p = column_bytes(c, 0, &n);
-        return dynbuf_printf(out, err, "%s(\"%.*s\")", type, n > 200 ? 200 : n, (const char *)p);
-    }
-    struct column *text = NULL;
-    struct expr_context ctx = {0};
-    if (!cast_supported(c->type, type_of(TYPE_UTF8)) || expr_cast(&ctx, (struct column *)c, type_of(TYPE_UTF8), true, &text, NULL) != ST_OK ||
-        column_is_null(text, 0)) {
-        column_unref(text);
-        return dynbuf_printf(out, err, "%s(..)", type);
-    }
-    int32_t n;
-    const uint8_t *p = column_bytes(text, 0, &n);
-    int st = dynbuf_printf(out, err, "%s(%.*s)", type, n, (const char *)p);
-    column_unref(text);
-    return st;
-}
-
-static const char *infix(const char *name)
-{
-    static const struct { const char *name, *sign; } signs[] = {{"equal", "="}, {"not_equal", "!="}, {"lt", "<"}, {"lte", "<="}, {"gt", ">"}, {"gte", ">="},
-        {"add", "+"}, {"subtract", "-"}, {"multiply", "*"}, {"divide", "/"}, {"modulus", "%"}, {"and", "AND"}, {"or", "OR"}};
-    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
-        if (strcmp(signs[i].name, name) == 0)
-            return signs[i].sign;
-    return NULL;
-}
-
-int expr_print(const struct expr *e, const struct schema *input, struct dynbuf *out, struct error *err)
-{
-    if (e->kind == EXPR_COLUMN)
-        return dynbuf_printf(out, err, "%s", e->column < input->n_fields ? input->fields[e->column]->name : "?");
-    if (e->kind == EXPR_LITERAL)
-        return print_literal(e->literal, out, err);
-    const char *sign = infix(e->function->name);
-    if (!sign)
-        TRY(dynbuf_printf(out, err, "%s(", e->function->name));
-    for (uint32_t i = 0; i < e->n_args; i++) {
-        if (i)
-            TRY(sign ? dynbuf_printf(out, err, " %s ", sign) : dynbuf_printf(out, err, ", "));
-        TRY(expr_print(e->args[i], input, out, err));
-    }
-    return sign ? ST_OK : dynbuf_printf(out, err, ")");
-}
-
 /* ---- evaluation ---- */
 
 static int eval(const struct expr *e, struct expr_context *ctx, const struct batch *batch, struct value *ret, struct error *err);

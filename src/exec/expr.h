@@ -35,8 +35,8 @@ bool expr_nullable(const struct expr *e);
 int expr_column(const struct expr *e);
 /* Its literal (one row), or NULL; borrowed. */
 struct column *expr_literal(const struct expr *e);
-/* Text in DataFusion's display style, for names and EXPLAIN. */
-int expr_print(const struct expr *e, const struct schema *input, struct dynbuf *out, struct error *err);
+/* Text in DataFusion's display style: of logical expressions for names, of physical ones for EXPLAIN. ST_EXHAUSTED where `out` is full. */
+int expr_print(const struct expr *e, const struct schema *input, bool physical, struct dynbuf *out, struct error *err);
 
 /* Values for every row of the batch. The column has expr_type(), or Dictionary(UInt32, that type) when the input came so. */
 int expr_eval(const struct expr *e, struct expr_context *ctx, const struct batch *batch, struct column **ret_column, struct error *err);

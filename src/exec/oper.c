@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-static uint64_t now_ns(void)
+uint64_t oper_now_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -13,7 +13,7 @@ static uint64_t now_ns(void)
 
 int oper_next(struct oper *o, struct batch **ret_batch, struct error *err)
 {
-    uint64_t start = now_ns();
+    uint64_t start = oper_now_ns();
     struct batch *b = NULL;
     int st = ST_OK;
     while (!o->done) {
@@ -26,10 +26,14 @@ int oper_next(struct oper *o, struct batch **ret_batch, struct error *err)
         batch_unref(b);
         b = NULL;
     }
-    o->total_ns += now_ns() - start;
+    o->total_ns += oper_now_ns() - start;
     if (st != ST_OK)
         return st;
-    o->rows_out += b ? (uint64_t)b->n_rows : 0;
+    if (b) {
+        o->rows_out += (uint64_t)b->n_rows;
+        o->batches_out++;
+        o->bytes_out += batch_bytes_used(b);
+    }
     *ret_batch = b;
     return ST_OK;
 }
@@ -39,6 +43,9 @@ void oper_free(struct oper *o)
     while (o) {
         struct oper *input = o->input;
         struct schema *schema = o->schema;
+        for (uint32_t i = 0; i < o->n_others; i++)
+            oper_free(o->others[i]);
+        free(o->others);
         o->ops->free(o);
         schema_unref(schema);
         o = input;

@@ -14,24 +14,39 @@
 
 struct oper;
 
+/* A number of EXPLAIN ANALYZE. The frontend prints names with "time", "elapsed" or "cost" in them as nanoseconds, with "mem" or "bytes" as sizes. */
+struct oper_metric {
+    const char *name;
+    uint64_t value;
+};
+
+enum { OPER_METRICS_MAX = 16 };
+
 struct oper_ops {
     int (*next)(struct oper *o, struct batch **ret_batch, struct error *err); /* may give empty batches; NULL at the end */
     void (*free)(struct oper *o);                                             /* only what is the operator's own */
     int (*describe)(const struct oper *o, struct dynbuf *out, bool verbose, struct error *err); /* the EXPLAIN line */
+    /* Metrics of its own, behind rows, time, bytes and batches; NULL = none. Returns how many, at most OPER_METRICS_MAX. */
+    uint32_t (*metrics)(const struct oper *o, bool verbose, struct oper_metric *ret_metrics);
 };
 
 struct oper {
     const struct oper_ops *ops;
     struct schema *schema;
     struct oper *input;       /* NULL for a scan */
+    struct oper **others;     /* further inputs: a union's; malloc, freed with the operator */
+    uint32_t n_others;
     struct work_context *work;
     bool done;
-    uint64_t rows_out, total_ns, mem_bytes; /* total_ns includes the inputs' */
+    uint64_t rows_out, batches_out, bytes_out;
+    uint64_t total_ns;        /* the inputs' included */
+    uint64_t mem_bytes;       /* most that it held at a time; a scan: all that it read */
     uint64_t n_series;        /* PromQL nodes: series seen */
 };
 
 /* Pulls the next batch with at least one row; checks cancellation and keeps the metrics. */
 int oper_next(struct oper *o, struct batch **ret_batch, struct error *err);
+uint64_t oper_now_ns(void);    /* monotonic */
 void oper_free(struct oper *o); /* with its inputs; NULL is allowed */
 
 static inline struct budget *oper_budget(const struct oper *o)
@@ -47,6 +62,12 @@ int oper_scan_new(struct work_context *work, struct table *table, const char *na
 /* Lets the scan stop early; ignored when o is not a scan. */
 void oper_scan_set_limit(struct oper *o, int64_t limit);
 struct table *oper_scan_table(struct oper *o);
+
+/* The batches of inputs[0..n), n > 0, one after another, under `schema`. Takes the inputs, not the array. */
+int oper_union_new(struct oper *const *inputs, uint32_t n, struct schema *schema, struct oper **ret_oper, struct error *err);
+
+/* One batch, referenced: a virtual table. */
+int oper_values_new(struct work_context *work, struct batch *batch, struct oper **ret_oper, struct error *err);
 
 int oper_limit_new(struct oper *input, int64_t offset, int64_t count, struct oper **ret_oper, struct error *err); /* count -1 = all */
 

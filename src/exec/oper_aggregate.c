@@ -390,7 +390,14 @@ static int aggregate_describe(const struct oper *base, struct dynbuf *out, bool 
     return dynbuf_printf(out, err, "]");
 }
 
-static const struct oper_ops aggregate_ops = {aggregate_next, aggregate_free, aggregate_describe};
+static uint32_t aggregate_metrics(const struct oper *base, bool verbose, struct oper_metric *m)
+{
+    (void)verbose;
+    m[0] = (struct oper_metric){"peak_mem_used", base->mem_bytes};
+    return 1;
+}
+
+static const struct oper_ops aggregate_ops = {aggregate_next, aggregate_free, aggregate_describe, aggregate_metrics};
 
 int oper_aggregate_new(struct oper *input, const struct oper_aggregate_spec *spec, struct oper **ret_oper, struct error *err)
 {

@@ -68,7 +68,7 @@ static int filter_describe(const struct oper *base, struct dynbuf *out, bool ver
     const struct filter_oper *o = (const struct filter_oper *)base;
     (void)verbose;
     TRY(dynbuf_printf(out, err, "FilterExec: "));
-    TRY(expr_print(o->condition, base->input->schema, out, err));
+    TRY(expr_print(o->condition, base->input->schema, true, out, err));
     if (base->schema->n_fields == base->input->schema->n_fields)
         return ST_OK;
     TRY(dynbuf_printf(out, err, ", projection=["));
@@ -77,7 +77,7 @@ static int filter_describe(const struct oper *base, struct dynbuf *out, bool ver
     return dynbuf_printf(out, err, "]");
 }
 
-static const struct oper_ops filter_ops = {filter_next, filter_free, filter_describe};
+static const struct oper_ops filter_ops = {filter_next, filter_free, filter_describe, NULL};
 
 int oper_filter_new(struct oper *input, struct expr *condition, const uint32_t *emit, uint32_t n_emit, struct schema *schema, const char *timezone,
                     struct oper **ret_oper, struct error *err)
@@ -143,7 +143,7 @@ static int project_describe(const struct oper *base, struct dynbuf *out, bool ve
     for (uint32_t i = 0; i < base->schema->n_fields; i++) {
         TRY(dynbuf_printf(out, err, "%s", i ? ", " : ""));
         if (o->exprs[i])
-            TRY(expr_print(o->exprs[i], base->input->schema, out, err));
+            TRY(expr_print(o->exprs[i], base->input->schema, true, out, err));
         else
             TRY(dynbuf_printf(out, err, "%s@%u", base->input->schema->fields[o->columns[i]]->name, o->columns[i]));
         TRY(dynbuf_printf(out, err, " as %s", base->schema->fields[i]->name));
@@ -151,7 +151,7 @@ static int project_describe(const struct oper *base, struct dynbuf *out, bool ve
     return dynbuf_printf(out, err, "]");
 }
 
-static const struct oper_ops project_ops = {project_next, project_free, project_describe};
+static const struct oper_ops project_ops = {project_next, project_free, project_describe, NULL};
 
 int oper_project_new(struct oper *input, struct expr *const *exprs, uint32_t n, struct schema *schema, const char *timezone, struct oper **ret_oper,
                      struct error *err)

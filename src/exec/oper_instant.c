@@ -118,7 +118,7 @@ static int instant_describe(const struct oper *base, struct dynbuf *out, bool ve
                          (long long)o->start, (long long)o->end, (long long)o->lookback, (long long)o->interval, base->schema->fields[o->time]->name);
 }
 
-static const struct oper_ops instant_ops = {instant_next, instant_free, instant_describe};
+static const struct oper_ops instant_ops = {instant_next, instant_free, instant_describe, series_metrics};
 
 int oper_instant_new(struct oper *input, const struct plan_series *node, struct oper **ret_oper, struct error *err)
 {

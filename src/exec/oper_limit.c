@@ -49,7 +49,7 @@ static int limit_describe(const struct oper *base, struct dynbuf *out, bool verb
     return o->count < 0 ? dynbuf_printf(out, err, "None") : dynbuf_printf(out, err, "%lld", (long long)o->count);
 }
 
-static const struct oper_ops limit_ops = {limit_next, limit_free, limit_describe};
+static const struct oper_ops limit_ops = {limit_next, limit_free, limit_describe, NULL};
 
 int oper_limit_new(struct oper *input, int64_t offset, int64_t count, struct oper **ret_oper, struct error *err)
 {

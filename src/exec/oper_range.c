@@ -151,7 +151,7 @@ static int range_describe(const struct oper *base, struct dynbuf *out, bool verb
                          (long long)o->start, (long long)o->end, (long long)o->interval, (long long)o->range, base->schema->fields[o->time]->name);
 }
 
-static const struct oper_ops range_ops = {range_next, range_free, range_describe};
+static const struct oper_ops range_ops = {range_next, range_free, range_describe, series_metrics};
 
 /* A range of the field's values under `name`. */
 static struct field *range_field(const struct field *f, const char *name)

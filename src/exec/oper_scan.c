@@ -13,14 +13,19 @@ struct scan_oper {
     uint32_t *columns;
     struct scan_predicate *predicates;
     struct batch_stream *stream;
+    uint64_t open_ns;          /* building the readers; the rest of the time is reading */
 };
 
 static int scan_next(struct oper *base, struct batch **ret_batch, struct error *err)
 {
     struct scan_oper *o = (struct scan_oper *)base;
-    if (!o->stream)
+    if (!o->stream) {
+        uint64_t start = oper_now_ns();
         TRY(o->table->ops->scan(o->table, &o->request, base->work, &o->stream, err));
+        o->open_ns = oper_now_ns() - start;
+    }
     TRY(batch_stream_next(o->stream, ret_batch, err));
+    base->mem_bytes += *ret_batch ? batch_bytes_used(*ret_batch) : 0;
     return ST_OK;
 }
 
@@ -41,8 +46,10 @@ static int scan_describe(const struct oper *base, struct dynbuf *out, bool verbo
 {
     const struct scan_oper *o = (const struct scan_oper *)base;
     uint64_t id = o->table->region_id;
-    TRY(dynbuf_printf(out, err, "SeqScan: region=%llu(%u, %u), \"partition_count\":{\"count\":1}", (unsigned long long)id, (uint32_t)(id >> 32),
-                      (uint32_t)id));
+    const struct scan_stats none = {0}, *stats = o->stream && o->stream->stats ? o->stream->stats : &none;
+    TRY(dynbuf_printf(out, err, "SeqScan: region=%llu(%u, %u), \"partition_count\":{\"count\":1, \"mem_ranges\":%lld, \"files\":%lld, \"file_ranges\":%lld}",
+                      (unsigned long long)id, (uint32_t)(id >> 32), (uint32_t)id, (long long)stats->memtable_ranges, (long long)stats->files,
+                      (long long)stats->file_ranges));
     if (o->request.last_row_only)
         TRY(dynbuf_printf(out, err, ", \"selector\":\"LastRow\""));
     if (!verbose)
@@ -53,7 +60,23 @@ static int scan_describe(const struct oper *base, struct dynbuf *out, bool verbo
     return dynbuf_printf(out, err, "], filters=%u, limit=%lld", o->request.n_predicates, (long long)o->request.limit);
 }
 
-static const struct oper_ops scan_ops = {scan_next, scan_free, scan_describe};
+static uint32_t scan_metrics(const struct oper *base, bool verbose, struct oper_metric *m)
+{
+    const struct scan_oper *o = (const struct scan_oper *)base;
+    const struct scan_stats *stats = o->stream ? o->stream->stats : NULL;
+    uint32_t n = 0;
+    m[n++] = (struct oper_metric){"mem_used", base->mem_bytes};
+    m[n++] = (struct oper_metric){"build_reader_cost", o->open_ns};
+    m[n++] = (struct oper_metric){"scan_cost", base->total_ns > o->open_ns ? base->total_ns - o->open_ns : 0};
+    if (verbose && stats) {
+        m[n++] = (struct oper_metric){"output_batches", base->batches_out};
+        m[n++] = (struct oper_metric){"row_groups_pruned", (uint64_t)stats->row_groups_pruned};
+        m[n++] = (struct oper_metric){"pages_pruned", (uint64_t)stats->pages_pruned};
+    }
+    return n;
+}
+
+static const struct oper_ops scan_ops = {scan_next, scan_free, scan_describe, scan_metrics};
 
 void oper_scan_set_limit(struct oper *o, int64_t limit)
 {

@@ -173,7 +173,7 @@ static int divide_describe(const struct oper *base, struct dynbuf *out, bool ver
     return series_print_columns(base, "PromSeriesDivideExec: tags=", o->keys, o->n_keys, "\"", out, err);
 }
 
-static const struct oper_ops divide_ops = {divide_next, divide_free, divide_describe};
+static const struct oper_ops divide_ops = {divide_next, divide_free, divide_describe, series_metrics};
 
 /* The input's schema and the column of series numbers. */
 static struct schema *numbered_schema(const struct schema *s)
@@ -334,7 +334,7 @@ static int normalize_describe(const struct oper *base, struct dynbuf *out, bool 
                          base->schema->fields[o->time]->name, o->filter_nan ? "true" : "false");
 }
 
-static const struct oper_ops normalize_ops = {normalize_next, normalize_free, normalize_describe};
+static const struct oper_ops normalize_ops = {normalize_next, normalize_free, normalize_describe, series_metrics};
 
 int oper_normalize_new(struct oper *input, const struct plan_series *node, struct oper **ret_oper, struct error *err)
 {

@@ -66,6 +66,9 @@ static inline int64_t add_clamped(int64_t a, int64_t b)
 int series_emit(const struct oper *o, const struct batch *chunk, const uint32_t *rows, uint32_t n, uint32_t time, const int64_t *times,
                 struct column *const *replaced, struct batch **ret_batch, struct error *err);
 
+/* num_series */
+uint32_t series_metrics(const struct oper *o, bool verbose, struct oper_metric *ret_metrics);
+
 /* ", "-separated names of columns for EXPLAIN. */
 int series_print_columns(const struct oper *o, const char *format_start, const uint32_t *columns, uint32_t n, const char *quote, struct dynbuf *out,
                          struct error *err);

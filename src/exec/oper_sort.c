@@ -217,13 +217,8 @@ static size_t foreign_bytes(const struct batch *b, const struct budget *budget)
     size_t bytes = 0;
     for (uint32_t i = 0; i < b->schema->n_fields; i++) {
         const struct column *c = b->columns[i];
-        if (!c->buffers[0] || c->buffers[0]->budget == budget)
-            continue;
-        bytes += (size_t)b->n_rows * (type_is_varlen(c->type) ? 4 : (size_t)type_width(c->type));
-        if (type_is_varlen(c->type) && c->length) {
-            const int32_t *o = COLUMN_VALUES(c, int32_t);
-            bytes += (size_t)(o[c->length] - o[0]);
-        }
+        if (c->buffers[0] && c->buffers[0]->budget != budget)
+            bytes += column_bytes_used(c);
     }
     return bytes;
 }
@@ -361,14 +356,24 @@ static int sort_describe(const struct oper *base, struct dynbuf *out, bool verbo
     TRY(dynbuf_printf(out, err, "expr=["));
     for (uint32_t k = 0; k < o->n_keys; k++) {
         struct sort_spec s = o->keys[k].spec;
-        const char *nulls = s.nulls_first == s.descending ? "" : s.nulls_first ? " NULLS FIRST" : " NULLS LAST";
+        const char *nulls = s.nulls_first ? "" : " NULLS LAST";
         TRY(dynbuf_printf(out, err, "%s%s@%u %s%s", k ? ", " : "", base->schema->fields[o->keys[k].column]->name, o->keys[k].column,
                           s.descending ? "DESC" : "ASC", nulls));
     }
     return dynbuf_printf(out, err, "], preserve_partitioning=[false]");
 }
 
-static const struct oper_ops sort_ops = {sort_next, sort_free, sort_describe};
+static uint32_t sort_metrics(const struct oper *base, bool verbose, struct oper_metric *m)
+{
+    (void)verbose;
+    m[0] = (struct oper_metric){"spill_count", 0}; /* sorts stay in memory or fail */
+    m[1] = (struct oper_metric){"spilled_bytes", 0};
+    m[2] = (struct oper_metric){"spilled_rows", 0};
+    m[3] = (struct oper_metric){"peak_mem_used", base->mem_bytes};
+    return 4;
+}
+
+static const struct oper_ops sort_ops = {sort_next, sort_free, sort_describe, sort_metrics};
 
 int oper_sort_new(struct oper *input, const struct oper_sort_key *keys, uint32_t n_keys, int64_t limit, struct oper **ret_oper, struct error *err)
 {

@@ -13,6 +13,7 @@ enum { NONE = UINT32_MAX };
 struct pruner {
     struct arena *arena;
     const struct table *table;
+    const struct plan_rel *read; /* the one that reads `table` */
 };
 
 static int direct_width(const struct plan_rel *rel, uint32_t *ret_width, struct error *err)
@@ -21,7 +22,8 @@ static int direct_width(const struct plan_rel *rel, uint32_t *ret_width, struct 
     if (rel->input)
         TRY(plan_rel_width(rel->input, &in, err));
     switch (rel->kind) {
-    case PLAN_READ: *ret_width = rel->has_projection ? rel->n_projection : rel->n_columns; return ST_OK;
+    case PLAN_READ: case PLAN_VALUES: *ret_width = rel->has_projection ? rel->n_projection : rel->n_columns; return ST_OK;
+    case PLAN_UNION: *ret_width = in; return ST_OK;
     case PLAN_FILTER: case PLAN_FETCH: case PLAN_SORT: *ret_width = in; return ST_OK;
     case PLAN_PROJECT: *ret_width = in + rel->n_exprs; return ST_OK;
     case PLAN_AGGREGATE: *ret_width = rel->n_exprs + (rel->n_groupings > 1) + rel->n_measures; return ST_OK;
@@ -154,6 +156,8 @@ static const struct field *origin(const struct pruner *p, const struct plan_rel 
             column = rel->emit[column];
         }
         if (rel->kind == PLAN_READ) {
+            if (rel != p->read)
+                return NULL;
             if (column >= (rel->has_projection ? rel->n_projection : rel->n_columns))
                 return NULL;
             column = rel->has_projection ? rel->projection[column] : column;
@@ -329,10 +333,32 @@ static int add_emit(struct pruner *p, struct plan_rel *rel, uint32_t width, stru
     return ST_OK;
 }
 
+/* All inputs of a union keep all their columns. */
+static int prune_union(struct pruner *p, struct plan_rel *rel, uint32_t width, uint32_t *map, struct error *err)
+{
+    bool *all = ARENA_ARRAY(p->arena, width ? width : 1, bool, err);
+    uint32_t other, *ignored;
+    if (!all)
+        return ST_NO_MEMORY;
+    memset(all, true, width);
+    TRY(prune(p, rel->input, all, map, err));
+    for (uint32_t i = 0; i < rel->n_others; i++) {
+        TRY(plan_rel_width(rel->others[i], &other, err));
+        if (other != width)
+            return error_set(err, ST_PLAN_QUERY, "a union of relations with %u and %u columns", width, other);
+        ignored = ARENA_ARRAY(p->arena, width ? width : 1, uint32_t, err);
+        if (!ignored)
+            return ST_NO_MEMORY;
+        TRY(prune(p, rel->others[i], all, ignored, err));
+    }
+    return ST_OK;
+}
+
 static int prune_direct(struct pruner *p, struct plan_rel *rel, const bool *needed, uint32_t width, uint32_t *map, struct error *err)
 {
     switch (rel->kind) {
-    case PLAN_READ: return prune_read(p, rel, needed, width, map, err);
+    case PLAN_READ: case PLAN_VALUES: return prune_read(p, rel, needed, width, map, err);
+    case PLAN_UNION: return prune_union(p, rel, width, map, err);
     case PLAN_PROJECT: return prune_project(p, rel, needed, map, err);
     case PLAN_AGGREGATE: return prune_aggregate(p, rel, needed, map, err);
     case PLAN_EXTENSION: return prune_series(p, rel, needed, map, err);
@@ -365,9 +391,9 @@ static int prune(struct pruner *p, struct plan_rel *rel, const bool *needed, uin
     return ST_OK;
 }
 
-int plan_prune(struct plan_rel *root, const struct table *table, struct arena *arena, struct error *err)
+int plan_prune(struct plan_rel *root, const struct plan_rel *read, const struct table *table, struct arena *arena, struct error *err)
 {
-    struct pruner p = {arena, table};
+    struct pruner p = {arena, table, read};
     uint32_t width;
     TRY(plan_rel_width(root, &width, err));
     bool *needed = ARENA_ARRAY(arena, width ? width : 1, bool, err);

@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "exec/bind.h"
 
-enum { RESULT_ROWS_MAX = 65536 };
+enum { RESULT_ROWS_MAX = 65536, NODE_TEXT_MAX = 1 << 16 };
 
 struct query {
     struct arena arena;
@@ -170,16 +171,18 @@ int query_next(struct query *q, struct batch **ret_batch, struct error *err)
     return execution_error(st, err);
 }
 
+/* Names come from plans and may be cut: what is no UTF-8 becomes '?'. */
 static int json_text(struct dynbuf *out, const uint8_t *s, size_t n, struct error *err)
 {
     TRY(dynbuf_append_byte(out, '"', err));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0, size; i < n; i += size ? size : 1) {
+        size = utf8_length(s + i, n - i);
         if (s[i] == '"' || s[i] == '\\')
             TRY(dynbuf_append_byte(out, '\\', err));
         if (s[i] < 0x20)
             TRY(dynbuf_printf(out, err, "\\u%04x", s[i]));
         else
-            TRY(dynbuf_append_byte(out, s[i], err));
+            TRY(size ? dynbuf_append(out, s + i, size, err) : dynbuf_append_byte(out, '?', err));
     }
     return dynbuf_append_byte(out, '"', err);
 }
@@ -187,38 +190,73 @@ static int json_text(struct dynbuf *out, const uint8_t *s, size_t n, struct erro
 static uint64_t own_ns(const struct oper *o)
 {
     uint64_t below = o->input ? o->input->total_ns : 0;
+    for (uint32_t i = 0; i < o->n_others; i++)
+        below += o->others[i]->total_ns;
     return o->total_ns > below ? o->total_ns - below : 0;
 }
 
+/* [["output_rows", n], ...]: what every operator has, then what only this one has. */
+static int json_metrics(const struct oper *o, bool verbose, struct dynbuf *out, struct error *err)
+{
+    struct oper_metric own[OPER_METRICS_MAX], common[] = {
+        {"output_rows", o->rows_out}, {"elapsed_compute", own_ns(o)}, {"output_bytes", o->bytes_out}, {"output_batches", o->batches_out}};
+    uint32_t n_own = o->ops->metrics ? o->ops->metrics(o, verbose, own) : 0, n_common = o->input ? 4 : 2;
+    for (uint32_t i = 0; i < n_common + n_own; i++) {
+        const struct oper_metric *m = i < n_common ? &common[i] : &own[i - n_common];
+        TRY(dynbuf_printf(out, err, "%s[\"%s\",%llu]", i ? "," : "", m->name, (unsigned long long)m->value));
+    }
+    return ST_OK;
+}
+
+/* The node's text, cut where it is too long to be of use. */
 static int json_node(const struct oper *o, uint32_t level, bool verbose, struct dynbuf *out, struct error *err)
 {
     struct dynbuf text;
-    dynbuf_init(&text, 1 << 20);
-    int st = o->ops->describe(o, &text, verbose, err);
-    if (st == ST_OK)
-        st = dynbuf_append_byte(&text, '\n', err);
+    dynbuf_init(&text, NODE_TEXT_MAX);
+    int st = o->ops->describe(o, &text, verbose, NULL);
+    if (st == ST_EXHAUSTED)
+        st = ST_OK;
     if (st == ST_OK)
         st = dynbuf_printf(out, err, "%s{\"plan\":", level ? "," : "");
     if (st == ST_OK)
         st = json_text(out, text.data, text.size, err);
     if (st == ST_OK)
-        st = dynbuf_printf(out, err, ",\"level\":%u,\"metrics\":[[\"output_rows\",%llu],[\"elapsed_compute\",%llu],[\"mem_used\",%llu]]}", level,
-                           (unsigned long long)o->rows_out, (unsigned long long)own_ns(o), (unsigned long long)o->mem_bytes);
+        st = dynbuf_printf(out, err, ",\"level\":%u,\"metrics\":[", level);
+    if (st == ST_OK)
+        st = json_metrics(o, verbose, out, err);
+    if (st == ST_OK)
+        st = dynbuf_printf(out, err, "]}");
     dynbuf_release(&text);
     return st;
+}
+
+static void add_up(const struct oper *o, uint64_t *ns, uint64_t *bytes)
+{
+    for (; o; o = o->input) {
+        *ns += own_ns(o);
+        *bytes += o->input ? 0 : o->mem_bytes; /* the frontend bills it as bytes scanned */
+        for (uint32_t i = 0; i < o->n_others; i++)
+            add_up(o->others[i], ns, bytes);
+    }
+}
+
+/* Parents before their inputs. */
+static int json_tree(const struct oper *o, uint32_t level, bool verbose, struct dynbuf *out, struct error *err)
+{
+    TRY(json_node(o, level, verbose, out, err));
+    if (o->input)
+        TRY(json_tree(o->input, level + 1, verbose, out, err));
+    for (uint32_t i = 0; i < o->n_others; i++)
+        TRY(json_tree(o->others[i], level + 1, verbose, out, err));
+    return ST_OK;
 }
 
 int query_metrics_json(const struct query *q, struct dynbuf *out, struct error *err)
 {
     uint64_t ns = 0, bytes = 0;
-    uint32_t level = 0;
-    for (const struct oper *o = q->root; o; o = o->input) {
-        ns += own_ns(o);
-        bytes += o->mem_bytes;
-    }
+    add_up(q->root, &ns, &bytes);
     TRY(dynbuf_printf(out, err, "{\"elapsed_compute\":%llu,\"memory_usage\":%llu,\"plan_metrics\":[", (unsigned long long)ns, (unsigned long long)bytes));
-    for (const struct oper *o = q->root; o; o = o->input)
-        TRY(json_node(o, level++, q->verbose, out, err));
+    TRY(json_tree(q->root, 0, q->verbose, out, err));
     return dynbuf_printf(out, err, "]}");
 }
 

@@ -18,8 +18,11 @@ static size_t walk(const struct plan_expr *e)
 static void walk_rel(const struct plan_rel *rel)
 {
     for (; rel; rel = rel->input) {
-        if (rel->kind != PLAN_READ && rel->kind != PLAN_OTHER_REL && !rel->input)
+        bool leaf = rel->kind == PLAN_READ || rel->kind == PLAN_VALUES || rel->kind == PLAN_OTHER_REL;
+        if (leaf != !rel->input || (rel->kind == PLAN_VALUES && rel->n_exprs != (uint64_t)rel->n_rows * rel->n_columns))
             abort();
+        for (uint32_t i = 0; i < rel->n_others; i++)
+            walk_rel(rel->others[i]);
         walk(rel->filter);
         for (uint32_t i = 0; i < rel->n_exprs; i++)
             walk(rel->exprs[i]);

@@ -13,7 +13,7 @@ static const struct plan_column columns[] = {{"host", 12}, {"ts", 33}, {"v", 7},
 static struct memory_table *table;
 static struct budget budget;
 static struct work_context work;
-static char text[1 << 14];
+static char text[1 << 14], metrics[1 << 16];
 static struct schema *result;
 
 static int set_up(void **state)
@@ -81,7 +81,9 @@ static const char *run(struct msg plan)
         snprintf(text, sizeof text, "%s: %s", status_name(st), err.msg);
     dynbuf_init(&json, 1 << 20);
     assert_int_equal(query_metrics_json(q, &json, NULL), ST_OK);
-    assert_non_null(memmem(json.data, json.size, "SeqScan: region=", 16));
+    snprintf(metrics, sizeof metrics, "%.*s", (int)json.size, (const char *)json.data);
+    assert_ptr_equal(strstr(metrics, "{\"elapsed_compute\":"), metrics);
+    assert_non_null(strstr(metrics, "\"plan_metrics\":[{\"plan\":\""));
     dynbuf_release(&json);
     schema_unref(result);
     result = schema_ref(query_schema(q));
@@ -166,6 +168,99 @@ static void test_grouping_sets(void **state)
     assert_int_equal(result->fields[1]->type->id, TYPE_UINT8);
 }
 
+/* A virtual table (ReadRel 5) of the columns a (string) and b (i64): rows of literals, or of expressions (member 2). */
+static struct msg r_values(const struct msg *values, int n, uint32_t number, struct msg *extra)
+{
+    static const struct plan_column ab[] = {{"a", 12}, {"b", 7}};
+    struct msg names = MSG, types = MSG, table = MSG;
+    for (int i = 0; i < 2; i++) {
+        names = put_text(names, 1, ab[i].name);
+        types = put_msg(types, 1, put_msg(MSG, ab[i].kind, put_uint(MSG, 2, 1)));
+    }
+    for (int i = 0; i + 1 < n; i += 2)
+        table = put_msg(table, number, put_msg(put_msg(MSG, 1, values[i]), 1, values[i + 1]));
+    struct msg read = put_msg(put_msg(MSG, 2, put_msg(names, 2, types)), 5, table);
+    for (size_t i = 0; extra && i < extra->size; i++)
+        read.data[read.size++] = extra->data[i];
+    return put_msg(MSG, 1, read);
+}
+
+static struct msg literal(struct msg x)
+{
+    struct msg m = x; /* without the Expression around it */
+    m.size = x.size - 2;
+    memmove(m.data, x.data + 2, m.size);
+    return m;
+}
+
+static void test_virtual_table(void **state)
+{
+    struct msg rows[] = {literal(x_text("x")), literal(x_int(1)), literal(x_text("y")), literal(x_int(2))};
+    (void)state;
+    assert_string_equal(run(plan_of(r_values(rows, 4, 1, NULL), "a b")), "x 1\ny 2\n");
+    assert_int_equal(result->fields[1]->type->id, TYPE_INT64);
+    assert_non_null(strstr(metrics, "DataSourceExec"));
+    assert_string_equal(run(plan_of(r_values(rows, 0, 1, NULL), "a b")), "");
+    struct msg mask = put_msg(put_msg(MSG, 3, x_call("gt", x_field(1), x_int(1))), 4, put_msg(MSG, 1, put_msg(MSG, 1, MSG)));
+    assert_string_equal(run(plan_of(r_values(rows, 4, 1, &mask), "a")), "y\n");
+    struct msg computed[] = {x_text("z"), x_call("add", x_int(1), x_int(2))};
+    assert_string_equal(run(plan_of(r_values(computed, 2, 2, NULL), "a b")), "z 3\n");
+    /* No columns: one row, and an expression can be asked for. */
+    struct msg one = put_msg(MSG, 1, put_msg(put_msg(MSG, 2, put_msg(MSG, 2, MSG)), 5, put_msg(MSG, 1, MSG))), v = x_int(7);
+    assert_string_equal(run(plan_of(r_project(one, 0, &v, 1), "v")), "7\n");
+    rows[1] = literal(x_text("no number"));
+    assert_non_null(strstr(run(plan_of(r_values(rows, 2, 1, NULL), "a b")), "no number"));
+    assert_non_null(strstr(run(plan_of(put_msg(MSG, 1, put_msg(MSG, 2, MSG)), "")), "names no table"));
+}
+
+static void test_union(void **state)
+{
+    struct msg rows[] = {literal(x_text("x")), literal(x_int(1))}, hv[] = {x_field(0), x_field(2)}, hf[] = {x_field(0), x_field(3)};
+    (void)state;
+    struct msg set = put_msg(put_msg(MSG, 2, r_values(rows, 2, 1, NULL)), 2, r_project(read_all(), 5, hv, 2));
+    struct msg all = put_msg(MSG, 8, put_uint(put_msg(set, 2, r_project(read_all(), 5, hv, 2)), 3, 6));
+    run(plan_of(all, "a b"));
+    assert_ptr_equal(strstr(text, "x 1\na 10\na 20\nb NULL\n"), text);
+    assert_non_null(strstr(metrics, "{\"plan\":\"UnionExec\",\"level\":0"));
+    assert_non_null(strstr(metrics, "SeqScan"));
+    struct msg count = measure("count", NULL, 0, NULL, NULL, false);
+    assert_string_equal(run(plan_of(r_aggregate(all, NULL, 0, NULL, &count, 1), "n")), "13\n");
+    assert_string_equal(run(plan_of(r_fetch(all, 0, x_int(2)), "a b")), "x 1\na 10\n");
+    assert_non_null(strstr(run(plan_of(put_msg(MSG, 8, put_uint(set, 3, 5)), "a b")), "set operation 5"));
+    struct msg narrow = put_msg(put_msg(MSG, 2, r_values(rows, 2, 1, NULL)), 2, r_project(read_all(), 5, hv, 1));
+    assert_non_null(strstr(run(plan_of(put_msg(MSG, 8, put_uint(narrow, 3, 6)), "a b")), "2 and 1 columns"));
+    struct msg other = put_msg(put_msg(MSG, 2, r_values(rows, 2, 1, NULL)), 2, r_project(read_all(), 5, hf, 2));
+    assert_non_null(strstr(run(plan_of(put_msg(MSG, 8, put_uint(other, 3, 6)), "a b")), "Int64 and Float64"));
+}
+
+static void test_exchange(void **state)
+{
+    struct msg hv[] = {x_field(0), x_field(2)}, emit = put_msg(MSG, 2, put_bytes(MSG, 1, "\1", 1));
+    (void)state;
+    struct msg in = put_msg(MSG, 2, r_project(read_all(), 5, hv, 2));
+    assert_ptr_equal(strstr(run(plan_of(put_msg(MSG, 15, in), "a b")), "a 10\na 20\n"), text);
+    assert_ptr_equal(strstr(run(plan_of(put_msg(MSG, 15, put_msg(in, 1, emit)), "b")), "10\n20\n"), text);
+}
+
+/* Texts and numbers of EXPLAIN ANALYZE. */
+static void test_metrics(void **state)
+{
+    struct msg host = x_field(0), v = x_field(2), ms[] = {measure("sum", &v, 1, NULL, NULL, false)}, by_h = sort_field(x_field(0), 2);
+    struct msg cond = x_call("and", x_call("gt", x_call("multiply", x_call("add", x_field(2), x_int(1)), x_int(2)), x_int(3)),
+                             x_call("equal", x_field(0), x_text("a")));
+    (void)state;
+    run(plan_of(r_fetch(r_sort(r_aggregate(r_filter(read_all(), cond), &host, 1, NULL, ms, 1), &by_h, 1), 0, x_int(5)), "h s"));
+    static const char *const parts[] = {
+        "\"level\":0", "GlobalLimitExec: skip=0, fetch=5", "SortExec: TopK(fetch=5), expr=[host@0 ASC NULLS LAST], preserve_partitioning=[false]",
+        "\"spill_count\",0", "AggregateExec: mode=Single, gby=[host@", "aggr=[sum(v)]", "FilterExec: (v@", " + 1) * 2 > 3 AND host@", " = a",
+        "SeqScan: region=4398046511104(1024, 0), \\\"partition_count\\\":{\\\"count\\\":1, \\\"mem_ranges\\\":0, \\\"files\\\":0, \\\"file_ranges\\\":0}",
+        "[[\"output_rows\",6],[\"elapsed_compute\",", "[\"mem_used\",", "[\"output_bytes\",", "[\"output_batches\",", "\"scan_cost\""};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (!strstr(metrics, parts[i]))
+            fail_msg("%s is not in %s", parts[i], metrics);
+    assert_null(strstr(metrics, "\"memory_usage\":0"));
+}
+
 static void test_errors(void **state)
 {
     struct msg v = x_field(2), ms[] = {measure("no_such_aggregate", &v, 1, NULL, NULL, false)}, bad = x_field(9);
@@ -187,7 +282,7 @@ static void test_errors(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_aggregate), CASE(test_grouping_sets),
+    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_aggregate), CASE(test_grouping_sets), CASE(test_virtual_table), CASE(test_union), CASE(test_exchange), CASE(test_metrics),
                                        CASE(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

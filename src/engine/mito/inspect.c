@@ -184,7 +184,7 @@ static int batch_table_scan(struct table *t, const struct scan_request *q, struc
     for (uint32_t i = 0; i < q->n_columns && i < COLUMNS_MAX; i++)
         fields[i] = all->schema->fields[q->columns[i]];
     struct schema *plain = schema_new(fields, q->n_columns);
-    s->base = (struct batch_stream){&batch_table_stream_ops, plain ? schema_with_meta(plain, all->schema->meta, all->schema->n_meta) : NULL};
+    s->base = (struct batch_stream){&batch_table_stream_ops, plain ? schema_with_meta(plain, all->schema->meta, all->schema->n_meta) : NULL, NULL};
     schema_unref(plain);
     int st = s->base.schema ? ST_OK : error_no_memory(err, 64);
     if (st == ST_OK && all->n_rows) {

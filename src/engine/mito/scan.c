@@ -247,6 +247,7 @@ static int table_scan(struct table *base, const struct scan_request *request, st
     if (!s)
         return error_no_memory(err, sizeof *s);
     s->base.ops = &stream_ops;
+    s->base.stats = &s->stats;
     s->snapshot = t;
     atomic_fetch_add(&t->refs, 1);
     s->work = work;

@@ -234,23 +234,73 @@ static int read_mask(struct plan_decoder *d, const struct pb_field *mask, struct
     return ST_OK;
 }
 
+/* VirtualTable {values=1 {fields=1 literals}, expressions=2 {fields=1}}: rows of as many values as there are columns. */
+static int read_values(struct plan_decoder *d, const struct pb_field *table, unsigned depth, struct plan_rel *rel, struct error *err)
+{
+    struct pb_field row, f;
+    uint32_t number = plan_count(table, 1) ? 1 : 2, at = 0;
+    size_t n = 0;
+    rel->kind = PLAN_VALUES;
+    rel->n_rows = plan_count(table, number);
+    for (struct pb_reader r = plan_inside(table); plan_next(&r, number, &row);) {
+        uint32_t width = plan_count(&row, 1);
+        n += width;
+        if (width != rel->n_columns)
+            return error_set(err, ST_UNEXPECTED, "a row of a virtual table has %u values for %u columns", width, rel->n_columns);
+    }
+    rel->exprs = arena_array(d->arena, n + 1, sizeof *rel->exprs, err);
+    if (!rel->exprs)
+        return out_of_memory(err);
+    rel->n_exprs = (uint32_t)n;
+    for (struct pb_reader r = plan_inside(table); plan_next(&r, number, &row);)
+        for (struct pb_reader in = plan_inside(&row); plan_next(&in, 1, &f); at++) {
+            if (number == 2) {
+                TRY(plan_decode_expr(d, &f, depth + 1, &rel->exprs[at], err));
+                continue;
+            }
+            rel->exprs[at] = ARENA_NEW(d->arena, struct plan_expr, err);
+            if (!rel->exprs[at])
+                return out_of_memory(err);
+            rel->exprs[at]->kind = PLAN_LITERAL;
+            TRY(plan_decode_literal(d, &f, depth + 1, &rel->exprs[at]->literal, err));
+        }
+    return ST_OK;
+}
+
+/* ReadRel {base_schema=2, filter=3, projection=4, virtual_table=5, named_table=7 {names=1}} */
 static int read_read(struct plan_decoder *d, const struct pb_field *body, unsigned depth, struct plan_rel *rel, struct error *err)
 {
-    struct pb_field table = plan_member(body, 7), mask = plan_member(body, 4), filter = plan_member(body, 3), f, name = {0};
-    if (!table.data) {
-        rel->kind = PLAN_OTHER_REL;
-        rel->name = "a read that is not of a named table";
-        return ST_OK;
-    }
+    struct pb_field table = plan_member(body, 7), rows = plan_member(body, 5), mask = plan_member(body, 4), filter = plan_member(body, 3), f, name = {0};
+    if (!table.data && !rows.data)
+        return error_set(err, ST_UNEXPECTED, "a read of the plan names no table: files and extension tables are not supported");
     for (struct pb_reader r = plan_inside(&table); plan_next(&r, 1, &f);)
         name = f;
     rel->name = arena_copy(d->arena, name.data ? (const char *)name.data : "", name.size, err);
     if (!rel->name)
         return out_of_memory(err);
     TRY(read_base_schema(d, body, rel, err));
+    if (!table.data)
+        TRY(read_values(d, &rows, depth, rel, err));
     if (mask.data)
         TRY(read_mask(d, &mask, rel, err));
     return filter.data ? plan_decode_expr(d, &filter, depth + 1, &rel->filter, err) : ST_OK;
+}
+
+/* SetRel {inputs=2, op=3}; only UNION ALL (6), the one that the peer writes. */
+static int read_set(struct plan_decoder *d, const struct pb_field *body, unsigned depth, struct plan_rel *rel, struct error *err)
+{
+    uint64_t op = plan_member(body, 3).value;
+    uint32_t n = plan_count(body, 2), i = 0;
+    struct pb_field f;
+    if (op != 6 || n == 0)
+        return error_set(err, ST_UNEXPECTED, "set operation %llu over %u inputs is not supported, only UNION ALL", (unsigned long long)op, n);
+    rel->others = arena_array(d->arena, n, sizeof(struct plan_rel *), err);
+    if (!rel->others)
+        return out_of_memory(err);
+    for (struct pb_reader r = plan_inside(body); plan_next(&r, 2, &f); i++)
+        TRY(plan_decode_rel(d, &f, depth + 1, i ? &rel->others[i - 1] : &rel->input, err));
+    rel->n_others = n - 1;
+    return ST_OK;
 }
 
 /* A count or offset given as a plain number (the deprecated form) becomes a literal. */
@@ -290,11 +340,14 @@ static int read_measure(struct plan_decoder *d, const struct pb_field *message, 
     TRY(plan_function_name(d, plan_member(&call, 1).value, &m->name, err));
     m->distinct = plan_member(&call, 6).value == 2;
     m->n_args = call.data ? plan_count(&call, 7) : 0;
+    bool old = call.data && !m->n_args; /* args=2, deprecated: plain expressions */
+    if (old)
+        m->n_args = plan_count(&call, 2);
     m->args = arena_array(d->arena, m->n_args + 1, sizeof *m->args, err);
     if (!m->args)
         return out_of_memory(err);
-    for (struct pb_reader r = plan_inside(&call); call.data && plan_next(&r, 7, &f); i++) {
-        struct pb_field value = plan_member(&f, 3);
+    for (struct pb_reader r = plan_inside(&call); call.data && plan_next(&r, old ? 2 : 7, &f); i++) {
+        struct pb_field value = old ? f : plan_member(&f, 3);
         TRY(plan_decode_expr(d, &value, depth + 1, &m->args[i], err));
     }
     if (filter.data)
@@ -387,8 +440,8 @@ static int read_extension(struct plan_decoder *d, const struct pb_field *body, s
 
 static const char *other_relation(uint32_t number)
 {
-    static const char *const names[] = {[6] = "join", [8] = "set", [10] = "extension with several inputs", [11] = "extension leaf", [12] = "cross",
-        [13] = "hash join", [14] = "merge join", [15] = "exchange", [16] = "expand", [17] = "window", [18] = "nested loop join", [19] = "write", [20] = "ddl",
+    static const char *const names[] = {[6] = "join", [10] = "extension with several inputs", [11] = "extension leaf", [12] = "cross",
+        [13] = "hash join", [14] = "merge join", [16] = "expand", [17] = "window", [18] = "nested loop join", [19] = "write", [20] = "ddl",
         [21] = "reference", [22] = "update"};
     return number < sizeof names / sizeof *names && names[number] ? names[number] : "unknown";
 }
@@ -396,7 +449,8 @@ static const char *other_relation(uint32_t number)
 int plan_decode_rel(struct plan_decoder *d, const struct pb_field *message, unsigned depth, struct plan_rel **ret_rel, struct error *err)
 {
     static const enum plan_rel_kind kinds[] = {[1] = PLAN_READ, [2] = PLAN_FILTER, [3] = PLAN_FETCH, [4] = PLAN_AGGREGATE, [5] = PLAN_SORT, [7] = PLAN_PROJECT,
-                                               [9] = PLAN_EXTENSION};
+                                               [8] = PLAN_UNION, [9] = PLAN_EXTENSION,
+                                               [15] = PLAN_PROJECT /* an exchange changes nothing: a projection that adds no column */};
     struct pb_field body = {0}, f;
     struct plan_rel *rel = ARENA_NEW(d->arena, struct plan_rel, err);
     if (!rel)
@@ -418,6 +472,8 @@ int plan_decode_rel(struct plan_decoder *d, const struct pb_field *message, unsi
         return ST_OK;
     }
     TRY(read_common(d, &body, rel, err));
+    if (body.number == 8)
+        return read_set(d, &body, depth, rel, err);
     if (rel->kind != PLAN_READ) {
         struct pb_field input = plan_member(&body, 2);
         TRY(plan_decode_rel(d, &input, depth + 1, &rel->input, err));
@@ -429,7 +485,7 @@ int plan_decode_rel(struct plan_decoder *d, const struct pb_field *message, unsi
     case PLAN_FETCH: return read_fetch(d, &body, depth, rel, err);
     case PLAN_AGGREGATE: return read_aggregate(d, &body, depth, rel, err);
     case PLAN_SORT: return read_sorts(d, &body, 3, depth, &rel->sorts, &rel->n_sorts, err);
-    case PLAN_PROJECT: return read_exprs(d, &body, 3, depth, &rel->exprs, &rel->n_exprs, err);
+    case PLAN_PROJECT: return body.number == 15 ? ST_OK : read_exprs(d, &body, 3, depth, &rel->exprs, &rel->n_exprs, err);
     default: return read_extension(d, &body, rel, err);
     }
 }

@@ -61,24 +61,27 @@ struct plan_series {
     uint32_t *columns, n_columns; /* DIVIDE, NORMALIZE: tags; RANGE: fields */
 };
 
-enum plan_rel_kind { PLAN_READ, PLAN_FILTER, PLAN_FETCH, PLAN_AGGREGATE, PLAN_SORT, PLAN_PROJECT, PLAN_EXTENSION, PLAN_OTHER_REL };
+enum plan_rel_kind { PLAN_READ, PLAN_VALUES, PLAN_FILTER, PLAN_FETCH, PLAN_AGGREGATE, PLAN_SORT, PLAN_PROJECT, PLAN_UNION, PLAN_EXTENSION, PLAN_OTHER_REL };
 
 struct plan_rel {
     enum plan_rel_kind kind;
     const char *name;             /* EXTENSION: type_url; OTHER_REL: what it is; READ: last part of the table's name */
-    struct plan_rel *input;       /* all but READ */
+    struct plan_rel *input;       /* all but READ and VALUES; the first one of a UNION */
+    struct plan_rel **others;     /* UNION (ALL): the further inputs */
+    uint32_t n_others;
     bool has_emit;                /* output columns are `emit`, indexes into the direct output */
     uint32_t *emit, n_emit;
 
-    const char **column_names;    /* READ: base schema, top level */
+    const char **column_names;    /* READ, VALUES: base schema, top level */
     struct dtype **column_types;
     uint32_t n_columns;
-    bool has_projection;          /* READ: output columns, indexes into the base schema */
+    bool has_projection;          /* READ, VALUES: output columns, indexes into the base schema */
     uint32_t *projection, n_projection;
-    struct plan_expr *filter;     /* READ (over the base schema), FILTER: the condition */
+    struct plan_expr *filter;     /* READ, VALUES (over the base schema), FILTER: the condition */
 
-    struct plan_expr **exprs;     /* PROJECT: expressions; AGGREGATE: distinct key expressions by first appearance */
+    struct plan_expr **exprs;     /* PROJECT: expressions; AGGREGATE: distinct key expressions by first appearance; VALUES: row after row */
     uint32_t n_exprs;
+    uint32_t n_rows;              /* VALUES */
     struct plan_sort *sorts;      /* SORT */
     uint32_t n_sorts;
     struct plan_expr *offset, *count; /* FETCH: NULL = 0 / unlimited */
