@@ -193,6 +193,60 @@ int64_t column_null_count(const struct column *c)
     return n;
 }
 
+/* The value without its dictionary. */
+static const struct column *value_at(const struct column *c, int64_t *i)
+{
+    if (c->type->id != TYPE_DICTIONARY || column_is_null(c, *i))
+        return c;
+    *i = COLUMN_VALUES(c, uint32_t)[*i];
+    return c->dictionary;
+}
+
+static bool items_equal(const struct column *a, int64_t start, const struct column *b, int64_t other, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!column_values_equal(a, start + i, b, other + i))
+            return false;
+    return true;
+}
+
+static bool nested_equal(const struct column *a, int64_t i, const struct column *b, int64_t k)
+{
+    if (a->type->id == TYPE_STRUCT) {
+        for (uint32_t c = 0; c < a->n_children; c++)
+            if (!column_values_equal(a->children[c], a->offset + i, b->children[c], b->offset + k))
+                return false;
+        return true;
+    }
+    if (a->type->id == TYPE_RANGE) {
+        struct range r = COLUMN_VALUES(a, struct range)[i], s = COLUMN_VALUES(b, struct range)[k];
+        return r.length == s.length && items_equal(a->dictionary, r.offset, b->dictionary, s.offset, r.length);
+    }
+    if (a->type->id == TYPE_FIXED_LIST)
+        return items_equal(a->children[0], (a->offset + i) * a->type->width, b->children[0], (b->offset + k) * a->type->width, a->type->width);
+    const int32_t *o = COLUMN_VALUES(a, int32_t) + i, *p = COLUMN_VALUES(b, int32_t) + k;
+    return o[1] - o[0] == p[1] - p[0] && items_equal(a->children[0], o[0], b->children[0], p[0], o[1] - o[0]);
+}
+
+bool column_values_equal(const struct column *a, int64_t i, const struct column *b, int64_t k)
+{
+    int32_t n, m;
+    a = value_at(a, &i);
+    b = value_at(b, &k);
+    if (column_is_null(a, i) || column_is_null(b, k))
+        return column_is_null(a, i) && column_is_null(b, k);
+    if (a->type->id == TYPE_BOOL)
+        return column_bool(a, i) == column_bool(b, k);
+    if (type_is_nested(a->type))
+        return nested_equal(a, i, b, k);
+    if (type_is_varlen(a->type)) {
+        const uint8_t *p = column_bytes(a, i, &n), *q = column_bytes(b, k, &m);
+        return n == m && memcmp(p, q, (size_t)n) == 0;
+    }
+    size_t width = (size_t)type_width(a->type);
+    return memcmp(a->buffers[0]->data + (size_t)(a->offset + i) * width, b->buffers[0]->data + (size_t)(b->offset + k) * width, width) == 0;
+}
+
 static size_t bytes_used_of(const struct column *c, int64_t start, int64_t length)
 {
     size_t n = c->validity ? bits_bytes(length) : 0;

@@ -98,6 +98,9 @@ static inline const uint8_t *column_bytes(const struct column *c, int64_t i, int
     return c->buffers[1]->data + o[0];
 }
 
+/* Is row i of a the same as row k of b: of one type but for dictionaries; null equals null, floats by their bits. */
+bool column_values_equal(const struct column *a, int64_t i, const struct column *b, int64_t k);
+
 /* Takes the references in columns[0..n_fields), also on failure; the schema is borrowed. Checks lengths, asserts types. */
 int batch_new(struct schema *schema, int64_t n_rows, struct column *const *columns, struct batch **ret_batch, struct error *err);
 struct batch *batch_ref(struct batch *b);

@@ -261,18 +261,18 @@ bool text_to_bool(const char *p, size_t n, bool *out)
     return false;
 }
 
+/* As Arrow: spaces around are dropped, no exponent, and no digits at all are zero. */
 bool text_to_decimal(const char *p, size_t n, int precision, int scale, __int128 *out)
 {
     __int128 v = 0, limit = 1;
     int decimals = -1;
-    bool negative = false, any, round_up = false;
+    bool negative = false, round_up = false;
     while (n && isspace((unsigned char)*p)) {
         p++;
         n--;
     }
     while (n && isspace((unsigned char)p[n - 1]))
         n--;
-    any = n == 0; /* nothing at all is zero */
     if (n && (*p == '-' || *p == '+')) {
         negative = *p++ == '-';
         n--;
@@ -284,7 +284,6 @@ bool text_to_decimal(const char *p, size_t n, int precision, int scale, __int128
         }
         if (!isdigit((unsigned char)*p))
             return false;
-        any = true;
         if (decimals >= scale) {
             if (decimals++ == scale)
                 round_up = *p >= '5';
@@ -295,8 +294,6 @@ bool text_to_decimal(const char *p, size_t n, int precision, int scale, __int128
         if (decimals >= 0)
             decimals++;
     }
-    if (!any)
-        return false;
     for (int d = decimals < 0 ? 0 : decimals; d < scale; d++)
         if (__builtin_mul_overflow(v, 10, &v))
             return false;

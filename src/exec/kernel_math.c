@@ -305,11 +305,8 @@ static int nanvl_row(const struct call *c, int64_t row, void *ret_value, bool *r
     size_t width = (size_t)type_width(c->e->type);
     (void)err;
     const struct value *from = &c->args[0];
-    for (int k = 0; k < 2; k++, from++) {
-        if (value_is_null(from, row)) {
-            *ret_null = true;
-            return ST_OK;
-        }
+    *ret_null = value_is_null(from, row) || value_is_null(from + 1, row);
+    for (int k = 0; k < 2 && !*ret_null; k++, from++) {
         int64_t at = from->scalar ? 0 : row;
         bool nan = width == 4 ? isnan(COLUMN_VALUES(from->column, float)[at]) : isnan(COLUMN_VALUES(from->column, double)[at]);
         if (k == 1 || !nan) {

@@ -15,42 +15,13 @@ struct divide_oper {
     struct vec changed; /* by row of a batch: 1 = starts a series */
 };
 
-/* The value without its dictionary. */
-static const struct column *value_at(const struct column *c, int64_t *i)
-{
-    if (c->type->id != TYPE_DICTIONARY || column_is_null(c, *i))
-        return c;
-    *i = COLUMN_VALUES(c, uint32_t)[*i];
-    return c->dictionary;
-}
-
-/* Null equals null. The columns are of one type, but for dictionaries. */
-static bool same_value(const struct column *a, int64_t i, const struct column *b, int64_t k)
-{
-    int32_t n, m;
-    if (column_is_null(a, i) || column_is_null(b, k))
-        return column_is_null(a, i) && column_is_null(b, k);
-    a = value_at(a, &i);
-    b = value_at(b, &k);
-    if (column_is_null(a, i) || column_is_null(b, k))
-        return column_is_null(a, i) && column_is_null(b, k);
-    if (a->type->id == TYPE_BOOL)
-        return column_bool(a, i) == column_bool(b, k);
-    if (type_is_varlen(a->type)) {
-        const uint8_t *p = column_bytes(a, i, &n), *q = column_bytes(b, k, &m);
-        return n == m && memcmp(p, q, (size_t)n) == 0;
-    }
-    size_t width = (size_t)type_width(a->type);
-    return memcmp(a->buffers[0]->data + (size_t)(a->offset + i) * width, b->buffers[0]->data + (size_t)(b->offset + k) * width, width) == 0;
-}
-
 /* Marks the rows 1 .. n-1 whose value is not their predecessor's. */
 static void mark_changes(const struct column *c, uint8_t *changed, int64_t n)
 {
     if (column_null_count(c) == 0 && c->type->id == TYPE_DICTIONARY) {
         const uint32_t *code = COLUMN_VALUES(c, uint32_t);
         for (int64_t i = 1; i < n; i++)
-            if (code[i] != code[i - 1] && !same_value(c, i, c, i - 1))
+            if (code[i] != code[i - 1] && !column_values_equal(c, i, c, i - 1))
                 changed[i] = 1;
     } else if (column_null_count(c) == 0 && !type_is_varlen(c->type) && type_width(c->type) == 8) {
         const uint64_t *v = COLUMN_VALUES(c, uint64_t);
@@ -58,7 +29,7 @@ static void mark_changes(const struct column *c, uint8_t *changed, int64_t n)
             changed[i] |= v[i] != v[i - 1];
     } else {
         for (int64_t i = 1; i < n; i++)
-            if (!changed[i] && !same_value(c, i, c, i - 1))
+            if (!changed[i] && !column_values_equal(c, i, c, i - 1))
                 changed[i] = 1;
     }
 }
@@ -66,7 +37,7 @@ static void mark_changes(const struct column *c, uint8_t *changed, int64_t n)
 static bool continues(const struct divide_oper *o, const struct batch *b)
 {
     for (uint32_t k = 0; k < o->n_keys; k++)
-        if (!same_value(o->last->columns[o->keys[k]], 0, b->columns[o->keys[k]], 0))
+        if (!column_values_equal(o->last->columns[o->keys[k]], 0, b->columns[o->keys[k]], 0))
             return false;
     return true;
 }

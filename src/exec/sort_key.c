@@ -10,6 +10,8 @@ static bool is_fixed(const struct dtype *t)
 
 bool sort_key_supported(const struct dtype *t)
 {
+    if (t->id == TYPE_RANGE)
+        return false;
     if (type_is_varlen(t) || (is_fixed(t) && !type_is_nested(t)))
         return true;
     for (uint32_t k = 0; k < t->n_children; k++)

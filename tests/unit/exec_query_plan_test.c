@@ -168,6 +168,25 @@ static void test_grouping_sets(void **state)
     assert_int_equal(result->fields[1]->type->id, TYPE_UINT8);
 }
 
+/* The sets repeat their keys; those with literals in them are the same key too. */
+static void test_computed_keys_of_sets(void **state)
+{
+    struct msg keys[] = {x_field(0), x_call("modulus", x_field(2), x_int(20))}, one = x_int(1), ms[] = {measure("count", &one, 1, NULL, NULL, false)};
+    (void)state;
+    run(plan_of(r_aggregate(read_all(), keys, 2, "b,ab,", ms, 1), "m h g c"));
+    assert_int_equal(result->n_fields, 4);
+    assert_non_null(strstr(text, "10 NULL 1 2\n"));
+    assert_non_null(strstr(text, "10 a 0 1\n"));
+    assert_non_null(strstr(text, "NULL NULL 3 6\n"));
+}
+
+static void test_moments_of_integers(void **state)
+{
+    struct msg v = x_field(2), ms[] = {measure("var_pop", &v, 1, NULL, NULL, false), measure("stddev", &v, 1, NULL, NULL, false)};
+    (void)state;
+    assert_string_equal(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, ms, 2), "v s")), "250 18.2574\n");
+}
+
 /* A virtual table (ReadRel 5) of the columns a (string) and b (i64): rows of literals, or of expressions (member 2). */
 static struct msg r_values(const struct msg *values, int n, uint32_t number, struct msg *extra)
 {
@@ -282,7 +301,7 @@ static void test_errors(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_aggregate), CASE(test_grouping_sets), CASE(test_virtual_table), CASE(test_union), CASE(test_exchange), CASE(test_metrics),
+    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_aggregate), CASE(test_grouping_sets), CASE(test_computed_keys_of_sets), CASE(test_moments_of_integers), CASE(test_virtual_table), CASE(test_union), CASE(test_exchange), CASE(test_metrics),
                                        CASE(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -360,8 +360,10 @@ static bool same_expr(const struct plan_expr *a, const struct plan_expr *b, unsi
     if (a == b)
         return true;
     if (depth > PLAN_DEPTH_MAX || a->kind != b->kind || a->field != b->field || a->n_args != b->n_args || a->null_on_failure != b->null_on_failure ||
-        a->has_base != b->has_base || a->has_else != b->has_else || (a->name && strcmp(a->name, b->name) != 0) || a->kind == PLAN_LITERAL)
+        a->has_base != b->has_base || a->has_else != b->has_else || (a->name && strcmp(a->name, b->name) != 0))
         return false;
+    if (a->kind == PLAN_LITERAL)
+        return type_equal(a->literal->type, b->literal->type, true) && column_values_equal(a->literal, 0, b->literal, 0);
     if (a->type && !type_equal(a->type, b->type, true))
         return false;
     for (uint32_t i = 0; i < a->n_args; i++)
