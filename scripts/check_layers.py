@@ -29,7 +29,7 @@ ABOVE = {
     'config': ['base', 'os'],
     'http': ['base', 'os'],
     'rpc': ['base', 'os', 'arrow', 'format', 'region'],
-    'cluster': ['base', 'os', 'arrow', 'format', 'region', 'config'],
+    'cluster': ['base', 'os', 'arrow', 'format', 'region', 'rpc'],
     'main': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'exec', 'engine', 'region', 'rpc', 'http', 'cluster', 'config'],
     'ctl': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'exec', 'engine', 'rpc', 'config'],
 }

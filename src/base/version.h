@@ -4,5 +4,6 @@
 
 #define REGIOND_VERSION "0.1.0"
 #define PEER_VERSION "1.0.2" /* the GreptimeDB release whose datanode this node stands in for */
+#define PEER_COMMIT "0ef5451" /* its commit, as its nodes report it */
 
 #endif

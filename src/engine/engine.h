@@ -36,7 +36,64 @@ struct region_stat { /* mito-engine.md 9.1 */
     uint64_t region_id;
     enum region_role role;
     uint64_t num_rows, memtable_bytes, wal_bytes, manifest_bytes, sst_bytes, sst_num, index_bytes, written_bytes;
-    uint64_t manifest_version, flushed_entry_id, last_entry_id, committed_sequence;
+    uint64_t manifest_version, flushed_entry_id, last_entry_id, committed_sequence, removed_files;
+    bool has_metadata_part; /* a physical metric region: the sums above are of both its parts, the counters of its data part */
+    uint64_t metadata_manifest_version, metadata_flushed_entry_id, metadata_last_entry_id;
+};
+
+/* What an engine asks of and tells the layer above. Region ids are those of requests or of parts of theirs (same table and sequence, other group). */
+struct engine_host {
+    /* False when this node may have lost the region to another one: then no manifest and no file of it may be written or removed. Asked right before. */
+    bool (*may_commit)(void *ctx, uint64_t region_id);
+    /* The region's statistics changed without a request for it: a flush or compaction in the background. */
+    void (*changed)(void *ctx, uint64_t region_id);
+    void *ctx;
+};
+
+/* An upgrade of a follower (mito-engine.md 1.7). */
+struct region_catchup_request {
+    uint64_t region_id;
+    bool has_entry_id, has_metadata_entry_id;
+    uint64_t entry_id, metadata_entry_id; /* what the last leader had written; checked against a remote log only */
+};
+
+/* SyncRegions and gRPC sync: what the leader's manifest has reached. */
+struct region_sync_request {
+    uint64_t region_id;
+    bool from_region;                     /* from the region `source_region_id` (metric engine) instead of the versions */
+    uint64_t source_region_id;
+    bool is_metric;                       /* both versions are given */
+    uint64_t manifest_version, metadata_manifest_version;
+};
+
+struct region_last_entries { bool has_last, has_metadata; uint64_t last_entry_id, metadata_last_entry_id; };
+
+struct region_text { uint64_t region_id; const char *text; };
+struct region_pair { uint64_t from, to; };
+
+/* RemapManifest: which new regions get the files of which old ones, and the new partition expressions. */
+struct region_remap_request {
+    uint64_t region_id;                   /* the staging region that does the work */
+    const uint64_t *inputs; uint32_t n_inputs;
+    const struct region_pair *mapping; uint32_t n_mapping;
+    const struct region_text *exprs; uint32_t n_exprs; /* one for each new region */
+};
+
+struct region_apply_request {
+    uint64_t region_id, central_region_id;
+    const char *partition_expr, *manifest_path; /* manifest_path "" (gRPC without one): only a region that has the expression already succeeds */
+};
+
+/* A file that somebody still needs, or one that was removed. */
+struct region_file_ref { uint64_t region_id; const char *file_id; bool has_index_version, is_index; uint64_t index_version; };
+struct region_file_sink { int (*each)(void *ctx, const struct region_file_ref *ref, struct error *err); void *ctx; };
+
+struct region_gc_request {
+    uint64_t region_id;
+    const char *path;                     /* {catalog}/{schema}: where a region that is not open here had its files; NULL = unknown */
+    bool has_manifest_version; uint64_t manifest_version; /* that the references are of */
+    const struct region_file_ref *refs; uint32_t n_refs;
+    bool full_listing;
 };
 
 struct engine;
@@ -61,7 +118,33 @@ struct engine_ops {
     int (*table)(struct engine *e, uint64_t region_id, struct table **ret_table, struct error *err);
     /* The reserved inspection tables (region-rpc.md 7.2): appends the rows of this engine's regions; names as in the spec. */
     int (*inspect)(struct engine *e, const char *name, struct table **ret_table, struct error *err);
+    /* From now on the engine asks the host (borrowed). Before any region. NULL op = the engine changes nothing by itself. */
+    void (*attach)(struct engine *e, const struct engine_host *host);
+
+    /* ---- roles (region-rpc.md 9.4); set_role NULL: regions of this engine are always leaders and need no lease ---- */
+    /* The region whose role and lease stand for this one's (the physical region of a logical one). NULL op = itself. */
+    uint64_t (*owner)(struct engine *e, uint64_t region_id);
+    /* The plain change of a lease: takes effect at once, waits for nothing, never fails on the region's state. */
     int (*set_role)(struct engine *e, uint64_t region_id, enum region_role role, struct error *err);
+    /* The change of an instruction: returns when no write is in flight that the old role let in. `ret_entries` may be NULL. */
+    int (*set_role_gracefully)(struct engine *e, uint64_t region_id, enum region_role role, struct region_last_entries *ret_entries, struct error *err);
+    /* Brings a follower up to what storage and log hold and makes it the leader. ST_REGION_BUSY when it is at that already. */
+    int (*catchup)(struct engine *e, const struct region_catchup_request *request, struct error *err);
+    int (*sync)(struct engine *e, const struct region_sync_request *request, struct error *err);
+    /* `partition_expr` NULL = reject all writes. */
+    int (*enter_staging)(struct engine *e, uint64_t region_id, const char *partition_expr, struct error *err);
+    /* Writes one manifest for each new region, under the names "remap_manifest_{region id}". */
+    int (*remap)(struct engine *e, const struct region_remap_request *request, struct error *err);
+    int (*apply_staging)(struct engine *e, const struct region_apply_request *request, struct error *err);
+
+    /* ---- garbage ---- */
+    /* Files of region `source_id` that region_id knows: with source_id == region_id those that readers hold and the manifest no longer lists, else those of the
+     * source that region_id's manifest lists. */
+    int (*file_refs)(struct engine *e, uint64_t region_id, uint64_t source_id, uint64_t *ret_manifest_version, struct region_file_sink *sink, struct error *err);
+    /* Deletes what nobody needs and tells the sink. ST_REGION_NOT_FOUND: not open here and no full listing. */
+    int (*gc)(struct engine *e, const struct region_gc_request *request, struct region_file_sink *deleted, struct error *err);
+
+    /* ST_UNSUPPORTED: a region without a role of its own (a logical metric region): neither reported nor leased. */
     int (*stat)(struct engine *e, uint64_t region_id, struct region_stat *ret_stat, struct error *err);
     /* The region's current options as a map, for the node's own list of regions; keys and values are the caller's to free. */
     int (*options)(struct engine *e, uint64_t region_id, struct kv **ret_options, uint32_t *ret_n, struct error *err);

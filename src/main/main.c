@@ -1,5 +1,7 @@
 /* regiond: reads the configuration, starts the node, waits for a signal. Exit codes as the peer's: 0 stopped, 1 failed, 2 bad command line. */
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -45,11 +47,16 @@ static int fail(const struct error *err)
     return 1;
 }
 
-static void wait_for_signal(sigset_t *signals)
+static _Atomic bool stop; /* a signal has come */
+
+/* A thread of its own, so that a signal also ends a start that waits for metasrv. */
+static void *wait_for_signal(void *signals)
 {
     int which;
     sigwait(signals, &which);
     log_info("regiond", "Received %s, shutting down", which == SIGTERM ? "SIGTERM" : "SIGINT");
+    atomic_store(&stop, true);
+    return NULL;
 }
 
 int main(int argc, char **argv)
@@ -79,10 +86,15 @@ int main(int argc, char **argv)
                  cpu_count(), (unsigned long long)memory_total_bytes(), config_limit_bytes(config, OPT_MEMORY_LIMIT));
         if (heap_profiling_enabled() && heap_profile_set_active(config_bool(config, OPT_MEMORY_PROFILING), NULL) == ST_OK)
             log_info("regiond", "Heap profile is %s", heap_profile_active() ? "active" : "not active");
-        if (node_start(config, &node, &err) == ST_OK) {
+        pthread_t waiter;
+        if (thread_start(&waiter, "signals", wait_for_signal, &signals, &err) != ST_OK) {
+            code = fail(&err);
+        } else if (node_start(config, &stop, &node, &err) == ST_OK) {
             log_info("regiond", "ready");
-            wait_for_signal(&signals);
+            pthread_join(waiter, NULL);
             node_stop(node);
+            log_info("regiond", "Goodbye!");
+        } else if (atomic_load(&stop)) {
             log_info("regiond", "Goodbye!");
         } else {
             log_error("regiond", "cannot start: %s", err.msg);

@@ -6,10 +6,13 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "cluster/cluster.h"
 #include "engine/mito/mito.h"
 #include "main/status.h"
 #include "os/fs.h"
+#include "os/net.h"
 #include "os/thread.h"
+#include "region/member.h"
 #include "rpc/server.h"
 #include "store/object_store.h"
 
@@ -26,6 +29,8 @@ struct node {
     struct peer_log *peer_log;
     struct peer_log_report peer_report;
     struct region_server *regions;
+    struct cluster *cluster; /* NULL: the node runs alone */
+    const _Atomic bool *stop;
     struct rpc_server *rpc;
     struct http_server *http;
     struct node_view view;
@@ -37,16 +42,37 @@ static int join(const char *a, const char *b, char *out, size_t room, struct err
     return n > 0 && (size_t)n < room ? ST_OK : error_set(err, ST_INVALID_ARGUMENTS, "the path %s/%s is too long", a, b);
 }
 
-/* One process a data folder. */
+static bool in_cluster(const struct node *n)
+{
+    return config_is_set(n->config, OPT_META_ADDRS);
+}
+
+/* `base`: where a GreptimeDB datanode has its raft-engine files; they stay as they are. Ours are in a folder in it. */
+static int wal_dir(const struct node *n, char base[PATH_MAX], char out[PATH_MAX], struct error *err)
+{
+    const struct config *c = n->config;
+    if (*config_text(c, OPT_WAL_DIR))
+        snprintf(base, PATH_MAX, "%s", config_text(c, OPT_WAL_DIR));
+    else
+        TRY(join(n->home, "wal", base, PATH_MAX, err));
+    return join(base, "regiond", out, PATH_MAX, err);
+}
+
+/* One process a folder. Alone that is the data folder; the nodes of a cluster may share one, as they do a bucket, and each has a log of its own. */
 static int lock_home(struct node *n, struct error *err)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], base[PATH_MAX], dir[PATH_MAX];
     struct fs *fs = fs_posix();
     TRY(fs_mkdirs(fs, n->home, err));
-    TRY(join(n->home, "regiond.lock", path, sizeof path, err));
+    if (in_cluster(n))
+        TRY(wal_dir(n, base, dir, err));
+    else
+        snprintf(dir, sizeof dir, "%s", n->home);
+    TRY(fs_mkdirs(fs, dir, err));
+    TRY(join(dir, "regiond.lock", path, sizeof path, err));
     TRY(fs->ops->open(fs, path, FS_READ | FS_WRITE, &n->lock, err));
     if (fs->ops->lock(n->lock, err) != ST_OK)
-        return error_set(err, ST_ILLEGAL_STATE, "another regiond has the data folder %s open", n->home);
+        return error_set(err, ST_ILLEGAL_STATE, "another regiond has the folder %s open%s", dir, in_cluster(n) ? "; give each node its own wal.dir" : "");
     return ST_OK;
 }
 
@@ -78,12 +104,7 @@ static int open_wal(struct node *n, struct error *err)
 {
     char base[PATH_MAX], dir[PATH_MAX];
     const struct config *c = n->config;
-    if (*config_text(c, OPT_WAL_DIR))
-        snprintf(base, sizeof base, "%s", config_text(c, OPT_WAL_DIR));
-    else
-        TRY(join(n->home, "wal", base, sizeof base, err));
-    /* A folder of our own: the peer's raft-engine files, if there are any, stay as they are. */
-    TRY(join(base, "regiond", dir, sizeof dir, err));
+    TRY(wal_dir(n, base, dir, err));
     struct wal_options o = {.fs = fs_posix(), .dir = dir, .durability = durability_of(c), .sync_interval_ms = DEFAULT_SYNC_MS,
                             .segment_bytes = config_u64(c, OPT_WAL_FILE_SIZE)};
     if (config_is_set(c, OPT_WAL_SYNC_PERIOD))
@@ -108,7 +129,8 @@ static int start_engines(struct node *n, struct error *err)
         .default_flat_format = config_bool(c, OPT_MITO_FLAT_FORMAT),
         .max_background_jobs = (unsigned)(config_u64(c, OPT_MITO_FLUSHES) + config_u64(c, OPT_MITO_COMPACTIONS)),
         .auto_flush_interval_ms = config_duration_ms(c, OPT_MITO_AUTO_FLUSH), .wal_purge_bytes = config_u64(c, OPT_WAL_PURGE_THRESHOLD),
-        .write_stall_max_ms = WRITE_STALL_MAX_MS};
+        .write_stall_max_ms = WRITE_STALL_MAX_MS, .gc_enabled = config_bool(c, OPT_MITO_GC_ENABLE),
+        .gc_lingering_ms = config_duration_ms(c, OPT_MITO_GC_LINGER)};
     TRY(mito_engine_new(&o, &mito, err));
     int st = region_server_add_engine(n->regions, mito, err);
     if (st != ST_OK) {
@@ -125,13 +147,48 @@ static int start_regions(struct node *n, struct error *err)
     const struct config *c = n->config;
     TRY(join(n->home, "regions.json", list, sizeof list, err));
     TRY(join(n->home, "data", data, sizeof data, err));
-    struct region_server_options o = {.fs = fs_posix(), .list_path = list, .data_dir = data, .query_budget = &n->query,
+    struct region_server_options o = {.fs = fs_posix(), .list_path = in_cluster(n) ? NULL : list, .data_dir = in_cluster(n) ? NULL : data,
+                                      .leased = in_cluster(n), .query_budget = &n->query,
                                       .init_parallelism = (unsigned)config_u64(c, OPT_INIT_PARALLELISM),
                                       .max_concurrent_queries = (unsigned)config_u64(c, OPT_MAX_CONCURRENT_QUERIES),
                                       .response_bytes_max = config_u64(c, OPT_GRPC_MAX_SEND)};
     TRY(region_server_new(&o, &n->regions, err));
     TRY(start_engines(n, err));
     return region_server_start(n->regions, err);
+}
+
+/* grpc.server_addr with the bound port; by default this machine's first address. */
+static int advertised_addr(const struct node *n, char *out, size_t room, struct error *err)
+{
+    char ip[NET_IP_MAX] = "127.0.0.1";
+    const char *addr = config_text(n->config, OPT_GRPC_SERVER_ADDR), *bind = config_text(n->config, OPT_GRPC_BIND_ADDR), *port = strrchr(bind, ':');
+    if (!*addr)
+        net_local_ip(ip);
+    int size = *addr && strchr(addr, ':') ? snprintf(out, room, "%s", addr) : snprintf(out, room, "%s%s", *addr ? addr : ip, port ? port : "");
+    return size > 0 && (size_t)size < room ? ST_OK : error_set(err, ST_INVALID_ARGUMENTS, "grpc.server_addr is too long");
+}
+
+/* heartbeat.md 8: leader, regions on record, heartbeats, then the ports. */
+static int join_cluster(struct node *n, struct error *err)
+{
+    char addr[300], base[PATH_MAX], dir[PATH_MAX], epoch[PATH_MAX];
+    const struct config *c = n->config;
+    struct cluster_options o = {.regions = n->regions, .timeout_ms = config_duration_ms(c, OPT_META_TIMEOUT), .node_id = config_u64(c, OPT_NODE_ID),
+                                .connect_timeout_ms = config_duration_ms(c, OPT_META_CONNECT_TIMEOUT), .server_addr = addr, .fs = fs_posix(),
+                                .epoch_path = epoch, .gc_jobs_max = (uint32_t)config_u64(c, OPT_MITO_GC_JOBS)};
+    o.n_metasrv_addrs = config_list(c, OPT_META_ADDRS, &o.metasrv_addrs);
+    TRY(advertised_addr(n, addr, sizeof addr, err));
+    TRY(wal_dir(n, base, dir, err));
+    TRY(join(dir, "node_epoch", epoch, sizeof epoch, err));
+    log_info("regiond", "Creating Datanode { member_id: %llu } instance with %u Metasrv addrs, first %s", (unsigned long long)o.node_id, o.n_metasrv_addrs,
+             o.n_metasrv_addrs ? o.metasrv_addrs[0] : "none");
+    if (cluster_new(&o, &n->cluster, err) != ST_OK)
+        return error_prefix(err, "Failed to initialize meta client");
+    TRY(cluster_open_regions(n->cluster, config_bool(c, OPT_INIT_IN_BACKGROUND), err));
+    TRY(cluster_start(n->cluster, err));
+    if (config_bool(c, OPT_REQUIRE_LEASE) && !cluster_wait_leased(n->cluster, n->stop))
+        return error_set(err, ST_CANCELLED, "stopped while waiting for a lease from metasrv");
+    return ST_OK;
 }
 
 static int start_services(struct node *n, struct error *err)
@@ -145,7 +202,7 @@ static int start_services(struct node *n, struct error *err)
                                                                                                                        : RPC_FLIGHT_ARROW_IPC};
     TRY(rpc_server_start(&rpc, &n->rpc, err));
     log_info("regiond", "gRPC server(name=GRPC_SERVER) is bound to %s", rpc.addr);
-    n->view = (struct node_view){n->config, n->regions, n->wal, &n->wal_report, n->peer_log, &n->peer_report, &n->root, clock_wall_ms()};
+    n->view = (struct node_view){n->config, n->regions, n->wal, &n->wal_report, n->peer_log, &n->peer_report, &n->root, clock_wall_ms(), n->cluster};
     struct http_options http = {.addr = config_text(c, OPT_HTTP_ADDR), .cors = config_bool(c, OPT_HTTP_CORS), .body_bytes_max = config_u64(c, OPT_HTTP_BODY_LIMIT),
                                 .status = status_json, .config = status_config, .page = status_page, .before_metrics = status_before_metrics, .ctx = &n->view};
     TRY(http_server_start(&http, &n->http, err));
@@ -160,8 +217,8 @@ static int start(struct node *n, struct error *err)
         return error_set(err, ST_UNSUPPORTED, "storage.type = \"%s\" is not supported yet, only \"File\"", config_text(c, OPT_STORAGE_TYPE));
     if (strcmp(config_text(c, OPT_WAL_PROVIDER), "raft_engine") != 0)
         return error_set(err, ST_UNSUPPORTED, "wal.provider = \"%s\" is not supported yet, only the local log", config_text(c, OPT_WAL_PROVIDER));
-    if (config_is_set(c, OPT_META_ADDRS))
-        return error_set(err, ST_UNSUPPORTED, "meta_client.metasrv_addrs is set, but this version of regiond runs alone only");
+    if (in_cluster(n) && !config_is_set(c, OPT_NODE_ID))
+        return error_set(err, ST_INVALID_ARGUMENTS, "Missing config, msg: Missing node id option");
     budget_init(&n->root, "node", "memory_limit", config_limit_bytes(c, OPT_MEMORY_LIMIT), NULL);
     budget_init(&n->query, "queries", "query.memory_pool_size or memory_limit", config_limit_bytes(c, OPT_QUERY_MEMORY), &n->root);
     budget_init(&n->requests, "requests in flight", "memory_limit", SIZE_MAX, &n->root);
@@ -169,26 +226,44 @@ static int start(struct node *n, struct error *err)
     if (!n->home)
         return error_no_memory(err, 64);
     TRY(lock_home(n, err));
-    TRY(object_store_open_folder(fs_posix(), n->home, &n->store, err));
+    TRY((in_cluster(n) ? object_store_open_shared_folder : object_store_open_folder)(fs_posix(), n->home, &n->store, err));
     TRY(open_wal(n, err));
     TRY(start_regions(n, err));
-    if (!config_bool(c, OPT_INIT_IN_BACKGROUND))
+    if (in_cluster(n))
+        TRY(join_cluster(n, err));
+    else if (!config_bool(c, OPT_INIT_IN_BACKGROUND))
         log_info("regiond", "regions open while others are served");
     return start_services(n, err);
 }
 
-int node_start(struct config *config, struct node **ret_node, struct error *err)
+int node_start(struct config *config, const _Atomic bool *stop, struct node **ret_node, struct error *err)
 {
     struct node *n = calloc(1, sizeof *n);
     if (!n)
         return error_no_memory(err, sizeof *n);
     n->config = config;
+    n->stop = stop;
     int st = start(n, err);
     if (st == ST_OK)
         *ret_node = n;
     else
         node_stop(n);
     return st;
+}
+
+static int flush_region(void *ctx, const struct region_info *info, struct error *err)
+{
+    struct error why;
+    (void)err;
+    if (info->has_stat && info->stat.role != ROLE_FOLLOWER && region_server_flush(ctx, info->region_id, &why) != ST_OK)
+        log_warn("regiond", "region %llu was not flushed before the stop: %s; the log has its rows", (unsigned long long)info->region_id, why.msg);
+    return ST_OK;
+}
+
+/* flush_on_shutdown: the next start has nothing to replay. */
+static void flush_all(struct node *n)
+{
+    (void)region_server_each(n->regions, flush_region, n->regions, NULL);
 }
 
 void node_stop(struct node *n)
@@ -203,6 +278,9 @@ void node_stop(struct node *n)
         http_server_stop(n->http);
         log_info("regiond", "Service HTTP_SERVER is shutdown!");
     }
+    cluster_free(n->cluster);
+    if (n->regions && config_bool(n->config, OPT_FLUSH_ON_SHUTDOWN))
+        flush_all(n);
     region_server_free(n->regions);
     peer_log_close(n->peer_log);
     wal_close(n->wal);

@@ -26,8 +26,9 @@ static struct metric_family wal_unsynced = {.name = "regiond_wal_unsynced_bytes"
 static struct metric_family degraded = {.name = "regiond_degraded", .help = "1 while the named part of the node is degraded", .kind = METRIC_GAUGE,
                                         .label_names = {"what"}};
 
-enum { TORN_TAIL, WAL_DAMAGED, WAL_FAILED, PEER_LOG_DAMAGED, REGIONS_FAILED, REGIONS_FOUND, DEGRADED_COUNT };
-static const char *const degraded_names[] = {"wal_torn_tail", "wal_damaged", "wal_failed", "greptimedb_log_damaged", "regions_failed", "regions_read_only"};
+enum { TORN_TAIL, WAL_DAMAGED, WAL_FAILED, PEER_LOG_DAMAGED, REGIONS_FAILED, REGIONS_FOUND, METASRV_LOST, NO_LEASE, DEGRADED_COUNT };
+static const char *const degraded_names[] = {"wal_torn_tail", "wal_damaged", "wal_failed", "greptimedb_log_damaged", "regions_failed", "regions_read_only",
+                                             "metasrv_lost", "no_lease"};
 
 /* ---- collecting ---- */
 
@@ -89,6 +90,42 @@ static void degrade(json_t *list, int what, bool on, const char *text)
         json_array_append_new(list, json_sprintf("%s: %s", degraded_names[what], text));
 }
 
+static void degraded_cluster(const struct node_view *v, json_t *list)
+{
+    char text[500];
+    struct cluster_state s;
+    cluster_state(v->cluster, &s);
+    snprintf(text, sizeof text, "no heartbeat stream to metasrv (last known leader %.100s): %s; regions stay writable until their leases run out, check metasrv and the network",
+             s.leader, s.last_error);
+    degrade(list, METASRV_LOST, !s.connected, text);
+    bool out = s.since_lease_ms < 0 || s.since_lease_ms > s.lease_seconds * 1000;
+    snprintf(text, sizeof text, "metasrv has not renewed the leases for %lld ms (a lease lasts %lld s): writes are refused until it does", (long long)s.since_lease_ms,
+             (long long)s.lease_seconds);
+    degrade(list, NO_LEASE, out, text);
+}
+
+static json_t *cluster_json(struct cluster *c)
+{
+    struct cluster_state s;
+    cluster_state(c, &s);
+    json_t *o = json_pack("{s:b, s:s, s:I, s:I, s:I, s:I}", "connected", s.connected, "leader", s.leader, "connected_ms", (json_int_t)s.connected_ms,
+                          "since_lease_ms", (json_int_t)s.since_lease_ms, "lease_seconds", (json_int_t)s.lease_seconds, "heartbeat_interval_ms",
+                          (json_int_t)s.interval_ms);
+    json_object_set_new(o, "granted_leaders", json_integer(s.leaders));
+    json_object_set_new(o, "granted_followers", json_integer(s.followers));
+    json_object_set_new(o, "leases_expired", json_integer((json_int_t)s.expired));
+    json_object_set_new(o, "reconnects", json_integer((json_int_t)s.reconnects));
+    json_object_set_new(o, "heartbeats_late", json_integer((json_int_t)s.late));
+    json_object_set_new(o, "reported_regions", json_integer((json_int_t)s.reported_regions));
+    json_object_set_new(o, "heartbeat_bytes", json_integer((json_int_t)s.heartbeat_bytes));
+    json_object_set_new(o, "heartbeat_cpu_us", json_integer((json_int_t)s.heartbeat_cpu_us));
+    json_object_set_new(o, "pending_instructions", json_integer(s.pending_instructions));
+    json_object_set_new(o, "pending_replies", json_integer(s.pending_replies));
+    if (*s.last_error)
+        json_object_set_new(o, "last_error", json_string(s.last_error));
+    return o;
+}
+
 static json_t *degraded_list(const struct node_view *v, const struct wal_stats *w, const struct tally *t)
 {
     char text[400];
@@ -107,6 +144,8 @@ static json_t *degraded_list(const struct node_view *v, const struct wal_stats *
     snprintf(text, sizeof text, "%lld regions were found in the data folder and are open for reading only; `regionctl open` tells their options",
              (long long)t->found);
     degrade(list, REGIONS_FOUND, t->found > 0, text);
+    if (v->cluster)
+        degraded_cluster(v, list);
     return list;
 }
 
@@ -174,6 +213,8 @@ int status_json(void *view, struct dynbuf *out, struct error *err)
         json_object_set_new(o, "greptimedb_log", json_pack("{s:I, s:I, s:I, s:I, s:I}", "entries_at_start", (json_int_t)p->entries, "regions_at_start",
                                                            (json_int_t)p->regions, "regions_pending", (json_int_t)peer_log_pending_regions(v->peer_log),
                                                            "torn_bytes", (json_int_t)p->torn_bytes, "ignored_files", (json_int_t)p->ignored_files));
+    if (v->cluster)
+        json_object_set_new(o, "metasrv", cluster_json(v->cluster));
     json_object_set_new(o, "rows", json_integer(t.rows));
     json_object_set_new(o, "regions", t.regions);
     char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);

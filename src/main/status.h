@@ -2,6 +2,7 @@
 #ifndef MAIN_STATUS_H
 #define MAIN_STATUS_H
 
+#include "cluster/cluster.h"
 #include "config/config.h"
 #include "engine/engine.h"
 #include "http/server.h"
@@ -18,6 +19,7 @@ struct node_view { /* all borrowed */
     const struct peer_log_report *peer_report;
     const struct budget *root_budget;
     int64_t start_ms;
+    struct cluster *cluster; /* NULL: the node runs alone */
 };
 
 int status_json(void *view, struct dynbuf *out, struct error *err);

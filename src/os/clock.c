@@ -87,13 +87,13 @@ static void cgroup_walk(const char *name, void (*see)(const char *line, void *ct
 
 static void see_cpu_max(const char *line, void *ctx)
 {
-    unsigned *cpus = ctx;
+    uint64_t *millicores = ctx;
     long long quota, period;
-    if (sscanf(line, "%lld %lld", &quota, &period) != 2 || quota <= 0 || period <= 0)
+    if (sscanf(line, "%lld %lld", &quota, &period) != 2 || quota <= 0 || period <= 0 || quota > INT64_MAX / 1000)
         return;
-    long long n = (quota + period - 1) / period;
-    if (n < *cpus)
-        *cpus = n < 1 ? 1 : (unsigned)n;
+    uint64_t n = (uint64_t)(quota * 1000 / period);
+    if (n < *millicores)
+        *millicores = n < 1 ? 1 : n;
 }
 
 static void see_memory_max(const char *line, void *ctx)
@@ -104,22 +104,60 @@ static void see_memory_max(const char *line, void *ctx)
         *bytes = limit;
 }
 
-unsigned cpu_count(void)
+uint64_t cpu_millicores(void)
 {
-    unsigned cpus = 1;
+    uint64_t millicores = 1000;
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof(set), &set) == 0)
-        cpus = (unsigned)CPU_COUNT(&set);
+        millicores = (uint64_t)CPU_COUNT(&set) * 1000;
     else if (sysconf(_SC_NPROCESSORS_ONLN) > 0)
-        cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-    cgroup_walk("cpu.max", see_cpu_max, &cpus);
+        millicores = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN) * 1000;
+    cgroup_walk("cpu.max", see_cpu_max, &millicores);
     char quota[64], period[64], both[160];
     if (read_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", quota, sizeof(quota)) &&
         read_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period, sizeof(period))) {
         snprintf(both, sizeof(both), "%s %s", quota, period);
-        see_cpu_max(both, &cpus);
+        see_cpu_max(both, &millicores);
     }
-    return cpus ? cpus : 1;
+    return millicores;
+}
+
+unsigned cpu_count(void)
+{
+    return (unsigned)((cpu_millicores() + 999) / 1000);
+}
+
+bool cgroup_cpu_usage_us(uint64_t *ret_us)
+{
+    char folder[256], path[320], line[128], memory[64];
+    unsigned long long us;
+    cgroup_folder(folder);
+    /* The root has a cpu.stat but no memory.current: it is no control group of ours. */
+    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.current", folder);
+    if (!read_line(path, memory, sizeof(memory)))
+        return false;
+    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.stat", folder);
+    if (!read_line(path, line, sizeof(line)) || sscanf(line, "usage_usec %llu", &us) != 1)
+        return false;
+    *ret_us = us;
+    return true;
+}
+
+bool cgroup_memory_bytes(uint64_t *ret_bytes)
+{
+    char folder[256], path[320], line[64];
+    unsigned long long bytes;
+    cgroup_folder(folder);
+    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.current", folder);
+    if (!read_line(path, line, sizeof(line)) || sscanf(line, "%llu", &bytes) != 1)
+        return false;
+    *ret_bytes = bytes;
+    return true;
+}
+
+int64_t clock_thread_cpu_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 uint64_t memory_total_bytes(void)

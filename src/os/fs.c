@@ -163,7 +163,7 @@ int fs_write_atomic(struct fs *fs, const char *path, const char *tmp_path, const
         st = f->ops->sync(f, err);
     f->ops->close(f);
     if (st == ST_OK)
-        st = fs->ops->rename(fs, tmp_path, path, err);
+        st = fs->ops->rename(fs, tmp_path, path, true, err);
     if (st != ST_OK) {
         fs->ops->remove(fs, tmp_path, NULL);
         return st;

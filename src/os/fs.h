@@ -33,7 +33,8 @@ struct fs_file;
 
 struct fs_ops {
     int (*open)(struct fs *fs, const char *path, int flags, struct fs_file **ret_file, struct error *err);
-    int (*rename)(struct fs *fs, const char *from, const char *to, struct error *err); /* replaces `to` */
+    /* Replaces `to`, or when it must not (`replace` false) fails with ST_ILLEGAL_STATE if that exists. */
+    int (*rename)(struct fs *fs, const char *from, const char *to, bool replace, struct error *err);
     int (*remove)(struct fs *fs, const char *path, struct error *err);                 /* a file or an empty folder */
     int (*mkdir)(struct fs *fs, const char *path, struct error *err);                  /* fine when it exists */
     int (*sync_dir)(struct fs *fs, const char *path, struct error *err);

@@ -194,12 +194,22 @@ static int posix_open(struct fs *fs, const char *path, int flags, struct fs_file
     return ST_OK;
 }
 
-static int posix_rename(struct fs *fs, const char *from, const char *to, struct error *err)
+static int posix_rename(struct fs *fs, const char *from, const char *to, bool replace, struct error *err)
 {
     (void)fs;
-    if (rename(from, to) == 0)
+    if ((replace ? rename(from, to) : renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE)) == 0)
         return ST_OK;
     int number = errno;
+    if (!replace && number == EEXIST)
+        return error_set(err, ST_ILLEGAL_STATE, "%s exists already", to);
+    /* A file system without RENAME_NOREPLACE: a hard link fails on an existing name just as atomically. */
+    if (!replace && (number == EINVAL || number == ENOSYS)) {
+        if (link(from, to) == 0)
+            return remove(from) == 0 ? ST_OK : fs_errno(err, errno, "remove", from);
+        number = errno;
+        if (number == EEXIST)
+            return error_set(err, ST_ILLEGAL_STATE, "%s exists already", to);
+    }
     struct error inner;
     int st = fs_errno(&inner, number, "rename", from);
     return error_set(err, st, "%s (to %s)", inner.msg, to);

@@ -303,7 +303,7 @@ static int sim_open(struct fs *fs, const char *path, int flags, struct fs_file *
     return st;
 }
 
-static int sim_rename(struct fs *fs, const char *from, const char *to, struct error *err)
+static int sim_rename(struct fs *fs, const char *from, const char *to, bool replace, struct error *err)
 {
     struct fs_sim *s = (struct fs_sim *)fs;
     pthread_mutex_lock(&s->lock);
@@ -316,6 +316,8 @@ static int sim_rename(struct fs *fs, const char *from, const char *to, struct er
         a = find(s, from);
         if (!a || !a->seen) {
             st = not_found("rename", from, err);
+        } else if (!replace && b->seen) {
+            st = error_set(err, ST_ILLEGAL_STATE, "%s exists already", to);
         } else if (a != b) {
             set_inode(&b->seen, a->seen);
             set_inode(&a->seen, NULL);

@@ -26,7 +26,12 @@ int64_t clock_wall_ns(void);
 int64_t clock_monotonic_ns(void); /* also runs while the machine sleeps (CLOCK_BOOTTIME), so that leases age */
 void clock_sleep_ns(int64_t ns);
 unsigned cpu_count(void);              /* of the cgroup or machine, rounded up, at least 1 */
+uint64_t cpu_millicores(void);         /* the same without rounding up */
 uint64_t memory_total_bytes(void);     /* of the cgroup or machine */
+/* What the control group has used; false outside of one (unified hierarchy only). */
+bool cgroup_cpu_usage_us(uint64_t *ret_us);
+bool cgroup_memory_bytes(uint64_t *ret_bytes);
+int64_t clock_thread_cpu_ns(void);     /* that the calling thread has used */
 
 void random_bytes(void *data, size_t size); /* from the system's generator */
 /* A version 4 UUID in its 36-character lower-case form. */

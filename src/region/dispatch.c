@@ -9,6 +9,7 @@
 #include "base/metrics.h"
 #include "format/proto/wire.h"
 #include "region/internal.h"
+#include "region/member.h"
 
 enum body {
     BODY_INSERTS = 3, BODY_DELETES, BODY_CREATE, BODY_DROP, BODY_OPEN, BODY_CLOSE, BODY_ALTER, BODY_FLUSH, BODY_COMPACT, BODY_TRUNCATE,
@@ -172,11 +173,13 @@ static int do_register(struct region_server *s, uint64_t id, bool create, struct
         rc = e->ops->create(e, m, ret, err);
     } else if (rc == ST_OK) {
         struct region_open_request open = {.region_id = id, .path = reg.path, .options = reg.options, .n_options = reg.n_options,
-                                           .writable = s->list_path != NULL};
+                                           .writable = !s->options.leased};
         rc = e->ops->open(e, &open, err);
     }
     if (rc == ST_OK)
         rc = region_list_put(s, id, reg.engine, reg.path, reg.options, reg.n_options, err);
+    if (rc == ST_OK)
+        region_lease_arm(s, id, e);
     region_end(s, id, CLASS_REGISTER, rc == ST_OK);
 out:
     free(reg.path);
@@ -196,7 +199,7 @@ static bool failed_slot(struct region_server *s, uint64_t id, struct error *err)
     return failed;
 }
 
-static int do_deregister(struct region_server *s, uint64_t id, bool drop, struct error *err)
+int region_deregister(struct region_server *s, uint64_t id, bool drop, struct error *err)
 {
     struct engine *e;
     TRY(region_begin(s, id, CLASS_DEREGISTER, NULL, &e, err));
@@ -221,25 +224,50 @@ static int do_deregister(struct region_server *s, uint64_t id, bool drop, struct
     return rc;
 }
 
-static int do_apply_staging(struct engine *e, uint64_t id, struct message m, struct error *err)
+static int do_apply_staging(struct region_server *s, uint64_t id, struct message m, struct error *err)
 {
-    struct region_metadata *meta;
-    struct pb_field f, expr = {0};
-    for (struct pb_reader r = pb_reader_of(m.data, m.size); pb_next(&r, &f);) {
-        if (f.number == 2 && f.wire == PB_BYTES)
-            expr = f;
+    struct region_apply_request request = {.region_id = id};
+    struct pb_field f;
+    char *texts[5] = {0};
+    int rc = ST_OK;
+    for (struct pb_reader r = pb_reader_of(m.data, m.size); rc == ST_OK && pb_next(&r, &f);) {
+        if (f.number == 3 && f.wire == PB_VARINT)
+            request.central_region_id = f.value;
+        else if ((f.number == 2 || f.number == 4) && f.wire == PB_BYTES && !texts[f.number])
+            rc = (texts[f.number] = strndup((const char *)f.data, f.size)) ? ST_OK : error_no_memory(err, f.size);
     }
-    TRY(e->ops->metadata(e, id, &meta, err));
-    const char *have = meta->partition_expr ? meta->partition_expr : "";
-    bool same = strlen(have) == expr.size && (!expr.size || !memcmp(have, expr.data, expr.size));
-    region_metadata_unref(meta);
-    return same ? ST_OK : error_set(err, ST_REGION_NOT_READY, "Region %" PRIu64 " is not in staging state", id);
+    request.partition_expr = texts[2] ? texts[2] : "";
+    request.manifest_path = texts[4] ? texts[4] : "";
+    if (rc == ST_OK)
+        rc = region_server_apply_staging(s, &request, err);
+    free(texts[2]);
+    free(texts[4]);
+    return rc;
 }
 
-static int do_other(struct region_server *s, enum body b, uint64_t id, struct message m, struct region_response *ret, struct error *err)
+/* {region_id 1, mito_manifest_info 2 {1}, metric_manifest_info 3 {1, 2}} */
+static int do_sync(struct region_server *s, uint64_t id, struct message m, struct error *err)
 {
-    struct engine *e;
-    TRY(region_begin(s, id, CLASS_OTHER, NULL, &e, err));
+    struct region_sync_request request = {.region_id = id};
+    struct pb_field f, g;
+    bool has = false;
+    for (struct pb_reader r = pb_reader_of(m.data, m.size); pb_next(&r, &f);) {
+        if ((f.number != 2 && f.number != 3) || f.wire != PB_BYTES)
+            continue;
+        has = true;
+        request.is_metric = f.number == 3;
+        for (struct pb_reader in = pb_inside(&f); pb_next(&in, &g);) {
+            if (g.number == 1)
+                request.manifest_version = g.value;
+            else if (g.number == 2)
+                request.metadata_manifest_version = g.value;
+        }
+    }
+    return has ? region_server_sync(s, &request, err) : error_set(err, ST_INVALID_ARGUMENTS, "a sync request of region %" PRIu64 " has no manifest info", id);
+}
+
+static int change_region(struct region_server *s, struct engine *e, enum body b, uint64_t id, struct message m, struct region_response *ret, struct error *err)
+{
     switch (b) {
     case BODY_INSERTS:
     case BODY_DELETES:
@@ -255,18 +283,23 @@ static int do_other(struct region_server *s, enum body b, uint64_t id, struct me
         return e->ops->compact(e, id, m, err);
     case BODY_TRUNCATE:
         return e->ops->truncate(e, id, m, err);
-    case BODY_APPLY_STAGING:
-        return do_apply_staging(e, id, m, err);
-    case BODY_SYNC: {
-        struct region_stat stat;
-        TRY(e->ops->stat(e, id, &stat, err));
-        if (stat.role != ROLE_FOLLOWER)
-            return error_set(err, ST_REGION_NOT_READY, "Region %" PRIu64 " is not a follower", id);
-        return error_set(err, ST_UNSUPPORTED, "following another node's region is not supported");
-    }
     default:
         return error_set(err, ST_UNSUPPORTED, "building indexes is not supported");
     }
+}
+
+static int do_other(struct region_server *s, enum body b, uint64_t id, struct message m, struct region_response *ret, struct error *err)
+{
+    struct engine *e;
+    uint64_t term;
+    if (b == BODY_APPLY_STAGING)
+        return do_apply_staging(s, id, m, err);
+    if (b == BODY_SYNC)
+        return do_sync(s, id, m, err);
+    TRY(region_begin(s, id, CLASS_OTHER, NULL, &e, err));
+    TRY(region_lease_enter(s, e, id, &term, err));
+    TRY(change_region(s, e, b, id, m, ret, err));
+    return region_lease_confirm(s, e, id, term, err);
 }
 
 /* One region's request; `b` is the single form. */
@@ -283,7 +316,7 @@ static int run_one(struct region_server *s, enum body b, struct message m, struc
         break;
     case BODY_DROP:
     case BODY_CLOSE:
-        rc = do_deregister(s, id, b == BODY_DROP, err);
+        rc = region_deregister(s, id, b == BODY_DROP, err);
         break;
     default:
         rc = do_other(s, b, id, m, ret, err);

@@ -27,6 +27,14 @@ struct region_slot {
     struct kv *options;
     uint32_t n_options;
     char *error;               /* SLOT_FAILED */
+
+    /* A node of a cluster (lease.c). Guarded by the server's lock. */
+    bool has_lease;            /* the region has a role of its own */
+    enum region_role role;     /* as last told to or heard from the engine */
+    int64_t until_ns;          /* the lease ends; 0 = none yet */
+    int64_t role_since_ns;     /* of the last role that an instruction gave: older grants do not undo it */
+    uint64_t term;             /* new whenever the region may have stopped being led from here */
+    uint64_t activity;         /* grows with everything that may change the region's statistics */
 };
 
 struct region_server {
@@ -50,6 +58,12 @@ struct region_server {
     bool opener_started, opener_joined;
     pthread_mutex_t opener_lock; /* guards opener_joined */
     _Atomic bool stopping, suspended;
+
+    /* Leases. Order: role_lock, lock. Engines' set_role and stat, which never wait long, are called under role_lock. */
+    pthread_mutex_t role_lock;
+    int64_t first_lease_ns;      /* what a new region gets until its first grant; 0 = heartbeats have not started */
+    int64_t node_until_ns;       /* the newest grant of all */
+    uint64_t last_term;
 };
 
 /* status.c */
@@ -64,6 +78,17 @@ void region_slot_clear_list(struct region_slot *slot);
 /* discover.c */
 int region_discover(struct region_server *s, struct error *err);
 
+/* lease.c. All but the host's functions do nothing on a node without a metasrv. */
+void region_lease_attach(struct region_server *s, struct engine *engine);
+/* After a create or open, before region_end(): the region gets its first lease. */
+void region_lease_arm(struct region_server *s, uint64_t id, struct engine *engine);
+/* Admission of whatever changes a region: ST_REGION_NOT_READY without a lease. */
+int region_lease_enter(struct region_server *s, struct engine *engine, uint64_t id, uint64_t *ret_term, struct error *err);
+/* Before the acknowledgement: the lease has held all the time since. */
+int region_lease_confirm(struct region_server *s, struct engine *engine, uint64_t id, uint64_t term, struct error *err);
+void region_lease_note_instruction(struct region_server *s, uint64_t id);
+void region_lease_refresh(struct region_server *s, struct engine *engine, uint64_t id);
+
 /* list.c */
 int region_list_load(struct region_server *s, struct error *err);
 /* Puts the region on the list (in memory), with copies of everything. */
@@ -77,6 +102,7 @@ int region_list_save(struct region_server *s, struct error *err);
 void *region_list_open_all(void *server);
 
 /* dispatch.c */
+int region_deregister(struct region_server *s, uint64_t id, bool drop, struct error *err);
 int region_parse_options(const uint8_t *data, size_t size, uint32_t field, struct kv **ret_options, uint32_t *ret_n, struct error *err);
 
 #endif

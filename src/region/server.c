@@ -19,6 +19,7 @@ int region_server_new(const struct region_server_options *options, struct region
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->list_lock, NULL);
     pthread_mutex_init(&s->opener_lock, NULL);
+    pthread_mutex_init(&s->role_lock, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -42,6 +43,7 @@ int region_server_add_engine(struct region_server *s, struct engine *engine, str
     if (s->n_engines == REGION_ENGINES_MAX)
         return error_set(err, ST_INTERNAL, "more than %d engines", REGION_ENGINES_MAX);
     s->engines[s->n_engines++] = engine;
+    region_lease_attach(s, engine);
     return ST_OK;
 }
 
@@ -89,6 +91,7 @@ void region_server_free(struct region_server *s)
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->list_lock);
     pthread_mutex_destroy(&s->opener_lock);
+    pthread_mutex_destroy(&s->role_lock);
     free(s->list_path);
     free(s);
 }

@@ -20,6 +20,7 @@ struct region_server_options {
     unsigned init_parallelism;       /* regions opened at once at start; 0 = 16 */
     unsigned max_concurrent_queries; /* being planned at once; 0 = unlimited */
     size_t response_bytes_max;       /* 0 = 512 MiB */
+    bool leased;                     /* a metasrv says which regions this node may write, and for how long (region/member.h) */
 };
 
 struct region_server;

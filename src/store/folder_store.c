@@ -186,7 +186,7 @@ static int with_parent(struct fs *fs, char *path, bool then_sync, struct error *
     return st;
 }
 
-static int writer_commit(struct object_writer *ow, struct error *err)
+static int writer_finish(struct object_writer *ow, bool replace, struct error *err)
 {
     struct folder_writer *w = (struct folder_writer *)ow;
     struct fs *fs = w->store->fs;
@@ -201,7 +201,7 @@ static int writer_commit(struct object_writer *ow, struct error *err)
     if (st == ST_OK)
         st = with_parent(fs, w->path, false, err);
     if (st == ST_OK)
-        st = fs->ops->rename(fs, w->tmp_path, w->path, err);
+        st = fs->ops->rename(fs, w->tmp_path, w->path, replace, err);
     if (st != ST_OK) {
         writer_abort(ow);
         return st;
@@ -212,7 +212,18 @@ static int writer_commit(struct object_writer *ow, struct error *err)
     return st;
 }
 
-static const struct object_writer_ops writer_ops = { .append = writer_append, .commit = writer_commit, .abort = writer_abort };
+static int writer_commit(struct object_writer *ow, struct error *err)
+{
+    return writer_finish(ow, true, err);
+}
+
+static int writer_commit_new(struct object_writer *ow, struct error *err)
+{
+    return writer_finish(ow, false, err);
+}
+
+static const struct object_writer_ops writer_ops = {
+    .append = writer_append, .commit = writer_commit, .commit_new = writer_commit_new, .abort = writer_abort };
 
 /* <root>/tmp/<basename>.<8 random characters> */
 static int tmp_path_of(struct folder_store *s, const char *path, char **ret_path, struct error *err)
@@ -383,19 +394,18 @@ static const struct object_store_ops folder_ops = {
     .free = folder_free,
 };
 
-static int wipe_tmp(struct folder_store *s, const char *name, bool make, struct error *err)
+static int wipe_tmp(struct folder_store *s, const char *name, struct error *err)
 {
     char *path;
     TRY(join(s->root, name, &path, err));
     int st = fs_remove_tree(s->fs, path, err);
-    if (st == ST_OK && make)
-        st = fs_mkdirs(s->fs, path, err);
     free(path);
     return st;
 }
 
-int object_store_open_folder(struct fs *fs, const char *root, struct object_store **ret_store, struct error *err)
+static int open_folder(struct fs *fs, const char *root, bool shared, struct object_store **ret_store, struct error *err)
 {
+    char *tmp = NULL;
     struct folder_store *s = calloc(1, sizeof(*s));
     if (!s)
         return error_no_memory(err, sizeof(*s));
@@ -404,14 +414,29 @@ int object_store_open_folder(struct fs *fs, const char *root, struct object_stor
     int st = join("", *root ? root : ".", &s->root, err);
     if (st == ST_OK)
         st = fs_mkdirs(fs, s->root, err);
+    if (st == ST_OK && !shared)
+        st = wipe_tmp(s, "tmp", err);
+    if (st == ST_OK && !shared)
+        st = wipe_tmp(s, ".tmp", err);
     if (st == ST_OK)
-        st = wipe_tmp(s, "tmp", true, err);
+        st = join(s->root, "tmp", &tmp, err);
     if (st == ST_OK)
-        st = wipe_tmp(s, ".tmp", false, err);
+        st = fs_mkdirs(fs, tmp, err);
+    free(tmp);
     if (st != ST_OK) {
         folder_free(&s->store);
         return st;
     }
     *ret_store = &s->store;
     return ST_OK;
+}
+
+int object_store_open_folder(struct fs *fs, const char *root, struct object_store **ret_store, struct error *err)
+{
+    return open_folder(fs, root, false, ret_store, err);
+}
+
+int object_store_open_shared_folder(struct fs *fs, const char *root, struct object_store **ret_store, struct error *err)
+{
+    return open_folder(fs, root, true, ret_store, err);
 }

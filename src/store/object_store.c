@@ -1,7 +1,7 @@
 /* Whole objects on top of any store. */
 #include "store/object_store.h"
 
-int object_store_put(struct object_store *s, const char *key, const void *data, size_t size, struct error *err)
+static int put(struct object_store *s, const char *key, const void *data, size_t size, bool replace, struct error *err)
 {
     struct object_writer *w;
     TRY(s->ops->create(s, key, &w, err));
@@ -10,7 +10,17 @@ int object_store_put(struct object_store *s, const char *key, const void *data, 
         w->ops->abort(w);
         return st;
     }
-    return w->ops->commit(w, err);
+    return replace ? w->ops->commit(w, err) : w->ops->commit_new(w, err);
+}
+
+int object_store_put(struct object_store *s, const char *key, const void *data, size_t size, struct error *err)
+{
+    return put(s, key, data, size, true, err);
+}
+
+int object_store_put_new(struct object_store *s, const char *key, const void *data, size_t size, struct error *err)
+{
+    return put(s, key, data, size, false, err);
 }
 
 int object_store_get(struct object_store *s, const char *key, size_t max_bytes, struct dynbuf *ret_data, struct error *err)

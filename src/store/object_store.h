@@ -46,15 +46,20 @@ struct object_reader { const struct object_reader_ops *ops; uint64_t size_bytes;
 struct object_writer_ops {
     int (*append)(struct object_writer *w, const void *data, size_t size, struct error *err);
     int (*commit)(struct object_writer *w, struct error *err); /* durable and visible, or failed; frees the writer either way */
+    /* The same, but ST_ILLEGAL_STATE when the object exists; of several at once one succeeds. */
+    int (*commit_new)(struct object_writer *w, struct error *err);
     void (*abort)(struct object_writer *w);                    /* frees the writer and leaves no trace */
 };
 struct object_writer { const struct object_writer_ops *ops; };
 
 /* A folder of `fs`; wipes <root>/tmp when opened. */
 int object_store_open_folder(struct fs *fs, const char *root, struct object_store **ret_store, struct error *err);
+/* A folder that other processes have open too: what lies in <root>/tmp may be theirs and stays. */
+int object_store_open_shared_folder(struct fs *fs, const char *root, struct object_store **ret_store, struct error *err);
 
 /* Whole objects. */
 int object_store_put(struct object_store *s, const char *key, const void *data, size_t size, struct error *err);
+int object_store_put_new(struct object_store *s, const char *key, const void *data, size_t size, struct error *err); /* ST_ILLEGAL_STATE: exists */
 int object_store_get(struct object_store *s, const char *key, size_t max_bytes, struct dynbuf *ret_data, struct error *err);
 
 #endif

@@ -109,9 +109,9 @@ def blob(field, value):
     return varint(field << 3 | 2) + varint(len(value)) + value
 
 
-INT64, FLOAT64, STRING, TS_MS = 4, 10, 12, 16       # ColumnDataType
+INT32, INT64, FLOAT64, STRING, TS_MS = 3, 4, 10, 12, 16       # ColumnDataType
 TAG, FIELD, TIME = 0, 1, 2                            # SemanticType
-MEMBER = {INT64: 4, STRING: 13, TS_MS: 17}            # member of Value's oneof
+MEMBER = {INT32: 3, INT64: 4, STRING: 13, TS_MS: 17}            # member of Value's oneof
 
 
 def create_region(region_id, columns, options=(), path='greptime/public'):
@@ -173,7 +173,7 @@ def scan_all(channel, region_id, columns, timeout=60):
     import pyarrow as pa
     sys.path.insert(0, os.path.join(SHARED, 'tools'))
     import replay
-    kinds = {INT64: 7, STRING: 12, TS_MS: 33, FLOAT64: 11}
+    kinds = {INT32: 5, INT64: 7, STRING: 12, TS_MS: 33, FLOAT64: 11}
     types = b''.join(blob(1, blob(kinds[t], num(1, 3) + num(3, 1) if t == TS_MS else num(2, 1))) for _, t, _ in columns)
     schema = b''.join(blob(1, n) for n, _, _ in columns) + blob(2, types)
     read = blob(1, blob(2, schema) + blob(7, blob(1, 't')))

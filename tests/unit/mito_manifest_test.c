@@ -90,7 +90,16 @@ static int writer_commit(struct object_writer *base, struct error *err)
     return st;
 }
 
-static const struct object_writer_ops writer_ops = {writer_append, writer_commit, writer_abort};
+static int writer_commit_new(struct object_writer *base, struct error *err)
+{
+    struct memory_writer *w = (struct memory_writer *)base;
+    if (!lookup(w->s, w->key))
+        return writer_commit(base, err);
+    writer_abort(base);
+    return error_set(err, ST_ILLEGAL_STATE, "exists");
+}
+
+static const struct object_writer_ops writer_ops = {.append = writer_append, .commit = writer_commit, .commit_new = writer_commit_new, .abort = writer_abort};
 
 static int store_create(struct object_store *base, const char *key, struct object_writer **ret, struct error *err)
 {

@@ -198,7 +198,7 @@ static int read_inputs(struct compaction *c, struct row_source **ret_source, str
     struct read_request q = {.metadata = c->metadata, .columns = columns, .n_columns = m->n_columns, .time_min = c->time_min, .time_max = c->time_max,
                              .budget = budget, .need_key = true};
     for (; st == ST_OK && n < c->n_inputs; n += st == ST_OK)
-        st = sst_source_new(c->inputs[n], &q, &sources[n], err);
+        st = mito_file_source(c->inputs[n], &q, &sources[n], err);
     if (st == ST_OK) {
         st = merge_source_new(sources, n, c->mode, c->drop_deletes && c->mode != MERGE_APPEND, fields, m->n_columns, budget, NULL, ret_source, err);
     } else {
@@ -274,8 +274,7 @@ static int commit(struct mito_region *r, struct sst_file *const *inputs, uint32_
     st = mito_files_add(r, outputs, n_outputs, err);
     mito_files_remove(r, inputs, n_inputs);
     r->last_compaction_ms = clock_wall_ms();
-    r->manifest_version = manifest_state(r->manifest)->version;
-    r->manifest_bytes = manifest_bytes(r->manifest);
+    mito_note_manifest(r);
     pthread_mutex_unlock(&r->lock);
     return st;
 }
@@ -434,6 +433,13 @@ int mito_region_compact(struct mito_engine *e, uint64_t region_id, struct messag
     if (!pb_done(&reader))
         return error_set(err, ST_INVALID_ARGUMENTS, "a compact request is malformed protobuf");
     TRY(mito_region_get(e, region_id, &r, err));
+    pthread_mutex_lock(&r->lock);
+    bool staging = r->state == REGION_STAGING;
+    pthread_mutex_unlock(&r->lock);
+    if (staging) { /* as the peer: nothing to do, no error */
+        mito_region_unref(r);
+        return ST_OK;
+    }
     while (!begin(r)) /* joins the one that runs: its result is what was asked for */
         clock_sleep_ns(10000000);
     int st = strict ? compact_strict(r, seconds, err) : compact_windows(r, true, err);

@@ -4,32 +4,11 @@
 #include "engine/mito/mito.h"
 #include "format/proto/wire.h"
 
-/* Moves a writable region into a transient state in which writes wait; nothing is in flight afterwards. */
-static int enter(struct mito_region *r, enum region_state state, struct error *err)
-{
-    pthread_mutex_lock(&r->lock);
-    int st = r->state == REGION_WRITABLE ? ST_OK : mito_region_wrong_state(r, "writable", err);
-    if (st == ST_OK) {
-        r->state = state;
-        while (r->inflight)
-            pthread_cond_wait(&r->changed, &r->lock);
-    }
-    pthread_mutex_unlock(&r->lock);
-    return st;
-}
-
-static void leave(struct mito_region *r)
-{
-    pthread_mutex_lock(&r->lock);
-    r->state = REGION_WRITABLE;
-    pthread_cond_broadcast(&r->changed);
-    pthread_mutex_unlock(&r->lock);
-}
-
 int mito_manifest_info(struct mito_region *r, struct dynbuf *out, struct error *err)
 {
-    return dynbuf_printf(out, err, "[%llu,{\"Mito\":{\"manifest_version\":%llu,\"flushed_entry_id\":%llu,\"file_removed_cnt\":0}}]",
-                         (unsigned long long)r->id, (unsigned long long)r->manifest_version, (unsigned long long)r->flushed_entry_id);
+    return dynbuf_printf(out, err, "[%llu,{\"Mito\":{\"manifest_version\":%llu,\"flushed_entry_id\":%llu,\"file_removed_cnt\":%llu}}]",
+                         (unsigned long long)r->id, (unsigned long long)r->manifest_version, (unsigned long long)r->flushed_entry_id,
+                         (unsigned long long)r->removed_files);
 }
 
 /* Writes the Change and lets the region go on with it. The memtable is empty. */
@@ -50,8 +29,7 @@ static int apply_change(struct mito_region *r, struct region_metadata *metadata,
     r->format = format;
     memtable_unref(r->active);
     r->active = fresh;
-    r->manifest_version = manifest_state(r->manifest)->version;
-    r->manifest_bytes = manifest_bytes(r->manifest);
+    mito_note_manifest(r);
     pthread_mutex_unlock(&r->lock);
     return ST_OK;
 }
@@ -103,10 +81,10 @@ int mito_region_alter(struct mito_engine *e, uint64_t region_id, struct message 
     struct mito_region *r;
     TRY(mito_region_get(e, region_id, &r, err));
     pthread_mutex_lock(&r->job_lock);
-    int st = enter(r, REGION_ALTERING, err);
+    int st = mito_enter(r, REGION_ALTERING, err);
     if (st == ST_OK) {
         st = alter_region(r, alter, err);
-        leave(r);
+        mito_leave(r, REGION_WRITABLE);
     }
     if (st == ST_OK) {
         pthread_mutex_lock(&r->lock);
@@ -195,7 +173,7 @@ static int truncate_all(struct mito_region *r, struct error *err)
     memtable_unref(r->active);
     r->active = fresh;
     r->flushed_entry_id = r->last_entry_id;
-    r->manifest_version = manifest_state(r->manifest)->version;
+    mito_note_manifest(r);
     pthread_mutex_unlock(&r->lock);
     return mito_log_obsolete(r, err);
 }
@@ -231,7 +209,7 @@ static int truncate_ranges(struct mito_region *r, const struct truncate_body *b,
     if (st == ST_OK && n) {
         pthread_mutex_lock(&r->lock);
         mito_files_remove(r, gone, n);
-        r->manifest_version = manifest_state(r->manifest)->version;
+        mito_note_manifest(r);
         pthread_mutex_unlock(&r->lock);
     }
     free(gone);
@@ -247,10 +225,10 @@ int mito_region_truncate(struct mito_engine *e, uint64_t region_id, struct messa
     int st = read_truncate(truncate, &body, err);
     if (st == ST_OK) {
         pthread_mutex_lock(&r->job_lock);
-        st = enter(r, REGION_TRUNCATING, err);
+        st = mito_enter(r, REGION_TRUNCATING, err);
         if (st == ST_OK) {
             st = body.all ? truncate_all(r, err) : truncate_ranges(r, &body, err);
-            leave(r);
+            mito_leave(r, REGION_WRITABLE);
         }
         pthread_mutex_unlock(&r->job_lock);
     }

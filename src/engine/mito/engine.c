@@ -97,26 +97,55 @@ static int engine_inspect(struct engine *e, const char *name, struct table **ret
     return mito_inspect(mito(e), name, ret_table, err);
 }
 
+static void engine_attach(struct engine *e, const struct engine_host *host)
+{
+    mito(e)->host = *host;
+}
+
 static int engine_set_role(struct engine *e, uint64_t region_id, enum region_role role, struct error *err)
 {
-    static const enum region_state states[] = {REGION_WRITABLE, REGION_FOLLOWER, REGION_DOWNGRADING};
-    struct mito_region *r;
-    if (role == ROLE_STAGING_LEADER)
-        return error_set(err, ST_UNSUPPORTED, "staging is not supported");
-    TRY(mito_region_get(mito(e), region_id, &r, err));
-    pthread_mutex_lock(&r->lock);
-    /* A transient state ends by itself in writable; waiting for it keeps the role change from being lost. */
-    while (r->state == REGION_ALTERING || r->state == REGION_TRUNCATING)
-        pthread_cond_wait(&r->changed, &r->lock);
-    if (r->state <= REGION_DOWNGRADING && r->state != REGION_DROPPING) {
-        r->state = states[role];
-        while (role != ROLE_LEADER && r->inflight)
-            pthread_cond_wait(&r->changed, &r->lock);
-        pthread_cond_broadcast(&r->changed);
-    }
-    pthread_mutex_unlock(&r->lock);
-    mito_region_unref(r);
-    return ST_OK;
+    return mito_region_set_role(mito(e), region_id, role, err);
+}
+
+static int engine_set_role_gracefully(struct engine *e, uint64_t region_id, enum region_role role, struct region_last_entries *ret_entries, struct error *err)
+{
+    return mito_region_set_role_gracefully(mito(e), region_id, role, ret_entries, err);
+}
+
+static int engine_catchup(struct engine *e, const struct region_catchup_request *request, struct error *err)
+{
+    return mito_region_catchup(mito(e), request, err);
+}
+
+static int engine_sync(struct engine *e, const struct region_sync_request *request, struct error *err)
+{
+    return mito_region_sync(mito(e), request, err);
+}
+
+static int engine_enter_staging(struct engine *e, uint64_t region_id, const char *partition_expr, struct error *err)
+{
+    return mito_region_enter_staging(mito(e), region_id, partition_expr, err);
+}
+
+static int engine_remap(struct engine *e, const struct region_remap_request *request, struct error *err)
+{
+    return mito_region_remap(mito(e), request, err);
+}
+
+static int engine_apply_staging(struct engine *e, const struct region_apply_request *request, struct error *err)
+{
+    return mito_region_apply_staging(mito(e), request, err);
+}
+
+static int engine_file_refs(struct engine *e, uint64_t region_id, uint64_t source_id, uint64_t *ret_manifest_version, struct region_file_sink *sink,
+                            struct error *err)
+{
+    return mito_region_file_refs(mito(e), region_id, source_id, ret_manifest_version, sink, err);
+}
+
+static int engine_gc(struct engine *e, const struct region_gc_request *request, struct region_file_sink *deleted, struct error *err)
+{
+    return mito_region_gc(mito(e), request, deleted, err);
 }
 
 static void add_memtable(struct region_stat *s, struct memtable *m)
@@ -134,8 +163,7 @@ static int engine_stat(struct engine *e, uint64_t region_id, struct region_stat 
     pthread_mutex_lock(&r->lock);
     struct region_stat s = {.region_id = r->id, .manifest_bytes = r->manifest_bytes, .sst_num = r->n_files, .written_bytes = r->written_bytes,
                             .manifest_version = r->manifest_version, .flushed_entry_id = r->flushed_entry_id, .last_entry_id = r->last_entry_id,
-                            .committed_sequence = r->committed_sequence};
-    s.role = r->state == REGION_FOLLOWER || r->state == REGION_CLOSED ? ROLE_FOLLOWER : r->state == REGION_DOWNGRADING ? ROLE_DOWNGRADING_LEADER : ROLE_LEADER;
+                            .committed_sequence = r->committed_sequence, .removed_files = r->removed_files, .role = mito_role_of(r->state)};
     add_memtable(&s, r->active);
     for (uint32_t i = 0; i < r->n_frozen; i++)
         add_memtable(&s, r->frozen[i]);
@@ -231,6 +259,7 @@ static void *keeper(void *arg)
         pthread_cond_timedwait(&e->keeper_wake, &e->keeper_lock, &until);
         pthread_mutex_unlock(&e->keeper_lock);
         mito_reap_dropped(e, false);
+        mito_release_held(e, false);
         keep_flushed(e);
         pthread_mutex_lock(&e->keeper_lock);
     }
@@ -259,6 +288,8 @@ static void engine_free(struct engine *base)
         mito_region_unref(all[i]);
     }
     free(all);
+    mito_release_held(e, true);
+    pthread_mutex_destroy(&e->held_lock);
     u64_map_release(&e->regions);
     sst_cache_release(&e->footers);
     pthread_rwlock_destroy(&e->lock);
@@ -273,7 +304,9 @@ static const struct engine_ops ops = {
     .name = "mito", .create = engine_create, .open = engine_open, .close = engine_close, .drop = engine_drop, .alter = engine_alter,
     .write = engine_write, .bulk_insert = engine_bulk_insert, .flush = engine_flush, .compact = engine_compact, .truncate = engine_truncate,
     .metadata = engine_metadata, .table = engine_table, .inspect = engine_inspect, .set_role = engine_set_role, .stat = engine_stat,
-    .options = engine_options, .free = engine_free,
+    .options = engine_options, .free = engine_free, .attach = engine_attach, .set_role_gracefully = engine_set_role_gracefully,
+    .catchup = engine_catchup, .sync = engine_sync, .enter_staging = engine_enter_staging, .remap = engine_remap,
+    .apply_staging = engine_apply_staging, .file_refs = engine_file_refs, .gc = engine_gc,
 };
 
 int mito_engine_new(const struct mito_options *options, struct engine **ret_engine, struct error *err)
@@ -292,6 +325,7 @@ int mito_engine_new(const struct mito_options *options, struct engine **ret_engi
     pthread_mutex_init(&e->memory_lock, NULL);
     pthread_cond_init(&e->memory_freed, NULL);
     pthread_mutex_init(&e->keeper_lock, NULL);
+    pthread_mutex_init(&e->held_lock, NULL);
     pthread_cond_init(&e->keeper_wake, NULL);
     int st = thread_pool_new("mito-job", options->max_background_jobs ? options->max_background_jobs : 1, 4096, &e->jobs, err);
     if (st == ST_OK && (st = thread_start(&e->keeper, "mito-keeper", keeper, e, err)) != ST_OK)

@@ -205,8 +205,7 @@ static int flush_commit(struct flush_job *job, struct error *err)
         r->n_frozen -= job->n_memtables;
         r->flushed_entry_id = job->entry_id;
         r->last_flush_ms = clock_wall_ms();
-        r->manifest_version = manifest_state(r->manifest)->version;
-        r->manifest_bytes = manifest_bytes(r->manifest);
+        mito_note_manifest(r);
     }
     pthread_mutex_unlock(&r->lock);
     return st == ST_OK ? mito_log_obsolete(r, err) : st;
@@ -247,9 +246,12 @@ int mito_region_flush(struct mito_region *r, struct error *err)
     pthread_mutex_lock(&r->job_lock);
     pthread_mutex_lock(&r->lock);
     bool may = r->state == REGION_WRITABLE || r->state == REGION_DOWNGRADING;
-    int st = may ? ST_OK : mito_region_wrong_state(r, "flushable", err);
+    /* What a staging region has got stays in its memtable and its log until staging ends, well or badly. (The peer flushes into staged files, whose rows are lost
+     * when staging is given up.) */
+    bool staging = r->state == REGION_STAGING;
+    int st = may || staging ? ST_OK : mito_region_wrong_state(r, "flushable", err);
     pthread_mutex_unlock(&r->lock);
-    if (st == ST_OK)
+    if (st == ST_OK && !staging)
         st = mito_flush_locked(r, err);
     pthread_mutex_unlock(&r->job_lock);
     return st;

@@ -15,20 +15,6 @@
 #include "format/json/json.h"
 #include "os/thread.h"
 
-#define KEY_MAX 1400
-
-struct manifest_file { uint64_t version, size; bool checkpoint, gzip; };
-
-struct manifest_manager {
-    struct object_store *store;
-    char *dir;                   /* ".../manifest/" */
-    uint32_t distance;
-    struct manifest state;
-    uint64_t next_version, checkpoint_version; /* checkpoint_version: 0 before the first, as version 0 cannot be one */
-    struct manifest_file *files; /* what is in the folder; no order */
-    uint32_t n_files, room;
-};
-
 static int remember(struct manifest_manager *m, struct manifest_file f, struct error *err)
 {
     if (m->n_files == m->room) {
@@ -43,9 +29,9 @@ static int remember(struct manifest_manager *m, struct manifest_file f, struct e
     return ST_OK;
 }
 
-static void file_key(const struct manifest_manager *m, const struct manifest_file *f, char out[KEY_MAX])
+static void file_key(const struct manifest_manager *m, const struct manifest_file *f, char out[MANIFEST_KEY_MAX])
 {
-    snprintf(out, KEY_MAX, "%s%020llu.%s%s", m->dir, (unsigned long long)f->version, f->checkpoint ? "checkpoint" : "json", f->gzip ? ".gz" : "");
+    snprintf(out, MANIFEST_KEY_MAX, "%s%020llu.%s%s", m->dir, (unsigned long long)f->version, f->checkpoint ? "checkpoint" : "json", f->gzip ? ".gz" : "");
 }
 
 /* ---- reading ---- */
@@ -110,7 +96,7 @@ static int gunzip(struct dynbuf *data, struct error *err)
 
 static int read_text(struct manifest_manager *m, const struct manifest_file *f, struct dynbuf *text, struct error *err)
 {
-    char key[KEY_MAX];
+    char key[MANIFEST_KEY_MAX];
     file_key(m, f, key);
     TRY(object_store_get(m->store, key, MANIFEST_TEXT_MAX, text, err));
     if (f->gzip && gunzip(text, err) != ST_OK)
@@ -132,7 +118,7 @@ static const struct manifest_file *find_checkpoint(const struct manifest_manager
 /* The pointer; *ret_version = 0 when there is none. */
 static int read_pointer(struct manifest_manager *m, uint64_t *ret_version, bool *ret_has_crc, uint32_t *ret_crc, struct error *err)
 {
-    char key[KEY_MAX];
+    char key[MANIFEST_KEY_MAX];
     struct dynbuf text;
     struct arena arena;
     const struct json_value *v;
@@ -224,7 +210,7 @@ static int manager_new(struct object_store *store, const char *region_dir, uint3
 {
     size_t n = strlen(region_dir);
     struct manifest_manager *m = calloc(1, sizeof *m);
-    if (n > KEY_MAX - 64) {
+    if (n > MANIFEST_KEY_MAX - 64) {
         free(m);
         return error_set(err, ST_INVALID_ARGUMENTS, "region directory name too long");
     }
@@ -236,6 +222,7 @@ static int manager_new(struct object_store *store, const char *region_dir, uint3
     m->store = store;
     m->distance = distance;
     m->state.append_mode = -1;
+    dynbuf_init(&m->staged, MANIFEST_TEXT_MAX);
     *ret_manager = m;
     return ST_OK;
 }
@@ -245,6 +232,7 @@ void manifest_free(struct manifest_manager *m)
     if (!m)
         return;
     manifest_release(&m->state);
+    dynbuf_release(&m->staged);
     free(m->files);
     free(m->dir);
     free(m);
@@ -266,6 +254,31 @@ int manifest_open(struct object_store *store, const char *region_dir, uint32_t c
     else
         manifest_free(m);
     return st;
+}
+
+void manifest_set_guard(struct manifest_manager *m, bool (*may_write)(void *ctx), void *ctx)
+{
+    m->may_write = may_write;
+    m->may_write_ctx = ctx;
+}
+
+static int find_newest(void *ctx, const struct object_info *info, struct error *err)
+{
+    struct manifest_file f;
+    uint64_t *newest = ctx;
+    const char *slash = strrchr(info->key, '/');
+    (void)err;
+    if (!info->is_dir && parse_name(slash ? slash + 1 : info->key, &f) && f.version > *newest)
+        *newest = f.version;
+    return ST_OK;
+}
+
+int manifest_is_behind(struct manifest_manager *m, bool *ret_behind, struct error *err)
+{
+    uint64_t newest = 0;
+    TRY(m->store->ops->list(m->store, m->dir, false, find_newest, &newest, err));
+    *ret_behind = newest > m->state.version;
+    return ST_OK;
 }
 
 const struct manifest *manifest_state(const struct manifest_manager *m)
@@ -298,7 +311,7 @@ static void remove_old(struct manifest_manager *m, uint64_t version)
     for (uint32_t i = 0; i < m->n_files; i++) {
         const struct manifest_file *f = &m->files[i];
         bool old = f->version < version && (!found || (f->checkpoint ? f->version < keep : f->version <= keep));
-        char key[KEY_MAX];
+        char key[MANIFEST_KEY_MAX];
         file_key(m, f, key);
         if (!old || m->store->ops->remove(m->store, key, NULL) != ST_OK)
             m->files[n++] = *f; /* a leftover is harmless and tried again next time */
@@ -306,14 +319,33 @@ static void remove_old(struct manifest_manager *m, uint64_t version)
     m->n_files = n;
 }
 
+void manifest_keep_removed(struct manifest_manager *m, bool keep)
+{
+    m->keep_removed = keep;
+}
+
+void manifest_forget_removed(struct manifest_manager *m, const struct removed_file *gone, uint32_t n)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < m->state.n_removed; i++) {
+        const struct removed_file *r = &m->state.removed[i];
+        bool found = false;
+        for (uint32_t k = 0; k < n && !found; k++)
+            found = strcmp(r->file_id, gone[k].file_id) == 0 && r->is_index == gone[k].is_index;
+        if (!found)
+            m->state.removed[kept++] = *r;
+    }
+    m->state.n_removed = kept;
+}
+
 /* Its failure only delays the next one. */
 static int checkpoint(struct manifest_manager *m)
 {
     struct dynbuf text;
-    char key[KEY_MAX], pointer[160];
+    char key[MANIFEST_KEY_MAX], pointer[160];
     struct manifest_file f = {.version = m->state.version, .checkpoint = true};
     dynbuf_init(&text, MANIFEST_TEXT_MAX);
-    int st = manifest_checkpoint_json(&m->state, m->state.version - m->checkpoint_version, &text, NULL);
+    int st = manifest_checkpoint_json(&m->state, m->state.version - m->checkpoint_version, m->keep_removed, &text, NULL);
     f.size = text.size;
     file_key(m, &f, key);
     if (st == ST_OK)
@@ -334,20 +366,32 @@ static int checkpoint(struct manifest_manager *m)
     return st;
 }
 
+int manifest_put_delta(struct manifest_manager *m, const char *key, const struct dynbuf *text, struct error *err)
+{
+    if (m->may_write && !m->may_write(m->may_write_ctx))
+        return error_set(err, ST_REGION_NOT_READY, "%s: this node's lease of the region has run out, so its manifest is not written", m->dir);
+    int st = object_store_put_new(m->store, key, text->data, text->size, err);
+    if (st == ST_ILLEGAL_STATE)
+        return error_set(err, ST_REGION_NOT_READY, "another node has written %s: this one is not the region's leader any more", key);
+    return st;
+}
+
 /* Folds the text first, so that nothing is written that could not be read again. */
-static int commit(struct manifest_manager *m, const struct dynbuf *text, struct error *err)
+int manifest_commit(struct manifest_manager *m, const struct dynbuf *text, struct error *err)
 {
     struct manifest next;
     struct manifest_file f = {.version = m->next_version, .size = text->size};
-    char key[KEY_MAX];
+    char key[MANIFEST_KEY_MAX];
     TRY(manifest_copy(&m->state, &next, err));
+    if (!m->keep_removed)
+        next.n_removed = 0; /* only what this update removes stays on record */
     int st = manifest_apply_delta(&next, (const char *)text->data, text->size, err);
     if (st == ST_OK)
         st = remember(m, f, err);
     if (st == ST_OK) {
         file_key(m, &f, key);
         m->next_version++;
-        st = object_store_put(m->store, key, text->data, text->size, err);
+        st = manifest_put_delta(m, key, text, err);
         m->n_files -= st != ST_OK;
     }
     if (st != ST_OK) {
@@ -365,7 +409,7 @@ static int commit(struct manifest_manager *m, const struct dynbuf *text, struct 
 static int commit_and_release(struct manifest_manager *m, int st, struct dynbuf *text, struct error *err)
 {
     if (st == ST_OK)
-        st = commit(m, text, err);
+        st = manifest_commit(m, text, err);
     dynbuf_release(text);
     return st;
 }

@@ -41,6 +41,9 @@ int file_meta_copy(const struct file_meta *f, struct file_meta *ret_copy, struct
 
 enum sst_format { SST_FORMAT_PRIMARY_KEY, SST_FORMAT_FLAT };
 
+/* A file that an edit has taken out of the manifest, or an index that it has replaced. */
+struct removed_file { int64_t removed_at_ms; char file_id[FILE_ID_SIZE]; bool is_index, has_index_version; uint64_t index_version; };
+
 struct manifest { /* the folded state */
     struct region_metadata *metadata; /* NULL before the first Change */
     struct file_meta *files; uint32_t n_files;
@@ -51,6 +54,7 @@ struct manifest { /* the folded state */
     char *compaction_time_window;     /* humantime text as stored, NULL = null */
     enum sst_format sst_format;
     int append_mode;                  /* -1 null, 0, 1 */
+    struct removed_file *removed; uint32_t n_removed, removed_room; /* for garbage collection */
 };
 
 struct manifest_edit {
@@ -72,6 +76,13 @@ int manifest_create(struct object_store *store, const char *region_dir, uint32_t
                     enum sst_format format, uint64_t flushed_entry_id, struct manifest_manager **ret_manager, struct error *err);
 void manifest_free(struct manifest_manager *m);
 
+/* Asked right before each delta is written; false = ST_REGION_NOT_READY and nothing written. A delta never replaces one that is there: then another node
+ * has written the same version, and the update fails with ST_REGION_NOT_READY too. */
+void manifest_set_guard(struct manifest_manager *m, bool (*may_write)(void *ctx), void *ctx);
+
+/* Whether the store holds a version above the current one: another node has led the region meanwhile. */
+int manifest_is_behind(struct manifest_manager *m, bool *ret_behind, struct error *err);
+
 /* The current state; valid until the next update. Callers serialise reads with updates. */
 const struct manifest *manifest_state(const struct manifest_manager *m);
 
@@ -81,11 +92,27 @@ int manifest_update_change(struct manifest_manager *m, struct region_metadata *m
 int manifest_update_truncate_all(struct manifest_manager *m, uint64_t truncated_entry_id, uint64_t truncated_sequence, struct error *err);
 int manifest_update_truncate_files(struct manifest_manager *m, const struct file_meta *remove, uint32_t n, struct error *err);
 
+/* Removed files are on record until they are forgotten (keep), or until the next update. */
+void manifest_keep_removed(struct manifest_manager *m, bool keep);
+void manifest_forget_removed(struct manifest_manager *m, const struct removed_file *gone, uint32_t n);
+
+/* ---- staging (mito-on-disk.md 2.9): deltas that become one when staging ends well ---- */
+/* Forgets staged deltas and removes them and the blobs from the store. */
+int manifest_staging_clear(struct manifest_manager *m, struct error *err);
+int manifest_stage_expr(struct manifest_manager *m, const char *partition_expr, struct error *err);
+int manifest_stage_edit(struct manifest_manager *m, const struct manifest_edit *edit, struct error *err);
+/* Writes all that is staged as one delta; needs an expression and an edit. */
+int manifest_staging_commit(struct manifest_manager *m, struct error *err);
+/* Reads the manifest that a repartition left for a region in `region_dir`'s blobs, and writes one. */
+int manifest_blob_get(struct object_store *store, const char *region_dir, const char *name, struct manifest *ret_manifest, struct error *err);
+int manifest_blob_put(struct object_store *store, const char *region_dir, const char *name, const struct manifest *manifest, struct error *err);
+
 uint64_t manifest_bytes(const struct manifest_manager *m); /* live deltas and checkpoint */
 
 /* Folds one delta / checkpoint text into a state: pure, for fuzzing and `regionctl inspect manifest`. */
 int manifest_apply_delta(struct manifest *state, const char *text, size_t size, struct error *err);
 int manifest_load_checkpoint(struct manifest *state, const char *text, size_t size, uint64_t *ret_last_version, struct error *err);
+int manifest_load(struct manifest *state, const char *text, size_t size, struct error *err); /* a RegionManifest object alone */
 void manifest_release(struct manifest *state);
 
 #endif

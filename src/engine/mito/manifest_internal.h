@@ -1,4 +1,4 @@
-/* What the manifest's files share: folding states, and writing the texts. Pure. */
+/* What the manifest's files share: folding states and writing the texts (pure), and the manager. */
 #ifndef ENGINE_MITO_MANIFEST_INTERNAL_H
 #define ENGINE_MITO_MANIFEST_INTERNAL_H
 
@@ -14,7 +14,36 @@ int manifest_change_json(const struct region_metadata *metadata, enum sst_format
                          struct dynbuf *out, struct error *err);
 int manifest_truncate_json(uint64_t region_id, uint64_t entry_id, uint64_t sequence, struct dynbuf *out, struct error *err);
 int manifest_truncate_files_json(uint64_t region_id, const struct file_meta *files, uint32_t n, struct dynbuf *out, struct error *err);
-int manifest_checkpoint_json(const struct manifest *m, uint64_t compacted_actions, struct dynbuf *out, struct error *err);
+int manifest_expr_json(const char *partition_expr, struct dynbuf *out, struct error *err);
+/* `with_removed`: the removed files too (only garbage collection wants them). */
+int manifest_checkpoint_json(const struct manifest *m, uint64_t compacted_actions, bool with_removed, struct dynbuf *out, struct error *err);
+/* The RegionManifest object alone, as in a checkpoint and in the blobs of a repartition. */
+int manifest_json(const struct manifest *m, bool with_removed, struct dynbuf *out, struct error *err);
 int file_meta_json(const struct file_meta *f, struct dynbuf *out, struct error *err);
+
+/* ---- the manager ---- */
+#define MANIFEST_KEY_MAX 1400
+
+struct manifest_file { uint64_t version, size; bool checkpoint, gzip; };
+
+struct manifest_manager {
+    struct object_store *store;
+    char *dir;                   /* ".../manifest/" */
+    uint32_t distance;
+    struct manifest state;
+    uint64_t next_version, checkpoint_version; /* checkpoint_version: 0 before the first, as version 0 cannot be one */
+    struct manifest_file *files; /* what is in the folder; no order */
+    uint32_t n_files, room;
+    bool (*may_write)(void *ctx);
+    void *may_write_ctx;
+    bool keep_removed;
+    struct dynbuf staged;        /* the actions of the staged deltas, joined by commas */
+    uint32_t staged_exprs, staged_edits;
+};
+
+/* Asks the guard and writes the text under a key that must be new. */
+int manifest_put_delta(struct manifest_manager *m, const char *key, const struct dynbuf *text, struct error *err);
+/* Writes a delta's text as the next version and takes it over. */
+int manifest_commit(struct manifest_manager *m, const struct dynbuf *text, struct error *err);
 
 #endif

@@ -48,6 +48,7 @@ void manifest_release(struct manifest *m)
     clear_files(m);
     region_metadata_unref(m->metadata);
     free(m->compaction_time_window);
+    free(m->removed);
     *m = (struct manifest){.append_mode = -1};
 }
 
@@ -56,9 +57,13 @@ int manifest_copy(const struct manifest *m, struct manifest *ret_copy, struct er
     struct manifest n = *m;
     n.files = calloc(m->n_files + 1, sizeof *n.files);
     n.n_files = 0;
+    n.removed_room = m->n_removed + 1;
+    n.removed = calloc(n.removed_room, sizeof *n.removed);
+    if (n.removed && m->n_removed)
+        memcpy(n.removed, m->removed, m->n_removed * sizeof *n.removed);
     n.compaction_time_window = m->compaction_time_window ? strdup(m->compaction_time_window) : NULL;
     n.metadata = region_metadata_ref(m->metadata);
-    int st = n.files && (n.compaction_time_window || !m->compaction_time_window) ? ST_OK : error_no_memory(err, m->n_files * sizeof *n.files);
+    int st = n.files && n.removed && (n.compaction_time_window || !m->compaction_time_window) ? ST_OK : error_no_memory(err, m->n_files * sizeof *n.files);
     for (uint32_t i = 0; i < m->n_files && st == ST_OK; i++) {
         st = file_meta_copy(&m->files[i], &n.files[i], err);
         n.n_files += st == ST_OK;
@@ -70,6 +75,27 @@ int manifest_copy(const struct manifest *m, struct manifest *ret_copy, struct er
     return st;
 }
 
+static int put_removed(struct manifest *m, const struct removed_file *r, struct error *err)
+{
+    if (m->n_removed == m->removed_room) {
+        uint32_t room = m->removed_room ? m->removed_room * 2 : 8;
+        struct removed_file *more = realloc(m->removed, room * sizeof *more);
+        if (!more)
+            return error_no_memory(err, room * sizeof *more);
+        m->removed = more;
+        m->removed_room = room;
+    }
+    m->removed[m->n_removed++] = *r;
+    return ST_OK;
+}
+
+static int note_removed(struct manifest *m, const struct file_meta *f, bool is_index, int64_t at_ms, struct error *err)
+{
+    struct removed_file r = {.removed_at_ms = at_ms, .is_index = is_index, .has_index_version = f->available_indexes != 0, .index_version = f->index_version};
+    memcpy(r.file_id, f->file_id, FILE_ID_SIZE);
+    return put_removed(m, &r, err);
+}
+
 static uint32_t find_file(const struct manifest *m, const char *file_id)
 {
     uint32_t i = 0;
@@ -79,10 +105,13 @@ static uint32_t find_file(const struct manifest *m, const char *file_id)
 }
 
 /* Takes over *f's contents on success. */
-static int put_file(struct manifest *m, struct file_meta *f, struct error *err)
+static int put_file(struct manifest *m, struct file_meta *f, int64_t at_ms, struct error *err)
 {
     uint32_t i = find_file(m, f->file_id);
     if (i < m->n_files) {
+        const struct file_meta *old = &m->files[i];
+        if (old->available_indexes && old->index_version != f->index_version)
+            TRY(note_removed(m, old, true, at_ms, err));
         file_meta_release(&m->files[i]);
     } else {
         struct file_meta *more = realloc(m->files, (size_t)(m->n_files + 1) * sizeof *more);
@@ -96,14 +125,16 @@ static int put_file(struct manifest *m, struct file_meta *f, struct error *err)
     return ST_OK;
 }
 
-static void remove_file(struct manifest *m, const char *file_id)
+static int remove_file(struct manifest *m, const char *file_id, int64_t at_ms, struct error *err)
 {
     uint32_t i = find_file(m, file_id);
     if (i == m->n_files)
-        return;
+        return ST_OK;
+    TRY(note_removed(m, &m->files[i], false, at_ms, err));
     file_meta_release(&m->files[i]);
     memmove(m->files + i, m->files + i + 1, (m->n_files - i - 1) * sizeof *m->files);
     m->n_files--;
+    return ST_OK;
 }
 
 /* ---- FileMeta ---- */
@@ -219,7 +250,7 @@ static int read_file(const struct json_value *v, struct file_meta *f, struct err
     return f->partition_expr ? ST_OK : error_no_memory(err, expr->string_size);
 }
 
-static int add_files(const struct json_value *list, enum json_kind kind, struct manifest *m, struct error *err)
+static int add_files(const struct json_value *list, enum json_kind kind, struct manifest *m, int64_t at_ms, struct error *err)
 {
     if (!json_is(list, kind))
         return bad("file list", err);
@@ -227,14 +258,14 @@ static int add_files(const struct json_value *list, enum json_kind kind, struct 
         struct file_meta f = {0};
         int st = read_file(v, &f, err);
         if (st == ST_OK)
-            st = put_file(m, &f, err);
+            st = put_file(m, &f, at_ms, err);
         file_meta_release(&f);
         TRY(st);
     }
     return ST_OK;
 }
 
-static int remove_files(const struct json_value *list, struct manifest *m, struct error *err)
+static int remove_files(const struct json_value *list, struct manifest *m, int64_t at_ms, struct error *err)
 {
     if (!json_is(list, JSON_ARRAY))
         return bad("file list", err);
@@ -242,7 +273,7 @@ static int remove_files(const struct json_value *list, struct manifest *m, struc
         const char *id = json_text(json_get(v, "file_id"));
         if (!id)
             return bad("file_id", err);
-        remove_file(m, id);
+        TRY(remove_file(m, id, at_ms, err));
     }
     return ST_OK;
 }
@@ -293,8 +324,10 @@ static int apply_edit(const struct json_value *v, struct manifest *m, struct err
 {
     uint64_t n = 0;
     bool has;
-    TRY(add_files(json_get(v, "files_to_add"), JSON_ARRAY, m, err));
-    TRY(remove_files(json_get(v, "files_to_remove"), m, err));
+    int64_t at_ms = 0;
+    (void)json_i64(json_get(v, "timestamp_ms"), &at_ms);
+    TRY(add_files(json_get(v, "files_to_add"), JSON_ARRAY, m, at_ms, err));
+    TRY(remove_files(json_get(v, "files_to_remove"), m, at_ms, err));
     TRY(read_window(v, m, err));
     TRY(read_number(v, "flushed_entry_id", true, &n, &has, err));
     if (has && n > m->flushed_entry_id)
@@ -312,11 +345,15 @@ static int apply_edit(const struct json_value *v, struct manifest *m, struct err
 
 static int apply_truncate(const struct json_value *v, struct manifest *m, struct error *err)
 {
+    int64_t at_ms = 0;
+    (void)json_i64(json_get(v, "timestamp_ms"), &at_ms);
     if (json_get(v, "files_to_remove"))
-        return remove_files(json_get(v, "files_to_remove"), m, err);
+        return remove_files(json_get(v, "files_to_remove"), m, at_ms, err);
     uint64_t entry, sequence;
     if (!json_u64(json_get(v, "truncated_entry_id"), &entry) || !json_u64(json_get(v, "truncated_sequence"), &sequence))
         return bad("truncate", err);
+    for (uint32_t i = 0; i < m->n_files; i++)
+        TRY(note_removed(m, &m->files[i], false, at_ms, err));
     clear_files(m);
     m->flushed_entry_id = m->truncated_entry_id = entry;
     m->flushed_sequence = sequence;
@@ -373,21 +410,58 @@ static int apply_actions(const struct json_value *v, struct manifest *m, struct 
     return ST_OK;
 }
 
-static int load(const struct json_value *v, struct manifest *m, uint64_t *ret_last, struct error *err)
+/* {"File":["<uuid>",<version or null>]}, {"Index":["<uuid>",<version>]} or a bare UUID. */
+static int read_removed(const struct json_value *v, int64_t at_ms, struct manifest *m, struct error *err)
 {
-    const struct json_value *c = json_get(v, "checkpoint");
-    if (!json_u64(json_get(v, "last_version"), ret_last) || !json_is(c, JSON_OBJECT))
-        return bad("checkpoint", err);
+    struct removed_file r = {.removed_at_ms = at_ms};
+    const struct json_value *kind = json_only_member(v), *id = v;
+    if (kind) {
+        r.is_index = strcmp(kind->key, "Index") == 0;
+        if (!json_is(kind, JSON_ARRAY) || kind->count != 2 || (!r.is_index && strcmp(kind->key, "File") != 0))
+            return bad("removed file", err);
+        id = kind->first;
+        r.has_index_version = json_u64(id->next, &r.index_version);
+    }
+    if (!json_text(id) || !uuid_valid(id->string))
+        return bad("removed file", err);
+    memcpy(r.file_id, id->string, FILE_ID_SIZE);
+    return put_removed(m, &r, err);
+}
+
+static int load_removed(const struct json_value *records, struct manifest *m, struct error *err)
+{
+    for (const struct json_value *r = json_is(records, JSON_ARRAY) ? records->first : NULL; r; r = r->next) {
+        const struct json_value *files = json_get(r, "files");
+        int64_t at_ms = 0;
+        (void)json_i64(json_get(r, "removed_at"), &at_ms);
+        for (const struct json_value *f = json_is(files, JSON_ARRAY) ? files->first : NULL; f; f = f->next)
+            TRY(read_removed(f, at_ms, m, err));
+    }
+    return ST_OK;
+}
+
+/* A RegionManifest object. */
+static int load_manifest(const struct json_value *c, struct manifest *m, struct error *err)
+{
+    if (!json_is(c, JSON_OBJECT))
+        return bad("manifest", err);
     TRY(read_metadata(c, m, err));
-    TRY(add_files(json_get(c, "files"), JSON_OBJECT, m, err));
+    TRY(add_files(json_get(c, "files"), JSON_OBJECT, m, 0, err));
     if (!json_u64(json_get(c, "flushed_entry_id"), &m->flushed_entry_id) || !json_u64(json_get(c, "flushed_sequence"), &m->flushed_sequence) ||
         !json_u64(json_get(c, "manifest_version"), &m->version))
         return bad("checkpoint", err);
     TRY(read_number(c, "committed_sequence", true, &m->committed_sequence, &m->has_committed_sequence, err));
     TRY(read_number(c, "truncated_entry_id", true, &m->truncated_entry_id, &m->has_truncated_entry_id, err));
+    TRY(load_removed(json_get(json_get(c, "removed_files"), "removed_files"), m, err));
     TRY(read_window(c, m, err));
-    TRY(read_form(c, m, err));
-    return ST_OK;
+    return read_form(c, m, err);
+}
+
+static int load(const struct json_value *v, struct manifest *m, uint64_t *ret_last, struct error *err)
+{
+    if (!json_u64(json_get(v, "last_version"), ret_last))
+        return bad("checkpoint", err);
+    return load_manifest(json_get(v, "checkpoint"), m, err);
 }
 
 int manifest_apply_delta(struct manifest *state, const char *text, size_t size, struct error *err)
@@ -412,23 +486,35 @@ int manifest_apply_delta(struct manifest *state, const char *text, size_t size, 
     return st;
 }
 
-int manifest_load_checkpoint(struct manifest *state, const char *text, size_t size, uint64_t *ret_last_version, struct error *err)
+/* `ret_last` NULL: the text is a RegionManifest alone. */
+static int load_text(struct manifest *state, const char *text, size_t size, uint64_t *ret_last, struct error *err)
 {
     struct arena arena;
     const struct json_value *v;
     struct manifest next = {.append_mode = -1};
-    uint64_t last;
+    uint64_t last = 0;
     arena_init(&arena, NULL);
     int st = json_parse(&arena, text, size, &v, err);
     if (st == ST_OK)
-        st = load(v, &next, &last, err);
+        st = ret_last ? load(v, &next, &last, err) : load_manifest(v, &next, err);
     if (st == ST_OK) {
         manifest_release(state);
         *state = next;
-        *ret_last_version = last;
+        if (ret_last)
+            *ret_last = last;
     } else {
         manifest_release(&next);
     }
     arena_release(&arena);
     return st;
+}
+
+int manifest_load_checkpoint(struct manifest *state, const char *text, size_t size, uint64_t *ret_last_version, struct error *err)
+{
+    return load_text(state, text, size, ret_last_version, err);
+}
+
+int manifest_load(struct manifest *state, const char *text, size_t size, struct error *err)
+{
+    return load_text(state, text, size, NULL, err);
 }

@@ -124,21 +124,51 @@ int manifest_truncate_files_json(uint64_t region_id, const struct file_meta *fil
     return dynbuf_printf(out, err, ",\"timestamp_ms\":null}}]}");
 }
 
-int manifest_checkpoint_json(const struct manifest *m, uint64_t compacted_actions, struct dynbuf *out, struct error *err)
+int manifest_expr_json(const char *partition_expr, struct dynbuf *out, struct error *err)
 {
-    TRY(dynbuf_printf(out, err, "{\"last_version\":%llu,\"compacted_actions\":%llu,\"checkpoint\":{\"metadata\":", ULL(m->version), ULL(compacted_actions)));
+    TRY(dynbuf_printf(out, err, "{\"actions\":[{\"PartitionExprChange\":{\"partition_expr\":"));
+    TRY(put_text(partition_expr, out, err));
+    return dynbuf_printf(out, err, "}}]}");
+}
+
+/* [{"removed_at":…,"files":[…]}], one record for each run of equal times. */
+static int put_removed(const struct manifest *m, struct dynbuf *out, struct error *err)
+{
+    for (uint32_t i = 0; i < m->n_removed; i++) {
+        const struct removed_file *r = &m->removed[i];
+        bool starts = i == 0 || r->removed_at_ms != m->removed[i - 1].removed_at_ms;
+        if (starts)
+            TRY(dynbuf_printf(out, err, "%s{\"removed_at\":%lld,\"files\":[", i ? "]}," : "", (long long)r->removed_at_ms));
+        TRY(dynbuf_printf(out, err, "%s{\"%s\":[\"%s\",", starts ? "" : ",", r->is_index ? "Index" : "File", r->file_id));
+        TRY(r->has_index_version ? dynbuf_printf(out, err, "%llu]}", ULL(r->index_version)) : dynbuf_printf(out, err, "null]}"));
+    }
+    return m->n_removed ? dynbuf_printf(out, err, "]}") : ST_OK;
+}
+
+int manifest_json(const struct manifest *m, bool with_removed, struct dynbuf *out, struct error *err)
+{
+    TRY(dynbuf_printf(out, err, "{\"metadata\":"));
     TRY(region_metadata_to_json(m->metadata, out, err));
     TRY(dynbuf_printf(out, err, ",\"files\":{"));
     for (uint32_t i = 0; i < m->n_files; i++) {
         TRY(dynbuf_printf(out, err, "%s\"%s\":", i ? "," : "", m->files[i].file_id));
         TRY(file_meta_json(&m->files[i], out, err));
     }
-    TRY(dynbuf_printf(out, err, "},\"removed_files\":{\"removed_files\":[]},\"flushed_entry_id\":%llu,\"flushed_sequence\":%llu", ULL(m->flushed_entry_id),
-                      ULL(m->flushed_sequence)));
+    TRY(dynbuf_printf(out, err, "},\"removed_files\":{\"removed_files\":["));
+    if (with_removed)
+        TRY(put_removed(m, out, err));
+    TRY(dynbuf_printf(out, err, "]},\"flushed_entry_id\":%llu,\"flushed_sequence\":%llu", ULL(m->flushed_entry_id), ULL(m->flushed_sequence)));
     TRY(put_optional("committed_sequence", m->has_committed_sequence, m->committed_sequence, out, err));
     TRY(dynbuf_printf(out, err, ",\"manifest_version\":%llu", ULL(m->version)));
     TRY(put_optional("truncated_entry_id", m->has_truncated_entry_id, m->truncated_entry_id, out, err));
     TRY(dynbuf_printf(out, err, ",\"compaction_time_window\":"));
     TRY(put_text(m->compaction_time_window, out, err));
-    return dynbuf_printf(out, err, ",\"sst_format\":\"%s\",\"append_mode\":%s}}", format_name(m->sst_format), mode_name(m->append_mode));
+    return dynbuf_printf(out, err, ",\"sst_format\":\"%s\",\"append_mode\":%s}", format_name(m->sst_format), mode_name(m->append_mode));
+}
+
+int manifest_checkpoint_json(const struct manifest *m, uint64_t compacted_actions, bool with_removed, struct dynbuf *out, struct error *err)
+{
+    TRY(dynbuf_printf(out, err, "{\"last_version\":%llu,\"compacted_actions\":%llu,\"checkpoint\":", ULL(m->version), ULL(compacted_actions)));
+    TRY(manifest_json(m, with_removed, out, err));
+    return dynbuf_append_byte(out, '}', err);
 }

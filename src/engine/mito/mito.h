@@ -37,9 +37,14 @@ struct mito_options {
     int64_t auto_flush_interval_ms;
     uint64_t wal_purge_bytes;    /* past this the regions that hold the oldest segment are flushed */
     int64_t write_stall_max_ms;  /* a stalled write fails after this */
+    bool gc_enabled;             /* removed files stay until a metasrv has them collected (gc.c) */
+    int64_t gc_lingering_ms;
 };
 
-enum region_state { REGION_FOLLOWER, REGION_WRITABLE, REGION_ALTERING, REGION_TRUNCATING, REGION_DROPPING, REGION_DOWNGRADING, REGION_CLOSED };
+enum region_state {
+    REGION_FOLLOWER, REGION_WRITABLE, REGION_ALTERING, REGION_TRUNCATING, REGION_DROPPING, REGION_DOWNGRADING, REGION_CLOSED, REGION_ENTERING_STAGING,
+    REGION_STAGING,
+};
 
 struct mito_region {
     _Atomic int refs;
@@ -54,6 +59,9 @@ struct mito_region {
     pthread_mutex_t lock;               /* guards everything below */
     pthread_cond_t changed;             /* state, freezing or inflight changed */
     enum region_state state;
+    enum region_state resume;           /* where a transient state ends; another role may have been given meanwhile (role.c) */
+    bool catching_up;
+    char *staging_expr;                 /* REGION_STAGING: the expression to be; NULL = all writes are rejected */
     bool freezing;                      /* a flush waits for writes in flight; new ones wait for it */
     uint32_t inflight;                  /* writes between numbering and memtable */
     struct region_metadata *metadata;
@@ -66,7 +74,7 @@ struct mito_region {
     uint32_t n_frozen;
     struct sst_file **files;
     uint32_t n_files;
-    uint64_t committed_sequence, last_entry_id, flushed_entry_id, manifest_version, manifest_bytes;
+    uint64_t committed_sequence, last_entry_id, flushed_entry_id, manifest_version, manifest_bytes, removed_files;
     uint64_t written_bytes;
     int64_t last_flush_ms, last_compaction_ms;
 };
@@ -74,6 +82,7 @@ struct mito_region {
 struct mito_engine {
     struct engine base;
     struct mito_options options;
+    struct engine_host host;            /* zero = this node alone decides */
     struct budget write_budget, scan_budget, job_budget, cache_budget;
     struct sst_cache footers;
     pthread_rwlock_t lock;              /* guards `regions` */
@@ -87,7 +96,11 @@ struct mito_engine {
     pthread_cond_t keeper_wake;
     bool stopping;                      /* guarded by keeper_lock */
     struct dropped_region *dropped;     /* folders to remove once their readers are done; guarded by keeper_lock */
+    pthread_mutex_t held_lock;
+    struct held_file *held;             /* with gc_enabled: files that left a manifest while somebody read them; guarded by held_lock */
 };
+
+struct held_file { struct held_file *next; struct sst_file *file; };
 
 int mito_engine_new(const struct mito_options *options, struct engine **ret_engine, struct error *err);
 
@@ -99,7 +112,44 @@ void mito_region_unref(struct mito_region *r);
 /* ST_REGION_NOT_READY naming the state. */
 int mito_region_wrong_state(const struct mito_region *r, const char *wanted, struct error *err);
 
+/* The folder of another region of the same table and part; the caller frees it. */
+int mito_sibling_dir(const struct mito_region *r, uint64_t region_id, char **ret_dir, struct error *err);
+/* After a commit: takes over the manifest's counters. r->lock held. */
+void mito_note_manifest(struct mito_region *r);
+/* Takes over all of the manifest but its files; asks the host from now on whether it may be written. r->lock held, or the region not shared. */
+void mito_adopt(struct mito_region *r);
+
+/* role.c */
+int mito_region_set_role(struct mito_engine *e, uint64_t region_id, enum region_role role, struct error *err);
+int mito_region_set_role_gracefully(struct mito_engine *e, uint64_t region_id, enum region_role role, struct region_last_entries *ret_entries, struct error *err);
+int mito_region_catchup(struct mito_engine *e, const struct region_catchup_request *request, struct error *err);
+int mito_region_sync(struct mito_engine *e, const struct region_sync_request *request, struct error *err);
+enum region_role mito_role_of(enum region_state state);
+/* Moves a writable region into a transient state, in which writes wait; nothing is in flight afterwards. */
+int mito_enter(struct mito_region *r, enum region_state state, struct error *err);
+/* Ends it in `state`, or in what a role change meanwhile wants. */
+void mito_leave(struct mito_region *r, enum region_state state);
+/* Forgets a staging that will not be applied. r->lock held. */
+void mito_drop_staging(struct mito_region *r);
+
+/* staging.c */
+int mito_region_enter_staging(struct mito_engine *e, uint64_t region_id, const char *partition_expr, struct error *err);
+int mito_region_remap(struct mito_engine *e, const struct region_remap_request *request, struct error *err);
+int mito_region_apply_staging(struct mito_engine *e, const struct region_apply_request *request, struct error *err);
+
+/* gc.c */
+/* Remembers a file that has left its manifest for as long as somebody else holds it. */
+void mito_hold_file(struct mito_engine *e, struct sst_file *file);
+/* Forgets those that nobody holds any more; `all`: every one. */
+void mito_release_held(struct mito_engine *e, bool all);
+int mito_region_file_refs(struct mito_engine *e, uint64_t region_id, uint64_t source_id, uint64_t *ret_manifest_version, struct region_file_sink *sink,
+                          struct error *err);
+int mito_region_gc(struct mito_engine *e, const struct region_gc_request *request, struct region_file_sink *deleted, struct error *err);
+
 /* region_open.c */
+/* The newest entry of the region in the log and in the peer's. */
+uint64_t mito_last_logged_entry(struct mito_engine *e, uint64_t region_id);
+int mito_region_dir(const char *path, size_t path_size, uint64_t region_id, char **ret_dir, struct error *err);
 int mito_region_create(struct mito_engine *e, struct message create, struct region_response *ret, struct error *err);
 int mito_region_open(struct mito_engine *e, const struct region_open_request *open, struct error *err);
 int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *err);
@@ -135,11 +185,16 @@ int mito_region_auto_compact(struct mito_region *r, struct error *err);
 
 /* region_files.c: the file list; r->lock held. */
 int mito_files_add(struct mito_region *r, const struct file_meta *metas, uint32_t n, struct error *err);
-/* Drops the listed files from the region and marks them for deletion. */
+/* Drops the listed files from the region and marks those for deletion that nobody else can need. */
 void mito_files_remove(struct mito_region *r, struct sst_file *const *files, uint32_t n);
+/* Makes the list that of `m`; files that stay are kept open. */
+int mito_files_replace(struct mito_region *r, const struct manifest *m, struct error *err);
 
 /* scan.c */
 int mito_region_table(struct mito_engine *e, uint64_t region_id, struct table **ret_table, struct error *err);
+
+/* partition.c: sst_source_new(), without the rows that the region's partition expression leaves to other regions. */
+int mito_file_source(struct sst_file *file, const struct read_request *request, struct row_source **ret_source, struct error *err);
 
 /* inspect.c */
 int mito_inspect(struct mito_engine *e, const char *name, struct table **ret_table, struct error *err);

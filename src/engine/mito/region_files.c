@@ -1,7 +1,50 @@
-/* The list of live files of a region. */
+/* The list of live files of a region.
+ *
+ * A repartition lets several regions share a file: it stays in the folder of the region that wrote it, and carries that region's partition expression
+ * of then. Such a file is never deleted here, because nobody here knows whether another region lists it: garbage collection does (gc.c). With
+ * gc.enable that holds for all files.
+ */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/mito/mito.h"
+
+int mito_sibling_dir(const struct mito_region *r, uint64_t region_id, char **ret_dir, struct error *err)
+{
+    char mine[48], other[48];
+    int n = snprintf(mine, sizeof mine, "/%u_%010u/", (uint32_t)(r->id >> 32), (uint32_t)r->id & 0xffffff);
+    snprintf(other, sizeof other, "/%u_%010u/", (uint32_t)(region_id >> 32), (uint32_t)region_id & 0xffffff);
+    const char *at = NULL;
+    for (const char *p = strstr(r->dir, mine); p; p = strstr(p + 1, mine))
+        at = p;
+    if (!at || region_id >> 32 != r->id >> 32)
+        return error_set(err, ST_INVALID_ARGUMENTS, "region %llu is no region of the table of %llu", (unsigned long long)region_id,
+                         (unsigned long long)r->id);
+    size_t room = strlen(r->dir) + sizeof other;
+    char *dir = malloc(room);
+    if (!dir)
+        return error_no_memory(err, room);
+    snprintf(dir, room, "%.*s%s%s", (int)(at - r->dir), r->dir, other, at + n);
+    *ret_dir = dir;
+    return ST_OK;
+}
+
+static int file_open(struct mito_region *r, const struct file_meta *meta, struct sst_file **ret_file, struct error *err)
+{
+    struct file_meta copy;
+    char *dir = NULL;
+    if (meta->region_id && meta->region_id != r->id && (uint32_t)(meta->region_id & 0xffffff) != (uint32_t)(r->id & 0xffffff))
+        TRY(mito_sibling_dir(r, meta->region_id, &dir, err));
+    int st = file_meta_copy(meta, &copy, err);
+    if (st == ST_OK) {
+        st = sst_file_new(r->engine->options.store, dir ? dir : r->dir, &copy, &r->engine->footers, ret_file, err);
+        if (st != ST_OK)
+            file_meta_release(&copy);
+    }
+    free(dir);
+    return st;
+}
 
 int mito_files_add(struct mito_region *r, const struct file_meta *metas, uint32_t n, struct error *err)
 {
@@ -10,16 +53,16 @@ int mito_files_add(struct mito_region *r, const struct file_meta *metas, uint32_
         return error_no_memory(err, (r->n_files + n) * sizeof *grown);
     r->files = grown;
     for (uint32_t i = 0; i < n; i++) {
-        struct file_meta copy;
-        TRY(file_meta_copy(&metas[i], &copy, err));
-        int st = sst_file_new(r->engine->options.store, r->dir, &copy, &r->engine->footers, &r->files[r->n_files], err);
-        if (st != ST_OK) {
-            file_meta_release(&copy);
-            return st;
-        }
+        TRY(file_open(r, &metas[i], &r->files[r->n_files], err));
         r->n_files++;
     }
     return ST_OK;
+}
+
+static bool may_be_shared(const struct mito_region *r, const struct file_meta *f)
+{
+    const char *mine = r->metadata->partition_expr ? r->metadata->partition_expr : "", *its = f->partition_expr ? f->partition_expr : "";
+    return (f->region_id && f->region_id != r->id) || strcmp(mine, its) != 0;
 }
 
 void mito_files_remove(struct mito_region *r, struct sst_file *const *files, uint32_t n)
@@ -30,11 +73,41 @@ void mito_files_remove(struct mito_region *r, struct sst_file *const *files, uin
         for (uint32_t k = 0; k < n && !gone; k++)
             gone = r->files[i] == files[k];
         if (gone) {
-            atomic_store(&r->files[i]->deleted, true);
+            atomic_store(&r->files[i]->deleted, !r->engine->options.gc_enabled && !may_be_shared(r, &r->files[i]->meta));
+            if (r->engine->options.gc_enabled)
+                mito_hold_file(r->engine, r->files[i]);
             sst_file_unref(r->files[i]);
         } else {
             r->files[kept++] = r->files[i];
         }
     }
     r->n_files = kept;
+}
+
+int mito_files_replace(struct mito_region *r, const struct manifest *m, struct error *err)
+{
+    struct sst_file **fresh = calloc(m->n_files + 1, sizeof *fresh);
+    uint32_t n = 0;
+    int st = fresh ? ST_OK : error_no_memory(err, m->n_files * sizeof *fresh);
+    for (; st == ST_OK && n < m->n_files; n += st == ST_OK) {
+        struct sst_file *old = NULL;
+        for (uint32_t i = 0; i < r->n_files && !old; i++)
+            old = strcmp(r->files[i]->meta.file_id, m->files[n].file_id) == 0 ? r->files[i] : NULL;
+        if (old)
+            fresh[n] = sst_file_ref(old);
+        else
+            st = file_open(r, &m->files[n], &fresh[n], err);
+    }
+    if (st != ST_OK) {
+        for (uint32_t i = 0; i < n; i++)
+            sst_file_unref(fresh[i]);
+        free(fresh);
+        return st;
+    }
+    for (uint32_t i = 0; i < r->n_files; i++)
+        sst_file_unref(r->files[i]);
+    free(r->files);
+    r->files = fresh;
+    r->n_files = n;
+    return ST_OK;
 }

@@ -13,12 +13,13 @@ struct dropped_region {
     struct sst_file **files;
     uint32_t n_files;
     int64_t since_ms;
+    bool keep_files; /* other regions of the table may list them */
 };
 
 enum { DROP_WAIT_MS = 300000 };
 
 /* "data/{path}/{table id}/{table id}_{sequence}/" (region-rpc.md 9.2). */
-static int region_dir_of(const char *path, size_t path_size, uint64_t region_id, char **ret_dir, struct error *err)
+int mito_region_dir(const char *path, size_t path_size, uint64_t region_id, char **ret_dir, struct error *err)
 {
     uint32_t table = (uint32_t)(region_id >> 32), sequence = (uint32_t)region_id & 0xffffff;
     size_t room = path_size + 64;
@@ -46,6 +47,7 @@ static void region_free(struct mito_region *r)
     manifest_free(r->manifest);
     region_metadata_unref(r->metadata);
     region_options_release(&r->options);
+    free(r->staging_expr);
     pthread_mutex_destroy(&r->job_lock);
     pthread_mutex_destroy(&r->lock);
     pthread_cond_destroy(&r->changed);
@@ -76,7 +78,7 @@ int mito_region_get(struct mito_engine *e, uint64_t region_id, struct mito_regio
 int mito_region_wrong_state(const struct mito_region *r, const char *wanted, struct error *err)
 {
     static const char *const names[] = {"Follower", "Leader(Writable)", "Leader(Altering)", "Leader(Truncating)", "Leader(Dropping)",
-                                        "Leader(Downgrading)", "Closed"};
+                                        "Leader(Downgrading)", "Closed", "Leader(EnteringStaging)", "Leader(Staging)"};
     return error_set(err, ST_REGION_NOT_READY, "Region %llu(%u, %u) is in %s state, expect: %s", (unsigned long long)r->id, (uint32_t)(r->id >> 32),
                      (uint32_t)r->id, names[r->state], wanted);
 }
@@ -97,21 +99,48 @@ static struct mito_region *region_alloc(struct mito_engine *e, uint64_t id)
     return r;
 }
 
-/* Takes over what the manifest says. */
-static int adopt_manifest(struct mito_region *r, struct error *err)
+static bool may_write_manifest(void *ctx)
+{
+    const struct mito_region *r = ctx;
+    const struct engine_host *host = &r->engine->host;
+    return !host->may_commit || host->may_commit(host->ctx, r->id);
+}
+
+void mito_note_manifest(struct mito_region *r)
 {
     const struct manifest *m = manifest_state(r->manifest);
+    r->manifest_version = m->version;
+    r->manifest_bytes = manifest_bytes(r->manifest);
+    r->removed_files = m->n_removed;
+    if (r->engine->host.changed)
+        r->engine->host.changed(r->engine->host.ctx, r->id);
+}
+
+void mito_adopt(struct mito_region *r)
+{
+    const struct manifest *m = manifest_state(r->manifest);
+    region_metadata_unref(r->metadata);
     r->metadata = region_metadata_ref(m->metadata);
     r->partition_version = partition_expr_version(m->metadata->partition_expr);
     r->format = m->sst_format;
     if (m->append_mode >= 0)
         r->options.append_mode = m->append_mode;
-    r->flushed_entry_id = r->last_entry_id = m->flushed_entry_id;
+    r->flushed_entry_id = m->flushed_entry_id;
+    if (r->last_entry_id < m->flushed_entry_id)
+        r->last_entry_id = m->flushed_entry_id;
     r->committed_sequence = m->flushed_sequence;
     if (m->has_committed_sequence && m->committed_sequence > r->committed_sequence)
         r->committed_sequence = m->committed_sequence;
-    r->manifest_version = m->version;
-    r->manifest_bytes = manifest_bytes(r->manifest);
+    mito_note_manifest(r);
+    manifest_keep_removed(r->manifest, r->engine->options.gc_enabled);
+    manifest_set_guard(r->manifest, may_write_manifest, r);
+}
+
+/* Takes over what the manifest says. */
+static int adopt_manifest(struct mito_region *r, struct error *err)
+{
+    const struct manifest *m = manifest_state(r->manifest);
+    mito_adopt(r);
     r->wal_enabled = r->options.wal_provider != WAL_PROVIDER_NOOP;
     TRY(memtable_new(r->metadata, &r->engine->write_budget, &r->active, err));
     return mito_files_add(r, m->files, m->n_files, err);
@@ -133,7 +162,7 @@ static int replay_record(void *ctx, const struct wal_record *record, struct erro
 }
 
 /* The highest entry id that either log knows of a region. */
-static uint64_t last_logged_entry(struct mito_engine *e, uint64_t region_id)
+uint64_t mito_last_logged_entry(struct mito_engine *e, uint64_t region_id)
 {
     uint64_t ours = wal_last_entry_id(e->options.wal, region_id), peers = peer_log_last_entry_id(e->options.peer_log, region_id);
     return ours > peers ? ours : peers;
@@ -153,7 +182,7 @@ static int replay_wal(struct mito_region *r, bool may_flush, struct error *err)
                      (unsigned long long)missing);
     }
     TRY(wal_replay(o->wal, r->id, r->flushed_entry_id, replay_record, &replay, err));
-    uint64_t logged = last_logged_entry(r->engine, r->id);
+    uint64_t logged = mito_last_logged_entry(r->engine, r->id);
     if (logged > r->last_entry_id)
         r->last_entry_id = logged;
     peer_log_obsolete(o->peer_log, r->id, r->flushed_entry_id);
@@ -183,6 +212,7 @@ static int load_region(struct mito_region *r, const struct kv *options, uint32_t
     if (!skip_replay)
         TRY(replay_wal(r, writable, err));
     r->state = writable ? REGION_WRITABLE : REGION_FOLLOWER;
+    r->resume = REGION_WRITABLE;
     return ST_OK;
 }
 
@@ -205,7 +235,7 @@ int mito_region_open(struct mito_engine *e, const struct region_open_request *op
     r = region_alloc(e, open->region_id);
     if (!r)
         return error_no_memory(err, sizeof *r);
-    int st = region_dir_of(open->path, strlen(open->path), open->region_id, &r->dir, err);
+    int st = mito_region_dir(open->path, strlen(open->path), open->region_id, &r->dir, err);
     if (st == ST_OK)
         st = load_region(r, open->options, open->n_options, open->skip_wal_replay, open->writable, err);
     if (st == ST_NOT_FOUND)
@@ -301,10 +331,10 @@ static int create_fresh(struct mito_region *r, struct region_metadata *metadata,
     enum sst_format format = r->options.sst_format >= 0 ? (enum sst_format)r->options.sst_format
                              : e->options.default_flat_format ? SST_FORMAT_FLAT : SST_FORMAT_PRIMARY_KEY;
     /* A dropped region of the same id may have left entries behind. */
-    uint64_t stale = r->options.wal_provider != WAL_PROVIDER_NOOP ? last_logged_entry(e, r->id) : 0;
+    uint64_t stale = r->options.wal_provider != WAL_PROVIDER_NOOP ? mito_last_logged_entry(e, r->id) : 0;
     TRY(manifest_create(e->options.store, r->dir, e->options.checkpoint_distance, metadata, format, stale, &r->manifest, err));
     TRY(adopt_manifest(r, err));
-    r->state = REGION_WRITABLE;
+    r->state = r->resume = REGION_WRITABLE;
     return ST_OK;
 }
 
@@ -315,7 +345,7 @@ static int create_or_open(struct mito_engine *e, const struct create_body *b, st
     struct mito_region *r = region_alloc(e, b->region_id);
     if (!r)
         return error_no_memory(err, sizeof *r);
-    int st = region_dir_of(b->path, b->path_size, b->region_id, &r->dir, err);
+    int st = mito_region_dir(b->path, b->path_size, b->region_id, &r->dir, err);
     if (st == ST_OK)
         st = load_region(r, b->options, b->n_options, false, true, err);
     if (st == ST_OK)
@@ -394,7 +424,8 @@ int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *e
         return ST_OK;
     pthread_mutex_lock(&r->job_lock);
     /* Without a WAL the memtable is all there is. */
-    int st = r->wal_enabled || r->state != REGION_WRITABLE ? ST_OK : mito_flush_locked(r, err);
+    bool writable = r->state == REGION_WRITABLE || r->state == REGION_STAGING;
+    int st = r->wal_enabled || !writable ? ST_OK : mito_flush_locked(r, err);
     if (st == ST_OK) {
         stop_writes(r, REGION_CLOSED);
         mito_region_unref(unregister(e, region_id));
@@ -412,14 +443,15 @@ static int put_marker(struct mito_region *r, struct error *err)
 }
 
 /* Hands folder and files over to the keeper, which removes them once nobody reads them. */
-static void leave_to_keeper(struct mito_region *r)
+static void leave_to_keeper(struct mito_region *r, bool keep_files)
 {
     struct mito_engine *e = r->engine;
     struct dropped_region *d = calloc(1, sizeof *d);
     pthread_mutex_lock(&r->lock);
     for (uint32_t i = 0; i < r->n_files; i++)
-        atomic_store(&r->files[i]->deleted, true);
+        atomic_store(&r->files[i]->deleted, !keep_files && (!r->files[i]->meta.region_id || r->files[i]->meta.region_id == r->id));
     if (d) {
+        d->keep_files = keep_files;
         d->dir = strdup(r->dir);
         d->files = r->files;
         d->n_files = r->n_files;
@@ -445,6 +477,18 @@ static bool still_read(const struct dropped_region *d)
     return false;
 }
 
+static int remove_folder(struct mito_engine *e, const struct dropped_region *d, struct error *err)
+{
+    struct object_store *store = e->options.store;
+    char key[1280];
+    if (!d->keep_files)
+        return store->ops->remove_prefix(store, d->dir, err);
+    snprintf(key, sizeof key, "%smanifest", d->dir);
+    TRY(store->ops->remove_prefix(store, key, err));
+    snprintf(key, sizeof key, "%s.dropping", d->dir);
+    return store->ops->remove(store, key, err);
+}
+
 void mito_reap_dropped(struct mito_engine *e, bool force)
 {
     struct dropped_region *ready = NULL;
@@ -466,7 +510,7 @@ void mito_reap_dropped(struct mito_engine *e, bool force)
         ready = d->next;
         for (uint32_t i = 0; i < d->n_files; i++)
             sst_file_unref(d->files[i]);
-        if (d->dir && e->options.store->ops->remove_prefix(e->options.store, d->dir, &err) != ST_OK)
+        if (d->dir && remove_folder(e, d, &err) != ST_OK)
             log_warn("mito", "cannot remove the folder %s of a dropped region: %s; the next start tries again", d->dir, err.msg);
         free(d->files);
         free(d->dir);
@@ -480,7 +524,9 @@ int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *er
     TRY(mito_region_get(e, region_id, &r, err));
     pthread_mutex_lock(&r->job_lock);
     pthread_mutex_lock(&r->lock);
-    int st = r->state == REGION_WRITABLE ? ST_OK : mito_region_wrong_state(r, "writable", err);
+    /* After a repartition the files of a region that goes belong to those that stay. */
+    bool staging = r->state == REGION_STAGING;
+    int st = staging || r->state == REGION_WRITABLE ? ST_OK : mito_region_wrong_state(r, "writable", err);
     pthread_mutex_unlock(&r->lock);
     if (st == ST_OK)
         st = put_marker(r, err);
@@ -491,7 +537,7 @@ int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *er
             peer_log_obsolete(e->options.peer_log, region_id, UINT64_MAX);
             st = wal_obsolete(e->options.wal, region_id, UINT64_MAX, err);
         }
-        leave_to_keeper(r);
+        leave_to_keeper(r, staging);
         mito_reap_dropped(e, false);
     }
     pthread_mutex_unlock(&r->job_lock);

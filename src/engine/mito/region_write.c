@@ -37,12 +37,20 @@ static int read_body(struct message m, struct write_body *ret_body, struct error
     return pb_done(&r) ? ST_OK : error_set(err, ST_INVALID_ARGUMENTS, "a write request is malformed protobuf");
 }
 
-/* Waits while the region is altering or frozen for a flush; then it is writable or the write fails. r->lock held. */
-static int wait_writable(struct mito_region *r, struct error *err)
+static bool writable(const struct mito_region *r)
 {
-    while (r->state == REGION_ALTERING || (r->state == REGION_WRITABLE && r->freezing))
+    return r->state == REGION_WRITABLE || r->state == REGION_STAGING;
+}
+
+/* Waits while the region is altering, entering staging (not a bulk insert) or frozen for a flush; then it is writable or the write fails. r->lock held. */
+static int wait_writable(struct mito_region *r, bool is_bulk, struct error *err)
+{
+    while (r->state == REGION_ALTERING || (r->state == REGION_ENTERING_STAGING && !is_bulk) || (writable(r) && r->freezing))
         pthread_cond_wait(&r->changed, &r->lock);
-    return r->state == REGION_WRITABLE ? ST_OK : mito_region_wrong_state(r, "writable", err);
+    if (r->state == REGION_STAGING && !r->staging_expr)
+        return error_set(err, ST_STORAGE, "Reject write to region %llu(%u, %u): it is about to go", (unsigned long long)r->id, (uint32_t)(r->id >> 32),
+                         (uint32_t)r->id);
+    return writable(r) ? ST_OK : mito_region_wrong_state(r, "writable", err);
 }
 
 static int check_write(const struct mito_region *r, const struct write_body *body, bool is_delete, struct error *err)
@@ -132,7 +140,7 @@ static int commit(struct mito_region *r, struct row_write *w, struct prepared_wr
     struct iovec iov[2];
     struct numbered n;
     pthread_mutex_lock(&r->lock);
-    int st = wait_writable(r, err);
+    int st = wait_writable(r, is_bulk, err);
     /* An ALTER or a flush may have come between decoding and here: then the schema or the series ids are not those of the active memtable. */
     *ret_stale = st == ST_OK && r->active != prepared_for;
     if (st == ST_OK && !*ret_stale)
@@ -202,7 +210,7 @@ static int write_region(struct mito_region *r, const struct write_body *body, bo
         bool stale = false;
         TRY(mito_wait_for_memory(e, err));
         pthread_mutex_lock(&r->lock);
-        int st = wait_writable(r, err);
+        int st = wait_writable(r, is_bulk, err);
         if (st == ST_OK)
             st = check_write(r, body, is_delete, err);
         struct memtable *memtable = st == ST_OK ? memtable_ref(r->active) : NULL;

@@ -95,7 +95,7 @@ static int open_origin(struct scan_stream *s, struct origin *o, bool alone, stru
                              .budget = s->budget, .work = s->work, .stats = &s->stats, .need_key = !alone};
     struct memtable_view *view = o->view;
     o->view = NULL;
-    return view ? memtable_view_source_new(view, &q, ret_source, err) : sst_source_new(o->file, &q, ret_source, err);
+    return view ? memtable_view_source_new(view, &q, ret_source, err) : mito_file_source(o->file, &q, ret_source, err);
 }
 
 static int open_group(struct scan_stream *s, struct error *err)

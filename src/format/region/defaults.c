@@ -159,7 +159,7 @@ static int append_bytes(struct column_builder *b, const struct json_value *tag, 
     return st;
 }
 
-static int read_value(const struct json_value *v, const struct region_column *c, struct column **ret_value, struct error *err)
+int region_value_from_json(const struct json_value *v, const struct region_column *c, struct column **ret_value, struct error *err)
 {
     struct column_builder b;
     const struct json_value *tag = json_only_member(v);
@@ -194,7 +194,7 @@ int default_from_json(const struct json_value *v, struct region_column *c, struc
             return does_not_fit(v, c, err);
         kind = DEFAULT_FUNCTION;
     } else if (tag && strcmp(tag->key, "Value") == 0) {
-        TRY(read_value(tag, c, &value, err));
+        TRY(region_value_from_json(tag, c, &value, err));
         kind = DEFAULT_VALUE;
     } else {
         return does_not_fit(v, c, err);

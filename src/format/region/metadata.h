@@ -84,6 +84,10 @@ struct region_metadata *region_metadata_with_version(const struct region_metadat
 int region_column_type_from_proto(int32_t datatype, const uint8_t *extension, size_t size, struct region_column *ret_column, struct error *err);
 void region_column_release(struct region_column *c);
 
+/* A value of the column's type from the JSON that defaults and partition expressions use ({"Int32":50}, "Null"): a column of length 1. ST_CORRUPT. */
+struct json_value;
+int region_value_from_json(const struct json_value *v, const struct region_column *c, struct column **ret_value, struct error *err);
+
 /* Same columns (ids, names, types, nullability, defaults, metadata maps, semantics, order) and same key: the test of a repeated create. */
 bool region_metadata_same_schema(const struct region_metadata *a, const struct region_metadata *b);
 

@@ -1,0 +1,536 @@
+/* What each instruction does (heartbeat.md 6). Outcomes go into the items; nothing here decides the form of the reply. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "cluster/executor.h"
+#include "format/json/json.h"
+#include "os/thread.h"
+
+static void fail(struct instruction_item *item, const char *text)
+{
+    if (!item->error)
+        item->error = strdup(text);
+}
+
+static void fail_whole(struct instruction *i, const char *text)
+{
+    i->error = arena_copy(&i->arena, text, strlen(text), NULL);
+    if (!i->error)
+        i->error = "out of memory";
+}
+
+/* Whether the region is here and led from here ("leader" includes staging and downgrading ones). False: the item has its outcome. */
+static bool is_led(struct region_server *s, struct instruction_item *item)
+{
+    enum region_role role;
+    struct error err;
+    int rc = region_server_role(s, item->region_id, &role, &err);
+    item->exists = rc != ST_REGION_NOT_FOUND;
+    if (rc == ST_OK && role == ROLE_FOLLOWER)
+        fail(item, "Region is not leader");
+    else if (rc && item->exists)
+        fail(item, err.msg);
+    return rc == ST_OK && role != ROLE_FOLLOWER;
+}
+
+struct each {
+    struct executor *x;
+    struct instruction *i;
+};
+
+/* ---- open and close ---- */
+
+static void open_regions(struct executor *x, struct instruction *i)
+{
+    struct region_open *opens = calloc(i->n_items + 1, sizeof(*opens));
+    if (!opens) {
+        fail_whole(i, "out of memory");
+        return;
+    }
+    for (uint32_t k = 0; k < i->n_items; k++) {
+        const struct instruction_item *item = &i->items[k];
+        opens[k] = (struct region_open){.region_id = item->region_id,
+                                        .engine = item->engine,
+                                        .path = item->path,
+                                        .options = item->options,
+                                        .n_options = item->n_options,
+                                        .skip_wal_replay = item->skip_wal_replay};
+    }
+    region_server_open_regions(executor_options(x)->regions, opens, i->n_items);
+    for (uint32_t k = 0; k < i->n_items; k++)
+        if (opens[k].rc)
+            fail(&i->items[k], opens[k].err.msg);
+    free(opens);
+}
+
+static void close_one(void *ctx, size_t k)
+{
+    struct each *e = ctx;
+    struct error err;
+    if (region_server_close_region(executor_options(e->x)->regions, e->i->items[k].region_id, &err) != ST_OK)
+        fail(&e->i->items[k], err.msg);
+}
+
+/* ---- downgrade: no new writes, flush what there is, then follow ---- */
+
+/* ST_DEADLINE_EXCEEDED: the flush goes on, and the next instruction joins it. */
+static int flush_before(struct executor *x, struct instruction_item *item, struct error *err)
+{
+    struct region_catchup_request request = {.region_id = item->region_id};
+    int64_t deadline_ns;
+    struct run *run;
+    bool joined;
+    int rc;
+    if (__builtin_add_overflow(clock_monotonic_ns(), item->timeout_ns, &deadline_ns))
+        deadline_ns = INT64_MAX;
+    TRY(executor_run(x, RUN_FLUSH, &request, &run, &joined, err));
+    if (!run_wait(run, deadline_ns, &rc, err))
+        rc = error_set(err, ST_DEADLINE_EXCEEDED, "Flush region timeout, region: %" PRIu64, item->region_id);
+    run_unref(run);
+    return rc;
+}
+
+static void downgrade_one(void *ctx, size_t k)
+{
+    struct each *e = ctx;
+    struct instruction_item *item = &e->i->items[k];
+    struct region_server *s = executor_options(e->x)->regions;
+    struct region_last_entries none;
+    enum region_role role;
+    struct error err;
+    int rc = region_server_role(s, item->region_id, &role, &err);
+    item->exists = rc != ST_REGION_NOT_FOUND;
+    if (rc == ST_REGION_NOT_FOUND)
+        return;
+    if (rc == ST_OK && role != ROLE_FOLLOWER && item->has_timeout) {
+        rc = region_server_set_role_gracefully(s, item->region_id, ROLE_DOWNGRADING_LEADER, &none, &err);
+        if (rc == ST_OK)
+            rc = flush_before(e->x, item, &err);
+    }
+    if (rc == ST_OK)
+        rc = region_server_set_role_gracefully(s, item->region_id, ROLE_FOLLOWER, &item->entries, &err);
+    if (rc)
+        fail(item, err.msg);
+}
+
+/* ---- upgrade ---- */
+
+struct upgrade {
+    struct run *run;
+    bool waiting;
+};
+
+/* Starts the catch-up of one region; the item is settled when there is nothing to wait for. */
+static void upgrade_start(struct executor *x, struct instruction_item *item, struct upgrade *u)
+{
+    enum region_role role;
+    struct error err;
+    bool joined;
+    int rc = region_server_role(executor_options(x)->regions, item->region_id, &role, &err);
+    item->exists = rc != ST_REGION_NOT_FOUND;
+    item->ready = rc == ST_OK && role == ROLE_LEADER;
+    if (rc == ST_OK && !item->ready) {
+        rc = executor_run(x, RUN_CATCHUP, &item->catchup, &u->run, &joined, &err);
+        u->waiting = rc == ST_OK && !joined;
+        if (rc == ST_OK && joined) {
+            rc = error_set(&err, ST_REGION_BUSY, "region %" PRIu64 " is catching up already", item->region_id);
+            run_unref(u->run);
+        }
+    }
+    if (rc && item->exists)
+        fail(item, err.msg);
+}
+
+static void upgrade_regions(struct executor *x, struct instruction *i)
+{
+    struct upgrade *upgrades = calloc(i->n_items + 1, sizeof(*upgrades));
+    int64_t deadline_ns = INT64_MAX;
+    if (!upgrades) {
+        fail_whole(i, "out of memory");
+        return;
+    }
+    if (i->n_items && i->items[0].has_timeout && __builtin_add_overflow(clock_monotonic_ns(), i->items[0].timeout_ns, &deadline_ns))
+        deadline_ns = INT64_MAX;
+    for (uint32_t k = 0; k < i->n_items; k++)
+        upgrade_start(x, &i->items[k], &upgrades[k]);
+    for (uint32_t k = 0; k < i->n_items; k++) {
+        struct error err;
+        int rc = ST_OK;
+        if (!upgrades[k].waiting)
+            continue;
+        /* Not done in time: neither ready nor an error, and the work goes on. */
+        if (run_wait(upgrades[k].run, deadline_ns, &rc, &err)) {
+            i->items[k].ready = rc == ST_OK;
+            if (rc)
+                fail(&i->items[k], err.msg);
+        }
+        run_unref(upgrades[k].run);
+    }
+    free(upgrades);
+}
+
+/* ---- flush ---- */
+
+static void flush_regions(struct executor *x, struct instruction *i)
+{
+    bool go_on = true;
+    for (uint32_t k = 0; k < i->n_items && go_on; k++) {
+        struct instruction_item *item = &i->items[k];
+        struct error err = {0};
+        if (is_led(executor_options(x)->regions, item)) {
+            item->timeout_ns = INT64_MAX;
+            if (flush_before(x, item, &err) != ST_OK)
+                fail(item, err.msg);
+        } else if (!item->exists) {
+            fail(item, "Region not found");
+        }
+        if (item->error && i->is_async)
+            log_warn("cluster", "region %" PRIu64 " was not flushed for metasrv: %s", item->region_id, item->error);
+        go_on = !item->error || i->try_all || i->is_async;
+    }
+}
+
+/* ---- repartition ---- */
+
+static void enter_one(void *ctx, size_t k)
+{
+    struct each *e = ctx;
+    struct instruction_item *item = &e->i->items[k];
+    struct region_server *s = executor_options(e->x)->regions;
+    struct error err;
+    if (!is_led(s, item))
+        return;
+    item->ready = region_server_enter_staging(s, item->region_id, item->partition_expr, &err) == ST_OK;
+    if (!item->ready)
+        fail(item, err.msg);
+}
+
+static void sync_one(void *ctx, size_t k)
+{
+    struct each *e = ctx;
+    struct instruction_item *item = &e->i->items[k];
+    struct region_server *s = executor_options(e->x)->regions;
+    struct error err;
+    if (!is_led(s, item))
+        return;
+    item->ready = region_server_sync(s, &item->sync, &err) == ST_OK;
+    if (!item->ready)
+        fail(item, err.msg);
+}
+
+static void apply_one(void *ctx, size_t k)
+{
+    struct each *e = ctx;
+    struct instruction_item *item = &e->i->items[k];
+    struct region_server *s = executor_options(e->x)->regions;
+    struct error err;
+    if (!is_led(s, item))
+        return;
+    item->ready = region_server_apply_staging(s, &item->apply, &err) == ST_OK;
+    if (!item->ready)
+        fail(item, err.msg);
+}
+
+static void remap(struct executor *x, struct instruction *i)
+{
+    struct region_server *s = executor_options(x)->regions;
+    struct error err;
+    if (is_led(s, &i->items[0]) && region_server_remap(s, &i->remap, &err) != ST_OK)
+        fail(&i->items[0], err.msg);
+}
+
+/* ---- file references ---- */
+
+/* Writes `"key":[` before the first element of a list, a comma before the others. */
+struct json_list {
+    struct dynbuf *out;
+    uint64_t key;
+    bool *first_key;
+    bool open;
+};
+
+static int list_next(struct json_list *l, struct error *err)
+{
+    if (l->open)
+        return dynbuf_append_byte(l->out, ',', err);
+    l->open = true;
+    TRY(dynbuf_printf(l->out, err, "%s\"%" PRIu64 "\":[", *l->first_key ? "" : ",", l->key));
+    *l->first_key = false;
+    return ST_OK;
+}
+
+static int put_ref(void *ctx, const struct region_file_ref *ref, struct error *err)
+{
+    struct json_list *l = ctx;
+    TRY(list_next(l, err));
+    TRY(dynbuf_printf(l->out, err, "{\"region_id\":%" PRIu64 ",\"file_id\":\"%s\",\"index_version\":", ref->region_id, ref->file_id));
+    return ref->has_index_version ? dynbuf_printf(l->out, err, "%" PRIu64 "}", ref->index_version) : dynbuf_printf(l->out, err, "null}");
+}
+
+struct refs {
+    struct executor *x;
+    struct instruction *i;
+    struct dynbuf versions, cross;
+    bool first_ref, first_version, first_cross;
+};
+
+static int note_version(struct refs *r, uint64_t region_id, uint64_t version, struct error *err)
+{
+    TRY(dynbuf_printf(&r->versions, err, "%s\"%" PRIu64 "\":%" PRIu64, r->first_version ? "" : ",", region_id, version));
+    r->first_version = false;
+    return ST_OK;
+}
+
+/* Files of one source region: those that readers here hold, and those that destinations here list. */
+static int refs_of(struct refs *r, uint64_t source, bool held, struct error *err)
+{
+    struct region_server *s = executor_options(r->x)->regions;
+    struct json_list files = {&r->i->result, source, &r->first_ref, false}, dests = {&r->cross, source, &r->first_cross, false};
+    struct region_file_sink sink = {put_ref, &files};
+    uint64_t version;
+    int rc = held ? region_server_file_refs(s, source, source, &version, &sink, err) : ST_OK;
+    if (held && rc == ST_OK)
+        rc = note_version(r, source, version, err);
+    rc = rc == ST_REGION_NOT_FOUND ? ST_OK : rc;
+    for (uint32_t k = 0; rc == ST_OK && k < r->i->n_related; k++) {
+        if (r->i->related[k].from != source)
+            continue;
+        bool before = files.open;
+        size_t size = r->i->result.size;
+        rc = region_server_file_refs(s, r->i->related[k].to, source, &version, &sink, err);
+        if (rc == ST_REGION_NOT_FOUND) {
+            rc = ST_OK;
+            continue;
+        }
+        if (rc == ST_OK && (r->i->result.size != size || files.open != before)) {
+            rc = list_next(&dests, err);
+            if (rc == ST_OK)
+                rc = dynbuf_printf(&r->cross, err, "%" PRIu64, r->i->related[k].to);
+        }
+        if (rc == ST_OK)
+            rc = note_version(r, r->i->related[k].to, version, err);
+    }
+    if (rc == ST_OK && files.open)
+        rc = dynbuf_append_byte(&r->i->result, ']', err);
+    if (rc == ST_OK && dests.open)
+        rc = dynbuf_append_byte(&r->cross, ']', err);
+    return rc;
+}
+
+static bool queried(const struct instruction *i, uint64_t region_id)
+{
+    for (uint32_t k = 0; k < i->n_items; k++)
+        if (i->items[k].region_id == region_id)
+            return true;
+    return false;
+}
+
+static int write_refs(struct refs *r, struct error *err)
+{
+    struct instruction *i = r->i;
+    TRY(dynbuf_printf(&i->result, err, "{\"file_refs\":{"));
+    for (uint32_t k = 0; k < i->n_items; k++)
+        TRY(refs_of(r, i->items[k].region_id, true, err));
+    for (uint32_t k = 0; k < i->n_related; k++) {
+        bool done = queried(i, i->related[k].from);
+        for (uint32_t j = 0; j < k && !done; j++)
+            done = i->related[j].from == i->related[k].from;
+        if (!done)
+            TRY(refs_of(r, i->related[k].from, false, err));
+    }
+    TRY(dynbuf_printf(&i->result, err, "},\"manifest_version\":{"));
+    TRY(dynbuf_append(&i->result, r->versions.data, r->versions.size, err));
+    TRY(dynbuf_printf(&i->result, err, "},\"cross_region_refs\":{"));
+    TRY(dynbuf_append(&i->result, r->cross.data, r->cross.size, err));
+    return dynbuf_printf(&i->result, err, "}}");
+}
+
+static void file_refs(struct executor *x, struct instruction *i)
+{
+    struct refs r = {.x = x, .i = i, .first_ref = true, .first_version = true, .first_cross = true};
+    struct error err;
+    dynbuf_init(&r.versions, i->result.max);
+    dynbuf_init(&r.cross, i->result.max);
+    if (write_refs(&r, &err) != ST_OK)
+        fail_whole(i, err.msg);
+    dynbuf_release(&r.versions);
+    dynbuf_release(&r.cross);
+}
+
+/* ---- garbage collection ---- */
+
+/* Engine and storage path of a table, from its table info. */
+struct table_info {
+    char engine[32], path[512];
+};
+
+static int read_table_info(struct metasrv *m, uint32_t table, struct table_info *ret_info, struct error *err)
+{
+    char key[64];
+    struct dynbuf text;
+    struct arena arena;
+    const struct json_value *v = NULL;
+    bool found = false;
+    snprintf(key, sizeof(key), "__table_info/%u", table);
+    dynbuf_init(&text, 64 << 20);
+    arena_init(&arena, NULL);
+    int rc = metasrv_get(m, key, &text, &found, err);
+    if (rc == ST_OK && !found)
+        rc = error_set(err, ST_UNEXPECTED, "Table metadata not found for table %u", table);
+    if (rc == ST_OK)
+        rc = json_parse(&arena, (const char *)text.data, text.size, &v, err);
+    if (rc == ST_OK) {
+        const struct json_value *info = json_get(v, "table_info");
+        const char *engine = json_text(json_get(json_get(info, "meta"), "engine")), *catalog = json_text(json_get(info, "catalog_name"));
+        const char *schema = json_text(json_get(info, "schema_name"));
+        if (!engine || !catalog || !schema)
+            rc = error_set(err, ST_CORRUPT, "the table info of table %u lacks engine, catalog or schema", table);
+        snprintf(ret_info->engine, sizeof(ret_info->engine), "%s", engine ? engine : "");
+        snprintf(ret_info->path, sizeof(ret_info->path), "%s/%s", catalog ? catalog : "", schema ? schema : "");
+    }
+    arena_release(&arena);
+    dynbuf_release(&text);
+    return rc;
+}
+
+/* A region that is not here must not be led elsewhere: its files would still be in use. */
+static int check_not_routed(struct metasrv *m, uint64_t region_id, struct error *err)
+{
+    char key[64];
+    struct dynbuf text;
+    struct arena arena;
+    const struct json_value *v = NULL;
+    bool found = false;
+    snprintf(key, sizeof(key), "__table_route/%u", (uint32_t)(region_id >> 32));
+    dynbuf_init(&text, 64 << 20);
+    arena_init(&arena, NULL);
+    int rc = metasrv_get(m, key, &text, &found, err);
+    if (rc == ST_OK && found)
+        rc = json_parse(&arena, (const char *)text.data, text.size, &v, err);
+    const struct json_value *routes = json_get(v, "region_routes");
+    for (const struct json_value *r = json_is(routes, JSON_ARRAY) ? routes->first : NULL; rc == ST_OK && r; r = r->next) {
+        uint64_t id;
+        if (json_u64(json_get(json_get(r, "region"), "id"), &id) && id == region_id && json_is(json_get(r, "leader_peer"), JSON_OBJECT))
+            rc = error_set(err, ST_UNEXPECTED, "region %" PRIu64 " is not here, but another node leads it", region_id);
+    }
+    arena_release(&arena);
+    dynbuf_release(&text);
+    return rc;
+}
+
+struct collected {
+    struct dynbuf files, indexes, processed;
+    struct json_list file_list, index_list;
+    bool first;
+};
+
+static int note_deleted(void *ctx, const struct region_file_ref *ref, struct error *err)
+{
+    struct collected *c = ctx;
+    TRY(list_next(&c->file_list, err));
+    TRY(dynbuf_printf(&c->files, err, "\"%s\"", ref->file_id));
+    if (!ref->has_index_version)
+        return ST_OK;
+    TRY(list_next(&c->index_list, err));
+    return dynbuf_printf(&c->indexes, err, "[\"%s\",%" PRIu64 "]", ref->file_id, ref->index_version);
+}
+
+static int collect_one(struct executor *x, struct instruction *i, uint64_t region_id, const struct table_info *info, struct collected *c,
+                       struct error *err)
+{
+    const struct executor_options *o = executor_options(x);
+    enum region_role role;
+    struct region_gc_request q = {.region_id = region_id, .path = info->path, .refs = i->refs, .n_refs = i->n_refs, .full_listing = i->full_listing};
+    struct region_file_sink sink = {note_deleted, c};
+    bool was_first = c->first;
+    for (uint32_t k = 0; k < i->n_versions; k++)
+        if (i->versions[k].from == region_id) {
+            q.has_manifest_version = true;
+            q.manifest_version = i->versions[k].to;
+        }
+    if (region_server_role(o->regions, region_id, &role, NULL) == ST_REGION_NOT_FOUND)
+        TRY(check_not_routed(o->metasrv, region_id, err));
+    bool first_files = was_first, first_indexes = was_first;
+    c->file_list = (struct json_list){&c->files, region_id, &first_files, false};
+    c->index_list = (struct json_list){&c->indexes, region_id, &first_indexes, false};
+    TRY(region_server_gc(o->regions, info->engine, &q, &sink, err));
+    /* Every processed region has an entry in both maps, even an empty one. */
+    if (!c->file_list.open)
+        TRY(dynbuf_printf(&c->files, err, "%s\"%" PRIu64 "\":[", was_first ? "" : ",", region_id));
+    if (!c->index_list.open)
+        TRY(dynbuf_printf(&c->indexes, err, "%s\"%" PRIu64 "\":[", was_first ? "" : ",", region_id));
+    TRY(dynbuf_append_byte(&c->files, ']', err));
+    TRY(dynbuf_append_byte(&c->indexes, ']', err));
+    TRY(dynbuf_printf(&c->processed, err, "%s%" PRIu64, was_first ? "" : ",", region_id));
+    c->first = false;
+    return ST_OK;
+}
+
+static int collect(struct executor *x, struct instruction *i, struct collected *c, struct error *err)
+{
+    for (uint32_t k = 0; k < i->n_items; k++) {
+        struct table_info info;
+        TRY(read_table_info(executor_options(x)->metasrv, (uint32_t)(i->items[k].region_id >> 32), &info, err));
+        TRY(collect_one(x, i, i->items[k].region_id, &info, c, err));
+    }
+    TRY(dynbuf_printf(&i->result, err, "{\"deleted_files\":{"));
+    TRY(dynbuf_append(&i->result, c->files.data, c->files.size, err));
+    TRY(dynbuf_printf(&i->result, err, "},\"deleted_indexes\":{"));
+    TRY(dynbuf_append(&i->result, c->indexes.data, c->indexes.size, err));
+    TRY(dynbuf_printf(&i->result, err, "},\"need_retry_regions\":[],\"processed_regions\":["));
+    TRY(dynbuf_append(&i->result, c->processed.data, c->processed.size, err));
+    return dynbuf_printf(&i->result, err, "]}");
+}
+
+static void gc(struct executor *x, struct instruction *i)
+{
+    struct collected c = {.first = true};
+    struct error err;
+    uint64_t key = 0;
+    for (uint32_t k = 0; k < i->n_items; k++)
+        if (!k || (uint32_t)i->items[k].region_id < (uint32_t)key)
+            key = i->items[k].region_id;
+    if (i->n_items && !executor_begin_gc(x, key, &err)) {
+        fail_whole(i, err.msg);
+        return;
+    }
+    dynbuf_init(&c.files, i->result.max);
+    dynbuf_init(&c.indexes, i->result.max);
+    dynbuf_init(&c.processed, i->result.max);
+    if (collect(x, i, &c, &err) != ST_OK)
+        fail_whole(i, err.msg);
+    dynbuf_release(&c.files);
+    dynbuf_release(&c.indexes);
+    dynbuf_release(&c.processed);
+    if (i->n_items)
+        executor_end_gc(x, key);
+}
+
+/* ---- the whole ---- */
+
+void instruction_execute(struct executor *x, struct instruction *i)
+{
+    static void (*const bodies[INSTRUCTION_KINDS])(void *ctx, size_t k) = {
+        [INSTRUCTION_CLOSE] = close_one, [INSTRUCTION_DOWNGRADE] = downgrade_one, [INSTRUCTION_ENTER_STAGING] = enter_one,
+        [INSTRUCTION_SYNC] = sync_one,   [INSTRUCTION_APPLY_STAGING] = apply_one,
+    };
+    static void (*const wholes[INSTRUCTION_KINDS])(struct executor * x, struct instruction * i) = {
+        [INSTRUCTION_OPEN] = open_regions,
+        [INSTRUCTION_UPGRADE] = upgrade_regions,
+        [INSTRUCTION_FLUSH] = flush_regions,
+        [INSTRUCTION_FILE_REFS] = file_refs,
+        [INSTRUCTION_GC] = gc,
+        [INSTRUCTION_REMAP] = remap,
+    };
+    struct each each = {x, i};
+    int64_t start_ns = clock_monotonic_ns();
+    if (bodies[i->kind])
+        executor_for(x, i->n_items, bodies[i->kind], &each);
+    else if (wholes[i->kind])
+        wholes[i->kind](x, i);
+    log_info("cluster", "%s of %u regions (first %" PRIu64 ") took %" PRId64 " ms", instruction_name(i->kind), i->n_items,
+             i->n_items ? i->items[0].region_id : 0, (clock_monotonic_ns() - start_ns) / 1000000);
+}

@@ -1,0 +1,291 @@
+/* See cluster/report.h. */
+#include "cluster/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/hash.h"
+
+enum {
+    CHUNK_REGIONS = 64,
+    COLD_AFTER = 3,     /* heartbeats without a change */
+    REFRESH_EVERY = 64, /* an unchanged region is asked again each so many heartbeats, should a change ever go unnoticed */
+    BYTES_MAX = 256 << 20,
+    DEFLATE_LEVEL = 1,
+};
+
+struct chunk;
+
+struct entry {
+    uint64_t activity, seen; /* seen: the number of the last update that met the region */
+    struct region_stat stat;
+    const char *engine;
+    unsigned idle;       /* updates without a change */
+    struct chunk *chunk; /* NULL: hot */
+};
+
+struct chunk {
+    struct chunk *next;
+    struct entry *entries[CHUNK_REGIONS];
+    unsigned n;
+    bool stale;  /* plain is not what the entries say */
+    bool packed; /* deflated is plain's */
+    struct dynbuf plain, deflated;
+    uLong crc;
+};
+
+struct report {
+    struct u64_map entries;
+    struct chunk *chunks;
+    uint64_t updates;
+    size_t n_seen;     /* entries that the last update met */
+    struct dynbuf hot; /* scratch */
+    z_stream deflater;
+};
+
+int report_new(struct report **ret_report, struct error *err)
+{
+    struct report *r = calloc(1, sizeof(*r));
+    if (!r)
+        return error_no_memory(err, sizeof(*r));
+    u64_map_init(&r->entries);
+    dynbuf_init(&r->hot, BYTES_MAX);
+    if (deflateInit2(&r->deflater, DEFLATE_LEVEL, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+        free(r);
+        return error_no_memory(err, 1 << 18);
+    }
+    *ret_report = r;
+    return ST_OK;
+}
+
+void report_free(struct report *r)
+{
+    size_t pos = 0;
+    uint64_t id;
+    void *value;
+    if (!r)
+        return;
+    while (u64_map_next(&r->entries, &pos, &id, &value))
+        free(value);
+    u64_map_release(&r->entries);
+    while (r->chunks) {
+        struct chunk *c = r->chunks;
+        r->chunks = c->next;
+        dynbuf_release(&c->plain);
+        dynbuf_release(&c->deflated);
+        free(c);
+    }
+    dynbuf_release(&r->hot);
+    deflateEnd(&r->deflater);
+    free(r);
+}
+
+size_t report_regions(const struct report *r)
+{
+    return r->entries.count;
+}
+
+/* ---- taking in ---- */
+
+static void leave_chunk(struct entry *e)
+{
+    struct chunk *c = e->chunk;
+    for (unsigned i = 0; c && i < c->n; i++)
+        if (c->entries[i] == e) {
+            c->entries[i] = c->entries[--c->n];
+            c->stale = true;
+            break;
+        }
+    e->chunk = NULL;
+}
+
+/* Stays hot when memory fails. */
+static void join_chunk(struct report *r, struct entry *e)
+{
+    struct chunk *c = r->chunks;
+    while (c && c->n == CHUNK_REGIONS)
+        c = c->next;
+    if (!c) {
+        c = calloc(1, sizeof(*c));
+        if (!c)
+            return;
+        dynbuf_init(&c->plain, BYTES_MAX);
+        dynbuf_init(&c->deflated, BYTES_MAX);
+        c->next = r->chunks;
+        r->chunks = c;
+    }
+    c->entries[c->n++] = e;
+    c->stale = true;
+    e->chunk = c;
+}
+
+static bool same(const struct region_stat *a, const struct region_stat *b)
+{
+    return a->role == b->role && a->num_rows == b->num_rows && a->memtable_bytes == b->memtable_bytes && a->wal_bytes == b->wal_bytes &&
+           a->manifest_bytes == b->manifest_bytes && a->sst_bytes == b->sst_bytes && a->sst_num == b->sst_num && a->index_bytes == b->index_bytes &&
+           a->written_bytes == b->written_bytes && a->manifest_version == b->manifest_version && a->flushed_entry_id == b->flushed_entry_id &&
+           a->removed_files == b->removed_files && a->has_metadata_part == b->has_metadata_part &&
+           a->metadata_manifest_version == b->metadata_manifest_version && a->metadata_flushed_entry_id == b->metadata_flushed_entry_id;
+}
+
+static int update_one(struct report *r, struct region_server *regions, const struct region_activity *a, struct error *err)
+{
+    struct entry *e = u64_map_get(&r->entries, a->region_id);
+    bool fresh = !e;
+    if (fresh) {
+        e = calloc(1, sizeof(*e));
+        int rc = e ? u64_map_put(&r->entries, a->region_id, e, err) : error_no_memory(err, sizeof(*e));
+        if (rc) {
+            free(e);
+            return rc;
+        }
+    }
+    e->engine = a->engine;
+    if (fresh || e->activity != a->activity || (r->updates + a->region_id) % REFRESH_EVERY == 0) {
+        struct region_stat stat;
+        int rc = region_server_stat(regions, a->region_id, &stat, err);
+        if (rc == ST_REGION_NOT_FOUND || rc == ST_UNSUPPORTED)
+            return ST_OK; /* gone meanwhile, or not to be reported: not seen */
+        TRY(rc);
+        if (fresh || !same(&stat, &e->stat)) {
+            e->idle = 0;
+            leave_chunk(e);
+        }
+        e->stat = stat;
+        e->activity = a->activity;
+    }
+    e->seen = r->updates;
+    r->n_seen++;
+    if (!e->chunk && ++e->idle > COLD_AFTER)
+        join_chunk(r, e);
+    return ST_OK;
+}
+
+/* Regions that are not here any more. */
+static void forget_unseen(struct report *r)
+{
+    size_t pos = 0;
+    uint64_t id, gone[64];
+    void *value;
+    unsigned n;
+    do {
+        n = 0;
+        pos = 0;
+        while (n < 64 && u64_map_next(&r->entries, &pos, &id, &value))
+            if (((struct entry *)value)->seen != r->updates)
+                gone[n++] = id;
+        for (unsigned i = 0; i < n; i++) {
+            struct entry *e = u64_map_remove(&r->entries, gone[i]);
+            leave_chunk(e);
+            free(e);
+        }
+    } while (n == 64);
+}
+
+int report_update(struct report *r, struct region_server *regions, struct error *err)
+{
+    struct region_activity *list;
+    size_t n;
+    TRY(region_server_activities(regions, &list, &n, err));
+    r->updates++;
+    r->n_seen = 0;
+    int rc = ST_OK;
+    for (size_t i = 0; rc == ST_OK && i < n; i++)
+        rc = update_one(r, regions, &list[i], err);
+    free(list);
+    if (rc == ST_OK && r->n_seen != r->entries.count)
+        forget_unseen(r);
+    return rc;
+}
+
+/* ---- writing ---- */
+
+static int refresh_chunk(struct chunk *c, struct error *err)
+{
+    if (!c->stale)
+        return ST_OK;
+    dynbuf_clear(&c->plain);
+    for (unsigned i = 0; i < c->n; i++)
+        TRY(message_put_region(&c->plain, &c->entries[i]->stat, c->entries[i]->engine, err));
+    c->stale = c->packed = false;
+    return ST_OK;
+}
+
+/* Deflates a piece up to a byte boundary, with no memory of what came before. */
+static int deflate_piece(struct report *r, const uint8_t *data, size_t size, struct dynbuf *out, struct error *err)
+{
+    z_stream *z = &r->deflater;
+    deflateReset(z);
+    z->next_in = (Bytef *)data;
+    z->avail_in = (uInt)size;
+    do {
+        TRY(dynbuf_reserve(out, 16 << 10, err));
+        z->next_out = out->data + out->size;
+        z->avail_out = 16 << 10;
+        deflate(z, Z_FULL_FLUSH);
+        out->size += (16 << 10) - z->avail_out;
+    } while (z->avail_out == 0);
+    return ST_OK;
+}
+
+static int pack_chunk(struct report *r, struct chunk *c, struct error *err)
+{
+    if (c->packed)
+        return ST_OK;
+    dynbuf_clear(&c->deflated);
+    TRY(deflate_piece(r, c->plain.data, c->plain.size, &c->deflated, err));
+    c->crc = crc32(crc32(0, NULL, 0), c->plain.data, (uInt)c->plain.size);
+    c->packed = true;
+    return ST_OK;
+}
+
+static int write_gzip(struct report *r, struct dynbuf *out, size_t plain_bytes, struct error *err)
+{
+    static const uint8_t head[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 0xff}, last_block[] = {0x03, 0x00};
+    uint8_t tail[8];
+    TRY(dynbuf_append(out, head, sizeof(head), err));
+    TRY(deflate_piece(r, r->hot.data, r->hot.size, out, err));
+    uLong crc = crc32(crc32(0, NULL, 0), r->hot.data, (uInt)r->hot.size);
+    for (struct chunk *c = r->chunks; c; c = c->next) {
+        if (!c->n)
+            continue;
+        TRY(pack_chunk(r, c, err));
+        TRY(dynbuf_append(out, c->deflated.data, c->deflated.size, err));
+        crc = crc32_combine(crc, c->crc, (z_off_t)c->plain.size);
+    }
+    for (int i = 0; i < 4; i++) {
+        tail[i] = (uint8_t)(crc >> 8 * i);
+        tail[4 + i] = (uint8_t)(plain_bytes >> 8 * i);
+    }
+    TRY(dynbuf_append(out, last_block, sizeof(last_block), err));
+    return dynbuf_append(out, tail, sizeof(tail), err);
+}
+
+int report_write(struct report *r, const struct dynbuf *node, struct dynbuf *out, bool *ret_gzipped, struct error *err)
+{
+    size_t pos = 0, bytes;
+    uint64_t id;
+    void *value;
+    dynbuf_clear(&r->hot);
+    dynbuf_clear(out);
+    TRY(dynbuf_append(&r->hot, node->data, node->size, err));
+    while (u64_map_next(&r->entries, &pos, &id, &value)) {
+        const struct entry *e = value;
+        if (!e->chunk)
+            TRY(message_put_region(&r->hot, &e->stat, e->engine, err));
+    }
+    bytes = r->hot.size;
+    for (struct chunk *c = r->chunks; c; c = c->next) {
+        TRY(refresh_chunk(c, err));
+        bytes += c->plain.size;
+    }
+    *ret_gzipped = bytes > REPORT_PLAIN_BYTES;
+    if (*ret_gzipped)
+        return write_gzip(r, out, bytes, err);
+    TRY(dynbuf_append(out, r->hot.data, r->hot.size, err));
+    for (struct chunk *c = r->chunks; c; c = c->next)
+        if (c->plain.size)
+            TRY(dynbuf_append(out, c->plain.data, c->plain.size, err));
+    return ST_OK;
+}

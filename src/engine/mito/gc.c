@@ -1,0 +1,198 @@
+/* Garbage collection under a metasrv's orders (mito-engine.md 6.4).
+ *
+ * With gc.enable a file that leaves the manifest stays in the store and on record (manifest.h, removed files), because a region of another node may
+ * still list or read it. Metasrv asks every node which files it still needs and sends the answers with the order to collect. What goes: files on
+ * record for longer than the lingering time that neither the manifest nor an answer names; with a full listing of a region that exists no more, every
+ * file that no answer names.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/mito/mito.h"
+#include "engine/mito/sst_internal.h"
+
+static int tell(struct region_file_sink *sink, uint64_t region_id, const struct removed_file *f, struct error *err)
+{
+    struct region_file_ref ref = {region_id, f->file_id, f->has_index_version, f->is_index, f->index_version};
+    return sink->each(sink->ctx, &ref, err);
+}
+
+static int tell_meta(struct region_file_sink *sink, const struct file_meta *f, struct error *err)
+{
+    struct region_file_ref ref = {f->region_id, f->file_id, f->available_indexes != 0, false, f->index_version};
+    return sink->each(sink->ctx, &ref, err);
+}
+
+void mito_hold_file(struct mito_engine *e, struct sst_file *file)
+{
+    struct held_file *h = calloc(1, sizeof *h);
+    if (!h)
+        return; /* the lingering time protects its readers all the same */
+    h->file = sst_file_ref(file);
+    pthread_mutex_lock(&e->held_lock);
+    h->next = e->held;
+    e->held = h;
+    pthread_mutex_unlock(&e->held_lock);
+}
+
+void mito_release_held(struct mito_engine *e, bool all)
+{
+    pthread_mutex_lock(&e->held_lock);
+    for (struct held_file **at = &e->held; *at;) {
+        struct held_file *h = *at;
+        if (!all && atomic_load(&h->file->refs) > 1) {
+            at = &h->next;
+            continue;
+        }
+        *at = h->next;
+        sst_file_unref(h->file);
+        free(h);
+    }
+    pthread_mutex_unlock(&e->held_lock);
+}
+
+int mito_region_file_refs(struct mito_engine *e, uint64_t region_id, uint64_t source_id, uint64_t *ret_manifest_version,
+                          struct region_file_sink *sink, struct error *err)
+{
+    struct mito_region *r;
+    TRY(mito_region_get(e, region_id, &r, err));
+    pthread_mutex_lock(&r->job_lock); /* the manifest does not change */
+    const struct manifest *m = manifest_state(r->manifest);
+    int st = ST_OK;
+    *ret_manifest_version = m->version;
+    if (source_id != region_id) {
+        for (uint32_t i = 0; st == ST_OK && i < m->n_files; i++)
+            if (m->files[i].region_id == source_id)
+                st = tell_meta(sink, &m->files[i], err);
+    } else {
+        /* Files that scans hold although the manifest has let them go. */
+        pthread_mutex_lock(&r->engine->held_lock);
+        for (struct held_file *h = r->engine->held; st == ST_OK && h; h = h->next)
+            if (h->file->meta.region_id == region_id && atomic_load(&h->file->refs) > 1)
+                st = tell_meta(sink, &h->file->meta, err);
+        pthread_mutex_unlock(&r->engine->held_lock);
+    }
+    pthread_mutex_unlock(&r->job_lock);
+    mito_region_unref(r);
+    return st;
+}
+
+/* ---- collection ---- */
+
+static bool referenced(const struct region_gc_request *q, const char *file_id)
+{
+    for (uint32_t i = 0; i < q->n_refs; i++)
+        if (q->refs[i].region_id == q->region_id && strcmp(q->refs[i].file_id, file_id) == 0)
+            return true;
+    return false;
+}
+
+static bool listed(const struct manifest *m, const struct removed_file *f)
+{
+    for (uint32_t i = 0; i < m->n_files; i++)
+        if (strcmp(m->files[i].file_id, f->file_id) == 0)
+            return !f->is_index || m->files[i].index_version == f->index_version;
+    return false;
+}
+
+/* The file with its index, or the index alone. */
+static int delete_file(struct mito_engine *e, const char *dir, const struct removed_file *f, struct error *err)
+{
+    char key[1024];
+    struct object_store *store = e->options.store;
+    if (!f->is_index) {
+        TRY(sst_object_key(dir, f->file_id, key, sizeof key, err));
+        TRY(store->ops->remove(store, key, err));
+    }
+    if (!f->is_index && !f->has_index_version)
+        return ST_OK;
+    if (f->index_version)
+        snprintf(key, sizeof key, "%sindex/%s.%llu.puffin", dir, f->file_id, (unsigned long long)f->index_version);
+    else
+        snprintf(key, sizeof key, "%sindex/%s.puffin", dir, f->file_id);
+    return store->ops->remove(store, key, err);
+}
+
+/* A region that is open here: what its manifest has on record. job_lock held. */
+static int collect_open(struct mito_region *r, const struct region_gc_request *q, struct region_file_sink *deleted, struct error *err)
+{
+    const struct manifest *m = manifest_state(r->manifest);
+    if (!q->has_manifest_version || q->manifest_version != m->version)
+        return ST_OK; /* the answers are of another state: the next order will fit */
+    int64_t until_ms = clock_wall_ms() - r->engine->options.gc_lingering_ms;
+    struct removed_file *gone = calloc(m->n_removed + 1, sizeof *gone);
+    uint32_t n = 0;
+    int st = gone ? ST_OK : error_no_memory(err, m->n_removed * sizeof *gone);
+    for (uint32_t i = 0; st == ST_OK && i < m->n_removed; i++) {
+        const struct removed_file *f = &m->removed[i];
+        if (f->removed_at_ms >= until_ms || listed(m, f) || referenced(q, f->file_id))
+            continue;
+        st = delete_file(r->engine, r->dir, f, err);
+        if (st == ST_OK) {
+            gone[n++] = *f;
+            st = tell(deleted, r->id, f, err);
+        }
+    }
+    if (gone)
+        manifest_forget_removed(r->manifest, gone, n);
+    pthread_mutex_lock(&r->lock);
+    mito_note_manifest(r);
+    pthread_mutex_unlock(&r->lock);
+    free(gone);
+    return st;
+}
+
+struct sweep {
+    struct mito_engine *engine;
+    const struct region_gc_request *request;
+    const char *dir;
+    struct region_file_sink *deleted;
+};
+
+/* "<uuid>.parquet" directly in the folder of a region that exists no more. */
+static int sweep_one(void *ctx, const struct object_info *info, struct error *err)
+{
+    struct sweep *s = ctx;
+    struct removed_file f = {.has_index_version = true};
+    const char *slash = strrchr(info->key, '/'), *name = slash ? slash + 1 : info->key;
+    if (info->is_dir || strlen(name) != FILE_ID_SIZE - 1 + strlen(".parquet") || strcmp(name + FILE_ID_SIZE - 1, ".parquet") != 0)
+        return ST_OK;
+    memcpy(f.file_id, name, FILE_ID_SIZE - 1);
+    if (referenced(s->request, f.file_id))
+        return ST_OK;
+    TRY(delete_file(s->engine, s->dir, &f, err));
+    f.has_index_version = false;
+    return tell(s->deleted, s->request->region_id, &f, err);
+}
+
+static int collect_dropped(struct mito_engine *e, const struct region_gc_request *q, struct region_file_sink *deleted, struct error *err)
+{
+    char *dir;
+    if (!q->full_listing || !q->path)
+        return error_set(err, ST_INVALID_ARGUMENTS, "region %llu is not open here, and without a full listing its files cannot be told",
+                         (unsigned long long)q->region_id);
+    TRY(mito_region_dir(q->path, strlen(q->path), q->region_id, &dir, err));
+    struct sweep s = {e, q, dir, deleted};
+    int st = e->options.store->ops->list(e->options.store, dir, false, sweep_one, &s, err);
+    free(dir);
+    return st;
+}
+
+int mito_region_gc(struct mito_engine *e, const struct region_gc_request *request, struct region_file_sink *deleted, struct error *err)
+{
+    struct mito_region *r;
+    if (mito_region_get(e, request->region_id, &r, NULL) != ST_OK)
+        return collect_dropped(e, request, deleted, err);
+    pthread_mutex_lock(&r->job_lock);
+    pthread_mutex_lock(&r->lock);
+    int st = r->state != REGION_FOLLOWER
+                 ? ST_OK
+                 : error_set(err, ST_UNEXPECTED, "region %llu is a follower here: its leader collects", (unsigned long long)r->id);
+    pthread_mutex_unlock(&r->lock);
+    if (st == ST_OK)
+        st = collect_open(r, request, deleted, err);
+    pthread_mutex_unlock(&r->job_lock);
+    mito_region_unref(r);
+    return st;
+}

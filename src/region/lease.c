@@ -1,0 +1,295 @@
+/* Leases: who may write until when (see region/member.h).
+ *
+ * Invariant: a change of a region is acknowledged only if one lease covered it from admission to acknowledgement: `until_ns` lies ahead both times,
+ * and `term`, which changes with every loss of leadership, is the same. A late keeper thread can delay the change of roles, never the end of a lease.
+ *
+ * A grant counts from when its heartbeat was sent, so delays on the way shorten it. A grant of leadership that answers a heartbeat older than the
+ * instruction which took the leadership away is not believed: metasrv had decided otherwise when it gave the instruction.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "region/internal.h"
+#include "region/member.h"
+
+/* The slot of a region, or of the region that it is a part of (group bits cleared). s->lock held. */
+static struct region_slot *slot_of(struct region_server *s, uint64_t id)
+{
+    struct region_slot *slot = u64_map_get(&s->slots, id);
+    return slot ? slot : u64_map_get(&s->slots, id & ~((uint64_t)0xff << 24));
+}
+
+/* ---- what engines ask and tell ---- */
+
+static bool may_commit(void *ctx, uint64_t id)
+{
+    struct region_server *s = ctx;
+    int64_t now_ns = clock_monotonic_ns();
+    pthread_mutex_lock(&s->lock);
+    const struct region_slot *slot = slot_of(s, id);
+    bool fresh = slot && slot->status == SLOT_REGISTERING && !slot->had_before;
+    bool may = fresh || (slot && (!slot->has_lease || (slot->role != ROLE_FOLLOWER && slot->until_ns > now_ns)));
+    pthread_mutex_unlock(&s->lock);
+    return may;
+}
+
+static void changed(void *ctx, uint64_t id)
+{
+    struct region_server *s = ctx;
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = slot_of(s, id);
+    if (slot)
+        slot->activity++;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void region_lease_attach(struct region_server *s, struct engine *engine)
+{
+    struct engine_host host = {.may_commit = may_commit, .changed = changed, .ctx = s};
+    if (s->options.leased && engine->ops->attach)
+        engine->ops->attach(engine, &host);
+}
+
+/* ---- a region's lease ---- */
+
+/* s->lock held. */
+static void set_role_of(struct region_server *s, struct region_slot *slot, enum region_role role)
+{
+    if (slot->role != role && role != ROLE_LEADER)
+        slot->term = ++s->last_term;
+    slot->activity += slot->role != role;
+    slot->role = role;
+}
+
+/* What a region gets before its first grant: never more than the node itself has. s->lock held. */
+static int64_t first_until(const struct region_server *s, int64_t now_ns)
+{
+    int64_t until_ns = now_ns + s->first_lease_ns;
+    return s->node_until_ns && s->node_until_ns < until_ns ? s->node_until_ns : until_ns;
+}
+
+void region_lease_arm(struct region_server *s, uint64_t id, struct engine *engine)
+{
+    struct region_stat stat;
+    if (!s->options.leased)
+        return;
+    bool has = engine->ops->set_role && engine->ops->stat(engine, id, &stat, NULL) == ST_OK;
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = u64_map_get(&s->slots, id);
+    if (slot) {
+        bool known = slot->has_lease;
+        slot->has_lease = has;
+        slot->activity++;
+        if (has)
+            slot->role = stat.role;
+        if (has && !known) {
+            slot->term = ++s->last_term;
+            slot->until_ns = s->first_lease_ns ? first_until(s, clock_monotonic_ns()) : 0;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+static uint64_t owner_of(struct engine *engine, uint64_t id)
+{
+    return engine->ops->owner ? engine->ops->owner(engine, id) : id;
+}
+
+static int no_lease(const struct region_slot *slot, int64_t now_ns, struct error *err)
+{
+    uint64_t id = slot->id;
+    if (!slot->until_ns)
+        return error_set(err, ST_REGION_NOT_READY, "Region %" PRIu64 "(%u, %u) has no lease yet", id, (unsigned)(id >> 32), (unsigned)id);
+    return error_set(err, ST_REGION_NOT_READY, "Region %" PRIu64 "(%u, %u): the lease from metasrv ran out %" PRId64 " ms ago", id,
+                     (unsigned)(id >> 32), (unsigned)id, (now_ns - slot->until_ns) / 1000000);
+}
+
+/* `term` 0: admission. */
+static int check(struct region_server *s, struct engine *engine, uint64_t id, uint64_t term, uint64_t *ret_term, struct error *err)
+{
+    if (!s->options.leased)
+        return ST_OK;
+    uint64_t owner = owner_of(engine, id);
+    int64_t now_ns = clock_monotonic_ns();
+    int rc = ST_OK;
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = u64_map_get(&s->slots, owner);
+    if (!slot) {
+        rc = error_set(err, ST_REGION_NOT_FOUND, "Region not found, region id: %" PRIu64 "(%u, %u)", id, (unsigned)(id >> 32), (unsigned)id);
+    } else if (slot->has_lease && slot->until_ns <= now_ns) {
+        rc = no_lease(slot, now_ns, err);
+    } else if (slot->has_lease && term && slot->term != term) {
+        rc = error_set(err, ST_REGION_NOT_READY,
+                       "Region %" PRIu64 "(%u, %u) was taken from this node while the request ran: whether it took effect is unknown", id,
+                       (unsigned)(id >> 32), (unsigned)id);
+    } else {
+        slot->activity++;
+        if (ret_term)
+            *ret_term = slot->term;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+int region_lease_enter(struct region_server *s, struct engine *engine, uint64_t id, uint64_t *ret_term, struct error *err)
+{
+    *ret_term = 0;
+    return check(s, engine, id, 0, ret_term, err);
+}
+
+int region_lease_confirm(struct region_server *s, struct engine *engine, uint64_t id, uint64_t term, struct error *err)
+{
+    return check(s, engine, id, term, NULL, err);
+}
+
+void region_lease_note_instruction(struct region_server *s, uint64_t id)
+{
+    pthread_mutex_lock(&s->role_lock);
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = u64_map_get(&s->slots, id);
+    if (slot)
+        slot->role_since_ns = clock_monotonic_ns();
+    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->role_lock);
+}
+
+void region_lease_refresh(struct region_server *s, struct engine *engine, uint64_t id)
+{
+    struct region_stat stat;
+    pthread_mutex_lock(&s->role_lock);
+    int rc = engine->ops->stat(engine, id, &stat, NULL);
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = u64_map_get(&s->slots, id);
+    if (slot && rc == ST_OK && slot->has_lease)
+        set_role_of(s, slot, stat.role);
+    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->role_lock);
+}
+
+/* ---- all leases ---- */
+
+void region_server_start_leases(struct region_server *s, int64_t first_ns)
+{
+    size_t pos = 0;
+    uint64_t id;
+    void *value;
+    int64_t now_ns = clock_monotonic_ns();
+    pthread_mutex_lock(&s->lock);
+    s->first_lease_ns = first_ns;
+    while (u64_map_next(&s->slots, &pos, &id, &value)) {
+        struct region_slot *slot = value;
+        if (slot->has_lease && !slot->until_ns)
+            slot->until_ns = first_until(s, now_ns);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+struct role_change {
+    uint64_t id;
+    struct engine *engine;
+    enum region_role role;
+};
+
+struct changes {
+    struct role_change *list;
+    size_t n, room;
+};
+
+/* A change that finds no memory is made at the next grant. */
+static void add_change(struct changes *c, struct region_slot *slot, enum region_role role)
+{
+    if (c->n == c->room) {
+        size_t room = c->room ? c->room * 2 : 64;
+        struct role_change *more = realloc(c->list, room * sizeof(*more));
+        if (!more)
+            return;
+        c->list = more;
+        c->room = room;
+    }
+    c->list[c->n++] = (struct role_change){slot->id, slot->engine, role};
+}
+
+/* role_lock held. */
+static void apply_changes(struct region_server *s, struct changes *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        const struct role_change *change = &c->list[i];
+        struct region_stat stat;
+        int rc = change->engine->ops->set_role(change->engine, change->id, change->role, NULL);
+        if (rc == ST_OK)
+            rc = change->engine->ops->stat(change->engine, change->id, &stat, NULL);
+        pthread_mutex_lock(&s->lock);
+        struct region_slot *slot = u64_map_get(&s->slots, change->id);
+        if (slot && rc == ST_OK)
+            set_role_of(s, slot, stat.role);
+        pthread_mutex_unlock(&s->lock);
+    }
+    free(c->list);
+}
+
+/* s->lock held. */
+static void grant_one(struct region_server *s, const struct region_grant *g, int64_t sent_ns, int64_t until_ns, struct changes *changes,
+                      struct region_grant_counts *counts)
+{
+    struct region_slot *slot = u64_map_get(&s->slots, g->region_id);
+    counts->followers += g->role == ROLE_FOLLOWER;
+    counts->leaders += g->role != ROLE_FOLLOWER;
+    if (!slot || !slot->has_lease || slot->status != SLOT_READY) {
+        counts->unknown++;
+        return;
+    }
+    bool lifts = g->role == ROLE_LEADER && slot->role != ROLE_LEADER;
+    if (lifts && sent_ns < slot->role_since_ns) {
+        counts->stale++;
+        return;
+    }
+    if (until_ns > slot->until_ns)
+        slot->until_ns = until_ns;
+    counts->promoted += lifts;
+    if (g->role != slot->role && g->role != ROLE_STAGING_LEADER && !(g->role == ROLE_DOWNGRADING_LEADER && slot->role == ROLE_FOLLOWER))
+        add_change(changes, slot, g->role);
+}
+
+void region_server_grant(struct region_server *s, const struct region_grant *grants, size_t n, int64_t sent_ns, int64_t until_ns,
+                         struct region_grant_counts *ret_counts)
+{
+    struct region_grant_counts counts = {0};
+    struct changes changes = {0};
+    pthread_mutex_lock(&s->role_lock);
+    pthread_mutex_lock(&s->lock);
+    if (until_ns > s->node_until_ns)
+        s->node_until_ns = until_ns;
+    for (size_t i = 0; i < n; i++)
+        grant_one(s, &grants[i], sent_ns, until_ns, &changes, &counts);
+    pthread_mutex_unlock(&s->lock);
+    apply_changes(s, &changes);
+    pthread_mutex_unlock(&s->role_lock);
+    *ret_counts = counts;
+}
+
+unsigned region_server_expire(struct region_server *s, int64_t now_ns, int64_t *ret_next_ns)
+{
+    struct changes changes = {0};
+    size_t pos = 0;
+    uint64_t id;
+    void *value;
+    *ret_next_ns = INT64_MAX;
+    pthread_mutex_lock(&s->role_lock);
+    pthread_mutex_lock(&s->lock);
+    while (u64_map_next(&s->slots, &pos, &id, &value)) {
+        struct region_slot *slot = value;
+        if (!slot->has_lease || !slot->until_ns || slot->role == ROLE_FOLLOWER)
+            continue;
+        if (slot->until_ns <= now_ns) {
+            slot->term = ++s->last_term;
+            add_change(&changes, slot, ROLE_FOLLOWER);
+        } else if (slot->until_ns < *ret_next_ns) {
+            *ret_next_ns = slot->until_ns;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    unsigned n = (unsigned)changes.n;
+    apply_changes(s, &changes);
+    pthread_mutex_unlock(&s->role_lock);
+    return n;
+}

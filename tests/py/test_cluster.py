@@ -1,0 +1,514 @@
+#!/usr/bin/env python3
+"""A node under a metasrv: what it sends against what a real datanode sent (recordings), the recorded instructions and their replies, leases and their end, a metasrv
+that misbehaves, starts from what metasrv has on record, and exit codes."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import grpc
+import zstandard
+
+from harness import (DO_GET, FIELD, HANDLE, INT32, INT64, STRING, TAG, TIME, TS_MS, Server, blob, create_region, free_port, insert, need_shared, num, scan_all)
+from metasrv import FOLLOWER, LEADER, Heartbeat, Metasrv, fields, garbage, message
+
+COLUMNS = [('device_id', INT64, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
+REGION = 1024 << 32
+passed = failed = 0
+
+
+def check(what, good, detail=''):
+    global passed, failed
+    passed += bool(good)
+    failed += not good
+    if not good:
+        print(f'FAILED: {what} {detail}', flush=True)
+
+
+def rejected(call, request, code='4008'):
+    """True when the request is refused with that code."""
+    try:
+        call(request, timeout=20)
+        return False
+    except grpc.RpcError as e:
+        return dict(e.trailing_metadata()).get('x-greptime-err-code') == code
+
+
+def recorded(name):
+    """The recorded messages as (record, bytes)."""
+    import base64
+    path = os.path.join(need_shared('golden', 'heartbeat'), name + '.jsonl.zst')
+    text = zstandard.ZstdDecompressor().stream_reader(open(path, 'rb')).read().decode()
+    for line in text.splitlines():
+        record = json.loads(line)
+        if 'msg' in record:
+            yield record, base64.b64decode(record['msg'])
+
+
+def paths(name):
+    """(node, connection, stream) -> gRPC path."""
+    path = os.path.join(need_shared('golden', 'heartbeat'), name + '.jsonl.zst')
+    out = {}
+    for line in zstandard.ZstdDecompressor().stream_reader(open(path, 'rb')).read().decode().splitlines():
+        r = json.loads(line)
+        if ':path' in r.get('headers', {}):
+            out[(r['node'], r['conn'], r['stream'])] = r['headers'][':path']
+    return out
+
+
+def node(m, node_id, *flags, home=None, **kw):
+    return Server('--metasrv-addrs', m.addr, '--node-id', str(node_id), *flags, home=home, **kw)
+
+
+def pair(m):
+    """Two nodes on one data folder, each with its own log."""
+    home = tempfile.mkdtemp(prefix='regiond-test-')
+    logs = [tempfile.mkdtemp(prefix='regiond-test-wal-') for _ in range(2)]
+    return [node(m, i + 1, '--wal-dir', logs[i], '--log-dir', logs[i], home=home) for i in range(2)]
+
+
+def call_of(server):
+    return server.channel().unary_unary(HANDLE)
+
+
+def status(server):
+    return json.loads(urllib.request.urlopen(f'http://{server.http}/status').read())
+
+
+def rows_of(server, region):
+    t = scan_all(server.channel(), region, COLUMNS)
+    return sorted(zip(t['device_id'].to_pylist(), t['v'].to_pylist())) if t.num_rows else []
+
+
+def part_expr(column, op, value):
+    return json.dumps({'Expr': {'lhs': {'Column': column}, 'op': op, 'rhs': {'Value': {'Int64': value}}}}, separators=(',', ':'))
+
+
+# ---- upstream, against the recordings ----
+
+def shape(h):
+    """Which fields a heartbeat has, and of which kind."""
+    out = {}
+    for n, v in h.fields:
+        out.setdefault(n, type(v))
+    return out
+
+
+def test_upstream():
+    real = []
+    where = paths('restart')
+    for r, data in recorded('restart'):
+        if r['dir'] == 'up' and where.get((r['node'], r['conn'], r['stream']), '').endswith('/Heartbeat'):
+            real.append(Heartbeat(data))
+    m = Metasrv(interval_ms=1000)
+    s = node(m, 1, '--rpc-server-addr', '10.1.2.3')
+    m.route[REGION] = 1
+    call = call_of(s)
+    call(create_region(REGION, COLUMNS), timeout=10)
+    call(insert(REGION, COLUMNS, [(1, 1, 1)]), timeout=10)
+    h = m.wait_beats(1, 2)
+    beats = m.heartbeats[1]
+    check('handshake is the recorded one', beats[0].raw == real[0].raw, beats[0].raw)
+    full = [x for x in real if not x.is_handshake and x.mailbox is None and x.regions][0]
+    check('the fields of a full heartbeat', shape(h) == shape(full), f'{shape(h)} {shape(full)}')
+    check('order of range reads', [k for k, _, _ in m.ranges][:2] == [b'__switches/recovery', b'__dn_table/1/'], m.ranges)
+    check('range read', m.ranges[1] == (b'__dn_table/1/', b'__dn_table/10', 1536), m.ranges)
+    check('peer', h.peer == {1: 1, 2: f'10.1.2.3:{s.grpc_port}'.encode()}, h.peer)
+    check('node info has the recorded fields', set(full.info) <= set(h.info) and h.info[1] == b'1.0.2' and h.info[3] == h.epoch, h.info)
+    check('workloads', h.workloads == full.workloads, h.workloads)
+    check('gc statistics', h.extensions == full.extensions, h.extensions)
+    mine, theirs = h.regions[REGION], next(iter(full.regions.values()))
+    check('fields of a region', set(mine) == set(theirs), f'{set(mine)} {set(theirs)}')
+    real_mito = [r for x in real for r in x.regions.values() if r[6] == b'mito'][-1]
+    check('keys of the statistic, in order', list(mine['statistic']) == list(real_mito['statistic']) and
+          list(mine['statistic']['manifest']['Mito']) == list(real_mito['statistic']['manifest']['Mito']), mine['statistic'])
+    st = mine['statistic']
+    check('sizes add up', mine[4] == st['wal_size'] + st['sst_size'] + st['manifest_size'] + st['index_size'], mine)
+    check('role, rows', h.role(REGION) == LEADER and st['num_rows'] == 1 and st['written_bytes'] > 0, mine)
+    gaps = [b.at - a.at for a, b in zip(m.full(1)[1:], m.full(1)[2:])]
+    check('durations run', all(b.duration > a.duration for a, b in zip(m.full(1), m.full(1)[1:])))
+    check('one a second', all(0.9 < g < 1.5 for g in gaps), gaps)
+    epoch = h.epoch
+    s.kill()
+    m.kv[b'__dn_table/1/1024'] = json.dumps({'table_id': 1024, 'regions': [0], 'follower_regions': [], 'engine': 'mito', 'region_storage_path': 'greptime/public',
+                                             'region_options': {}, 'region_wal_options': {'0': '{"wal.provider":"raft_engine"}'}, 'version': 0}).encode()
+    s.start()
+    h = m.wait_beats(1, 2)
+    check('the epoch grows', h.epoch > epoch)
+    check('the region on record is open, led and has its rows', h.role(REGION) == LEADER and rows_of(s, REGION) == [(1, 1)], h.regions)
+    check('replayed rows are not written ones', h.regions[REGION]['statistic']['written_bytes'] == 0, h.regions)
+    first = [x for x in m.full(1) if x.epoch == h.epoch][0]
+    check('it opened as a follower', first.role(REGION) == FOLLOWER, first.regions)
+    check('SIGTERM ends with 0', s.stop() == 0)
+    m.stop()
+
+
+# ---- recorded instructions ----
+
+def normal(reply):
+    """A reply without what differs from run to run: ids of files and entries."""
+    if isinstance(reply, dict):
+        return {k: ('id' if k.endswith('last_entry_id') and v is not None else normal(v)) for k, v in reply.items()}
+    if isinstance(reply, list):
+        return [normal(x) for x in reply]
+    if isinstance(reply, str) and len(reply) == 36 and reply.count('-') == 4:
+        return 'uuid'
+    return reply
+
+
+def play(name, m, stop_at=None):
+    """Sends the recorded instructions in order and compares the replies."""
+    pending = {}
+    for r, data in recorded(name):
+        fields_of = message(data)
+        field = 2 if r['dir'] == 'down' else 5
+        if not isinstance(fields_of.get(field), bytes):
+            continue
+        try:
+            mail = message(fields_of[field])
+        except (ValueError, IndexError):
+            continue
+        if not isinstance(mail.get(6), bytes):
+            continue
+        text = mail[6].decode()
+        if stop_at and stop_at(r, text):
+            return
+        if r['dir'] == 'down' and 'InvalidateCaches' not in text:
+            id = m.push(r['node'], text, mail[2].decode())
+            pending[(r['node'], mail[1])] = (m.wait_reply(id, 30), text)
+        elif r['dir'] == 'down':
+            m.push(r['node'], text, mail[2].decode(), id=0)
+        else:
+            got, asked = pending[(r['node'], mail[1])]
+            check('a reply to ' + asked[:80], got is not None)
+            if got is None:
+                continue
+            yield asked, json.loads(text), json.loads(got[0]), got[1], mail
+
+
+def test_migration():
+    m = Metasrv(interval_ms=1000)
+    a, b = pair(m)
+    m.route[REGION] = 1
+    m.operating[(REGION, 2)] = FOLLOWER
+    call = call_of(a)
+    call(create_region(REGION, COLUMNS), timeout=10)
+    for i in range(44):
+        call(insert(REGION, COLUMNS, [(i, i, i)]), timeout=10)
+    for asked, real, got, mail, real_mail in play('migration', m):
+        check('reply to ' + asked[:60], got == real, f'{got} {real}')
+        check('key order', list(got) == list(real), got)
+        check('mailbox fields', set(mail) == set(real_mail) and mail[2] == real_mail[2] and mail[4].startswith(b'Metasrv@') and mail[3].startswith(b'Datanode-'), mail)
+        if 'UpgradeRegions' in asked:
+            m.route[REGION] = 2
+    check('all rows on the new node', len(rows_of(b, REGION)) == 44)
+    call_of(b)(insert(REGION, COLUMNS, [(100, 100, 100)]), timeout=10)
+    check('the old node has it no more', rejected(call, insert(REGION, COLUMNS, [(1, 1, 1)]), '4005'))
+    check('nor reports it', REGION not in m.wait_beats(1, 2).regions)
+    h = m.wait_beats(2, 1)
+    check('the new one leads', h.role(REGION) == LEADER, h.regions)
+    a.stop(), b.stop(), m.stop()
+
+
+def test_split_merge():
+    """The recorded repartition, with its expressions on an integer column."""
+    m = Metasrv(interval_ms=1000)
+    a, b = pair(m)
+    other = REGION | 3
+    m.route[REGION], m.route[other] = 1, 2
+    columns = [('device_id', INT32, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
+    call, call_b = call_of(a), call_of(b)
+    call(create_region(REGION, columns), timeout=10)
+    call_b(create_region(other, columns), timeout=10)
+    call(insert(REGION, columns, [(i, i, i) for i in range(100)]), timeout=10)
+    seen = 0
+
+    def count(server, region):
+        return scan_all(server.channel(), region, columns)['device_id'].to_pylist()
+    for asked, real, got, _, _ in play('split_merge_gc', m, stop_at=lambda r, text: 'GetFileRefs' in text):
+        check('reply to ' + asked[:60], normal(got) == normal(real), f'{got} {real}')
+        seen += 1
+        if 'ApplyStagingManifests' in asked and seen < 8:
+            first = [r for r in count(a, REGION)] if str(REGION) in asked.split('central')[0] else None
+            if first is not None:
+                check('after the split the first half is here', sorted(first) == list(range(50)), first)
+                check('and the second half there', sorted(count(b, other)) == list(range(50, 100)))
+    check('all recorded steps of split and merge', seen == 10, seen)
+    check('after the merge all rows are back', sorted(count(a, REGION)) == list(range(100)))
+    a.stop(), b.stop(), m.stop()
+
+
+def test_gc():
+    m = Metasrv(interval_ms=1000)
+    config = tempfile.NamedTemporaryFile('w', suffix='.toml', delete=False)
+    config.write('[[region_engine]]\n[region_engine.mito.gc]\nenable = true\nlingering_time = "0s"\n')
+    config.close()
+    s = node(m, 2, '-c', config.name)
+    region = 1025 << 32
+    m.route[region] = 2
+    m.kv[b'__table_info/1025'] = json.dumps({'table_info': {'catalog_name': 'greptime', 'schema_name': 'public', 'meta': {'engine': 'mito'}}}).encode()
+    call = call_of(s)
+    call(create_region(region, COLUMNS), timeout=10)
+    for i in range(3):
+        call(insert(region, COLUMNS, [(1, i, i)]), timeout=10)
+        call(blob(1, b'') + blob(10, num(1, region)), timeout=10)
+    call(blob(1, b'') + blob(11, num(1, region) + blob(3, num(1, 3600))), timeout=20) # strict windows: one file
+    folder = os.path.join(s.home, 'data/greptime/public/1025/1025_0000000000')
+    parquet = lambda: {f[:-8] for f in os.listdir(folder) if f.endswith('.parquet')}
+    before = parquet()
+    refs = m.instruct(2, {'GetFileRefs': {'query_regions': [region], 'related_regions': {}}})
+    version = refs['file_refs_manifest']['manifest_version'][str(region)]
+    check('file references', refs == {'type': 'get_file_refs', 'file_refs_manifest': {'file_refs': {}, 'manifest_version': {str(region): version}, 'cross_region_refs': {}},
+                                      'success': True, 'error': None}, refs)
+    time.sleep(0.01)
+    done = m.instruct(2, {'GcRegions': {'regions': [region], 'file_refs_manifest': refs['file_refs_manifest'], 'full_file_listing': False}})
+    deleted = set(done['result']['Ok']['deleted_files'][str(region)])
+    check('collected what compaction left', deleted and deleted == before - parquet() and len(parquet()) == 1, done)
+    check('the form of the report', normal({k: v for k, v in done['result']['Ok'].items() if k != 'deleted_files'}) ==
+          {'deleted_indexes': {str(region): []}, 'need_retry_regions': [], 'processed_regions': [region]}, done)
+    again = m.instruct(2, {'GcRegions': {'regions': [region], 'file_refs_manifest': refs['file_refs_manifest'], 'full_file_listing': False}})
+    check('nothing the second time', again['result']['Ok']['deleted_files'] == {str(region): []}, again)
+    check('an empty order', m.instruct(2, {'GcRegions': {'regions': [], 'file_refs_manifest': {}, 'full_file_listing': False}})['result'] ==
+          {'Ok': {'deleted_files': {}, 'deleted_indexes': {}, 'need_retry_regions': [], 'processed_regions': []}})
+    check('rows are all there', len(rows_of(s, region)) == 3)
+    s.stop(), m.stop()
+
+
+def test_instructions():
+    """Old names, unknown and broken instructions, absent regions, repeats, wrong roles."""
+    m = Metasrv(interval_ms=300, lease_seconds=2)
+    s = node(m, 1)
+    m.route[REGION] = 1
+    call = call_of(s)
+    call(create_region(REGION, COLUMNS), timeout=10)
+    ident = {'datanode_id': 1, 'table_id': 1024, 'region_number': 0, 'engine': 'mito'}
+    opening = {'region_ident': ident, 'region_storage_path': 'greptime/public', 'region_options': {}}
+    missing = dict(ident, table_id=9999)
+    check('open what is open', m.instruct(1, {'OpenRegion': opening}) == {'type': 'open_regions', 'result': True, 'error': None})
+    got = m.instruct(1, {'OpenRegions': [opening, dict(opening, region_ident=missing)]})
+    check('open one that is not there', got['result'] is False and got['error'], got)
+    check('close an absent one', m.instruct(1, {'CloseRegion': missing}) == {'type': 'close_regions', 'result': True, 'error': None})
+    got = m.instruct(1, {'DowngradeRegion': {'region_id': 9999 << 32, 'flush_timeout': None}})
+    check('downgrade an absent one', got['replies'] == [{'region_id': 9999 << 32, 'last_entry_id': None, 'metadata_last_entry_id': None, 'exists': False, 'error': None}], got)
+    got = m.instruct(1, {'UpgradeRegion': {'region_id': 9999 << 32, 'replay_timeout': '1s'}})
+    check('upgrade an absent one', got['replies'] == [{'region_id': 9999 << 32, 'ready': False, 'exists': False, 'error': None}], got)
+    got = m.instruct(1, {'UpgradeRegion': {'region_id': str(REGION)}})
+    check('upgrade a leader; id as a string', got['replies'] == [{'region_id': REGION, 'ready': True, 'exists': True, 'error': None}], got)
+    got = m.instruct(1, {'FlushRegions': {'region_ids': [9999 << 32, REGION], 'error_strategy': 'TryAll'}})
+    check('flush all', [r[0] for r in got['results']] == [9999 << 32, REGION] and 'Err' in got['results'][0][1] and got['results'][1][1] == {'Ok': None} and
+          got['overall_success'] is False, got)
+    got = m.instruct(1, {'FlushRegions': {'region_ids': [9999 << 32, REGION]}})
+    check('flush until the first failure', len(got['results']) == 1, got)
+    check('an async flush is not answered', m.instruct(1, {'FlushRegions': {'region_ids': [REGION], 'strategy': 'Async'}}, timeout=1) is None)
+    got = m.instruct(1, {'ApplyStagingManifests': [{'region_id': 9999 << 32, 'partition_expr': 'x', 'central_region_id': 1, 'manifest_path': 'y'}]})
+    check('apply to an absent one', got['replies'][0] == {'region_id': 9999 << 32, 'ready': False, 'exists': False, 'error': None}, got)
+    got = m.instruct(1, {'RemapManifest': {'region_id': REGION, 'input_regions': [REGION], 'region_mapping': {}, 'new_partition_exprs': {}}})
+    check('remap outside of staging', got['exists'] is True and got['error'] and got['manifest_paths'] == {}, got)
+    got = m.instruct(1, {'SyncRegions': [{'region_id': REGION, 'request': {'FromManifest': {'Mito': {'manifest_version': 1, 'flushed_entry_id': 0, 'file_removed_cnt': 0}}}}]})
+    check('a leader does not follow', got['replies'][0]['ready'] is False and got['replies'][0]['error'], got)
+    for text in ('{"Frobnicate":{}}', '{"OpenRegions":', '7', '{"OpenRegions":[{"region_ident":{}}]}', '{"FlushRegions":{"region_ids":"x"}}', '[' * 500):
+        id = m.push(1, text)
+        check('no answer to ' + text[:30], m.wait_reply(id, 0.3) is None)
+    check('and the stream lives', m.instruct(1, {'CloseRegions': [missing]})['result'] is True and status(s)['metasrv']['reconnects'] == 0)
+    check('repeated downgrades', [m.instruct(1, {'DowngradeRegions': [{'region_id': REGION, 'flush_timeout': {'secs': 5, 'nanos': 0}}]})['replies'][0]['exists'] for _ in range(3)] ==
+          [True] * 3)
+    ids = [m.push(1, {'UpgradeRegions': [{'region_id': REGION, 'replay_timeout': '5s'}]}), m.push(1, {'CloseRegions': [ident]}),
+           m.push(1, {'OpenRegions': [opening]}), m.push(1, {'UpgradeRegions': [{'region_id': REGION, 'replay_timeout': '5s'}]})]
+    last = [json.loads(m.wait_reply(i)[0]) for i in ids]
+    check('instructions for one region keep their order', last[3]['replies'][0]['ready'] and last[1]['result'] and last[2]['result'], last)
+    check('suspend stops queries', m.push(1, '"Suspend"') is not False)
+    time.sleep(0.05)
+    s.stop(), m.stop()
+
+
+# ---- leases ----
+
+def test_leases():
+    m = Metasrv(interval_ms=200, lease_seconds=1)
+    s = node(m, 1)
+    m.route[REGION] = 1
+    call = call_of(s)
+    call(create_region(REGION, COLUMNS), timeout=10)
+    write = insert(REGION, COLUMNS, [(1, 1, 1)])
+    m.wait_beats(1, 2)
+    call(write, timeout=10)
+    m.silent = True
+    until = m.last_lease[1]
+    while not rejected(call, write):
+        check('no write is acknowledged after the lease', time.monotonic() < until + 0.05)
+        time.sleep(0.02)
+    time.sleep(0.3)
+    d = status(s)
+    check('the status says so', any(x.startswith('no_lease') for x in d['degraded']) and d['metasrv']['leases_expired'] == 1, d['degraded'])
+    check('reads go on', rows_of(s, REGION) == [(1, 1)])
+    m.silent = False
+    m.wait_for(lambda m: any(h.role(REGION) == FOLLOWER for h in m.full(1) if REGION in h.regions))
+    m.wait_beats(1, 2)
+    call(write, timeout=10)
+    check('and comes back', status(s)['degraded'] == [], status(s)['degraded'])
+    # A stopped process: time passes all the same.
+    s.process.send_signal(19)
+    time.sleep(1.5)
+    s.process.send_signal(18)
+    check('a paused node does not acknowledge', rejected(call, write))
+    m.wait_beats(1, 3)
+    call(write, timeout=10)
+    # Leases that no heartbeat has asked for.
+    grant = blob(1, num(1, REGION))
+    m.send_raw(1, blob(1, num(1, 1)) + blob(3, grant + num(2, 10 ** 12) + num(3, 3600)))
+    m.silent = True
+    time.sleep(1.6)
+    check('a lease from the future is not believed', rejected(call, write))
+    m.silent = False
+    m.wait_beats(1, 3)
+    # The route goes elsewhere: the region is closed.
+    m.route[REGION] = 2
+    m.wait_for(lambda m: REGION not in m.full(1)[-1].regions)
+    check('a closeable region is closed', rejected(call, write, '4005'))
+    s.stop(), m.stop()
+
+
+def test_stale_leader_grant():
+    """A grant that answers a heartbeat from before the downgrade does not undo it."""
+    m = Metasrv(interval_ms=300, lease_seconds=2)
+    s = node(m, 1)
+    m.route[REGION] = 1
+    call = call_of(s)
+    call(create_region(REGION, COLUMNS), timeout=10)
+    h = m.wait_beats(1, 2)
+    m.operating[(REGION, 1)] = FOLLOWER
+    m.route[REGION] = 2
+    m.instruct(1, {'DowngradeRegions': [{'region_id': REGION, 'flush_timeout': {'secs': 5, 'nanos': 0}}]})
+    m.send_raw(1, blob(1, num(1, 1)) + blob(3, blob(1, num(1, REGION)) + num(2, h.duration) + num(3, 2)))
+    time.sleep(0.1)
+    check('a stale grant is not believed', rejected(call, insert(REGION, COLUMNS, [(1, 1, 1)])))
+    m.route[REGION] = 1
+    m.wait_beats(1, 2)
+    call(insert(REGION, COLUMNS, [(1, 1, 1)]), timeout=10) # a rollback: writable again without a replay
+    s.stop(), m.stop()
+
+
+# ---- a metasrv that misbehaves ----
+
+def test_faults():
+    m = Metasrv(interval_ms=100, lease_seconds=3)
+    s = node(m, 1)
+    m.route[REGION] = 1
+    call = call_of(s)
+    call(create_region(REGION, COLUMNS), timeout=10)
+    write = insert(REGION, COLUMNS, [(1, 1, 1)])
+    m.wait_beats(1, 2)
+    for seed in range(30):
+        m.wait_for(lambda m: m.streams.get(1) and m.streams[1].open)
+        m.send_raw(1, garbage(seed))
+    m.wait_beats(1, 3)
+    call(write, timeout=10)
+    for fault in ('duplicate', 'reorder'):
+        setattr(m, fault, True)
+        m.wait_beats(1, 5)
+        check('alive under ' + fault, m.instruct(1, {'FlushRegions': {'region_ids': [REGION]}})['overall_success'])
+        setattr(m, fault, False)
+    m.delay_s = 0.3
+    m.wait_beats(1, 5)
+    call(write, timeout=10)
+    m.delay_s = 0
+    # A change of leader: the old one answers "not leader" and ends the stream.
+    other = Metasrv(interval_ms=100, lease_seconds=3)
+    other.route[REGION] = 1
+    m.leader_addr = other.addr
+    m.leading = False
+    other.wait_beats(1, 3, timeout=20)
+    check('it follows the leader', other.instruct(1, {'FlushRegions': {'region_ids': [REGION]}})['overall_success'])
+    call(write, timeout=10)
+    check('the epoch stays', other.full(1)[-1].epoch == m.full(1)[0].epoch)
+    # Away and back, with a reply in between.
+    other.restart()
+    other.wait_beats(1, 2, timeout=30)
+    call(write, timeout=10)
+    check('reconnects are counted', status(s)['metasrv']['reconnects'] >= 2, status(s)['metasrv'])
+    check('SIGTERM ends with 0', s.stop() == 0)
+    other.stop(), m.stop()
+
+
+# ---- starting ----
+
+def start_fails(*flags, timeout=30):
+    binary = Server.__new__(Server)
+    home = tempfile.mkdtemp(prefix='regiond-test-')
+    from harness import BUILD
+    begin = time.monotonic()
+    p = subprocess.run([os.path.join(BUILD, 'regiond'), 'datanode', 'start', '--data-home', home, '--rpc-bind-addr', f'127.0.0.1:{free_port()}', '--http-addr',
+                        f'127.0.0.1:{free_port()}', *flags], capture_output=True, text=True, timeout=timeout)
+    del binary
+    return p.returncode, p.stderr, time.monotonic() - begin
+
+
+def dn_table(table, regions, options=None, **more):
+    return json.dumps({'table_id': table, 'regions': regions, 'engine': 'mito', 'region_storage_path': 'greptime/public', 'region_options': options or {},
+                       'region_wal_options': {}, 'version': 0, **more}).encode()
+
+
+def test_starts():
+    code, text, took = start_fails('--metasrv-addrs', f'127.0.0.1:{free_port()}', '--node-id', '1')
+    check('no metasrv: exit 1 after about 9 s', code == 1 and 8 < took < 12 and 'Failed to initialize meta client' in text, (code, took, text))
+    m = Metasrv(interval_ms=200)
+    check('no node id: exit 1', start_fails('--metasrv-addrs', m.addr)[0] == 1)
+    m.kv[b'__dn_table/1/1024'] = dn_table(1024, [0])
+    code, text, _ = start_fails('--metasrv-addrs', m.addr, '--node-id', '1')
+    check('a missing region: exit 1', code == 1 and 'Failed to open batch regions' in text, (code, text))
+    m.kv[b'__switches/recovery'] = b''
+    s = node(m, 1)
+    check('but not in recovery mode', s.stop() == 0)
+    m.kv = {b'__dn_table/1/1024': b'{"table_id":'}
+    check('a damaged key: exit 1', start_fails('--metasrv-addrs', m.addr, '--node-id', '1')[0] == 1)
+    # Many tables: pages; options reach the regions; in the background; a lease first.
+    m.kv = {}
+    s = node(m, 1)
+    call = call_of(s)
+    for t in range(40):
+        m.route[(2000 + t) << 32] = 1
+        call(create_region((2000 + t) << 32, COLUMNS, [('append_mode', 'true')]), timeout=10)
+        m.kv[f'__dn_table/1/{2000 + t}'.encode()] = dn_table(2000 + t, [0], {'append_mode': 'true'})
+    for t in range(4000, 6000):
+        m.kv[f'__dn_table/1/{t}'.encode()] = dn_table(t, [])
+    s.kill()
+    config = tempfile.NamedTemporaryFile('w', suffix='.toml', delete=False)
+    config.write('require_lease_before_startup = true\ninit_regions_in_background = true\nflush_on_shutdown = true\n')
+    config.close()
+    s.flags += ['-c', config.name]
+    s.start()
+    h = m.wait_for(lambda m: len(m.full(1)[-1].regions) == 40 and all(r.get(7, 0) == LEADER for r in m.full(1)[-1].regions.values()) and m.full(1)[-1])
+    check('forty regions', len(h.regions) == 40)
+    call = call_of(s)
+    for _ in range(2):
+        call(insert(2000 << 32, COLUMNS, [(1, 1, 1)]), timeout=10)
+    check('append mode came from the options', len(rows_of(s, 2000 << 32)) == 2)
+    check('SIGTERM ends with 0', s.stop() == 0)
+    check('flushed before the stop', any(f.endswith('.parquet') for f in os.listdir(os.path.join(s.home, 'data/greptime/public/2000/2000_0000000000'))))
+    # A lease is required and does not come: no port opens, and SIGTERM still ends it.
+    m.silent = True
+    p = subprocess.Popen(s.command(), stdout=s.log, stderr=s.log)
+    time.sleep(1)
+    p.send_signal(15)
+    check('SIGTERM ends a waiting start', p.wait(timeout=20) in (0, 1))
+    m.silent = False
+    s.remove(), m.stop()
+
+
+def main():
+    tests = [test_upstream, test_migration, test_split_merge, test_gc, test_instructions, test_leases, test_stale_leader_grant, test_faults, test_starts]
+    wanted = sys.argv[1:]
+    for t in tests:
+        if not wanted or t.__name__ in wanted:
+            begin = time.monotonic()
+            t()
+            print(f'{t.__name__}: {time.monotonic() - begin:.1f} s', flush=True)
+    print(f'{passed} checks passed, {failed} failed')
+    sys.exit(failed != 0)
+
+
+if __name__ == '__main__':
+    main()
