@@ -69,7 +69,7 @@ AGGREGATES = {
               'last_value(k order by odd, k)', 'first_value(k order by odd desc, k)', 'nth_value(i32, 3 order by k)', 'nth_value(s, -2 order by k)', 'nth_value(x, 1000 order by k desc)'],
     'lists': [f'array_agg({c} order by k)' for c in ANY + ['odd']] + ['array_agg(k order by s desc nulls last, k)', "array_agg(k order by t, k) filter (where b)",
               "string_agg(s, ',' order by k)", "string_agg(s, '' order by k desc)", 'array_agg(distinct i16 order by i16)', "string_agg(distinct s, '-' order by s)",
-              'array_agg(distinct s order by s desc)'],
+              'array_agg(distinct s order by s desc)', 'array_agg(struct(i8, s) order by k)', 'array_agg(make_array(i8, i16) order by k)'],
     'variance': [(f'{f}({c})', SUM) for f in ('var', 'var_pop', 'stddev', 'stddev_pop') for c in ('f64', 'few', 'i8', 'i16')] +
                 ['var(nan)', 'stddev_pop(nan)'],
     'pairs': [(f'{f}(f64, few)', 10 ** 7) for f in PAIRS] + [(f'{f}(i16, i8)', 10 ** 7) for f in PAIRS] + [f'{f}(nan, nan)' for f in ('corr', 'regr_avgx', 'regr_count')],
@@ -91,7 +91,9 @@ SHAPES = {
 }
 QUERIES = {
     'keys': [f'select {c}, count(*) from t group by {c} order by {c}' for c in ANY] +
-            ['select distinct g, h, b from t order by g, h, b', 'select distinct dec, x from t order by dec, x', 'select distinct few, s, d from t order by few, s, d'],
+            ['select distinct g, h, b from t order by g, h, b', 'select distinct dec, x from t order by dec, x', 'select distinct few, s, d from t order by few, s, d',
+             'select make_array(i16, g) as l, count(*) from t group by l order by l', 'select struct(h, g) as l, sum(i8) from t group by l order by l',
+             'select make_array(h, s) as l, g, count(distinct make_array(g)) from t group by l, g order by l desc, g', 'select count(distinct struct(h, b)) from t'],
     'sets': ['select h, g, count(*), sum(i8) from t group by rollup(h, g) order by h, g, 3', 'select h, b, min(s) from t group by cube(h, b) order by h, b, 3',
              'select h, g, array_agg(k order by k) from t group by grouping sets ((h), (g), ()) order by h, g',
              'select dec, x, count(*) from t where g > 0 group by grouping sets ((dec), (x)) order by dec, x'],
