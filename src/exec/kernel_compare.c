@@ -149,7 +149,7 @@ static int bind_in(struct expr *e, struct error *err)
     for (uint32_t i = 1; i < e->n_args; i++) /* the value's type may have grown meanwhile */
         TRY(expr_bind_cast(e, i, e->args[0]->type, err));
     e->type = type_of(TYPE_BOOL);
-    return ST_OK;
+    return type_is_nested(e->args[0]->type) ? expr_type_error(e, err) : ST_OK;
 }
 
 static int kernel_in(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)

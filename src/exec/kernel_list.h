@@ -45,6 +45,8 @@ int list_pool(struct expr_context *ctx, const struct value *args, uint32_t n, ui
 /* e->args[list] becomes a list and e->args[other] a value (or list, when `both_lists`) of one item type, which comes back borrowed. */
 int list_bind_pair(struct expr *e, uint32_t list, uint32_t other, bool both_lists, struct error *err);
 int list_bind_list(struct expr *e, uint32_t arg, struct error *err); /* a plan error unless it is a list; an untyped NULL becomes one */
+/* The operator || with a list among its two sides: binds e as array_concat, array_append or array_prepend. */
+int list_bind_joined(struct expr *e, struct error *err);
 int list_bind_integer(struct expr *e, uint32_t arg, struct error *err);
 
 static inline int64_t list_integer(const struct value *v, int64_t row)

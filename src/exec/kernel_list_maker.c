@@ -153,3 +153,11 @@ int list_bind_pair(struct expr *e, uint32_t list, uint32_t other, bool both_list
         return cast_to_list(e, list, theirs, err);
     return both_lists ? cast_to_list(e, other, item, err) : expr_bind_cast(e, other, item, err);
 }
+
+int list_bind_joined(struct expr *e, struct error *err)
+{
+    bool left = type_is_list(e->args[0]->type), right = type_is_list(e->args[1]->type);
+    bool left_item = right && !left && e->args[0]->type->id != TYPE_NULL, right_item = left && !right && e->args[1]->type->id != TYPE_NULL;
+    e->function = function_find(left_item ? "array_prepend" : right_item ? "array_append" : "array_concat");
+    return e->function->bind(e, err);
+}

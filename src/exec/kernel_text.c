@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exec/kernel_list.h"
 #include "exec/kernel_typed.h"
 #include "exec/unicode.h"
 
@@ -58,6 +59,9 @@ static int bind_test(struct expr *e, struct error *err)
 static int bind_concat(struct expr *e, struct error *err)
 {
     enum type_id kind = TYPE_UTF8;
+    for (uint32_t i = 0; i < e->n_args && e->function->op; i++)
+        if (type_is_list(e->args[i]->type))
+            return list_bind_joined(e, err);
     for (uint32_t i = 0; i < e->n_args; i++) {
         enum type_id id = (enum type_id)e->args[i]->type->id;
         if (id == TYPE_UTF8_VIEW || (id == TYPE_LARGE_UTF8 && kind == TYPE_UTF8))

@@ -26,6 +26,20 @@ static void test_making(void **state)
     IS(CALL("array_append", I("1"), I("1")), "!plan query");
 }
 
+/* What no kernel compares is refused, never answered wrongly; || joins lists. */
+static void test_operators(void **state)
+{
+    (void)state;
+    given(list_of(T(INT64)), "[1,2]|NULL");
+    IS(CALL("str_concat", F(0), LIST("[9]")), "[1,2,9]|[9]");
+    IS(CALL("str_concat", F(0), I("9")), "[1,2,9]|[9]");
+    IS(CALL("str_concat", I("9"), F(0)), "[9,1,2]|[9]");
+    IS(IN(F(0), LIST("[1,2]")), "!plan query");
+    IS(CALL("equal", F(0), LIST("[1,2]")), "!plan query");
+    IS(CALL("greatest", F(0), LIST("[1,2]")), "!plan query");
+    IS(CASE(true, true, F(0), LIST("[1,2]"), I("1"), I("0")), "!plan query");
+}
+
 static void test_parts(void **state)
 {
     (void)state;
@@ -171,7 +185,7 @@ static void test_casts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_making), TEST(test_parts), TEST(test_searching), TEST(test_text), TEST(test_series), TEST(test_structs_and_maps),
+    const struct CMUnitTest tests[] = {TEST(test_making), TEST(test_operators), TEST(test_parts), TEST(test_searching), TEST(test_text), TEST(test_series), TEST(test_structs_and_maps),
                                        TEST(test_casts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
