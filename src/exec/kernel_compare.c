@@ -109,6 +109,11 @@ static void compare_values(int op, const struct value *a, const struct value *b,
         memset(out, 0, (size_t)rows);
         return;
     }
+    if (a->scalar && b->scalar && rows > 1) { /* x IN (y, column): one answer for all rows */
+        compare_values(op, a, b, 1, out);
+        memset(out, out[0], (size_t)rows);
+        return;
+    }
     int32_t width = type_width(t);
     if (width && compare_fixed(t, op, a->column->buffers[0]->data + a->column->offset * width, !a->scalar,
                                b->column->buffers[0]->data + b->column->offset * width, !b->scalar, rows, out))

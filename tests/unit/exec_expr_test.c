@@ -87,6 +87,18 @@ static void test_logic(void **state)
     IS(CALL("and", F(0), F(1), L(T(BOOL), "false")), "false|false|false|false|false|false|false|false|false");
 }
 
+/* A constant in a list of constants and columns: the constants' answer holds for every row. */
+static void test_constant_in(void **state)
+{
+    (void)state;
+    given(T(INT64), "0|1|2|3|4|5|6|7|8|9|10|11|12|13|14|15|16|17");
+    struct plan_expr *five = L(T(INT64), "5"), *six = L(T(INT64), "6");
+    IS(IN(five, F(0), six), "false|false|false|false|false|true|false|false|false|false|false|false|false|false|false|false|false|false");
+    IS(IN(five, F(0), five), "true|true|true|true|true|true|true|true|true|true|true|true|true|true|true|true|true|true");
+    IS(CALL("between", five, six, F(0)), "false|false|false|false|false|false|false|false|false|false|false|false|false|false|false|false|false|false");
+    IS(CALL("between", six, five, F(0)), "false|false|false|false|false|false|true|true|true|true|true|true|true|true|true|true|true|true");
+}
+
 static void test_case_in(void **state)
 {
     (void)state;
@@ -241,7 +253,7 @@ static void test_cast_from_text(void **state)
     IS(cast(F(0), T(FLOAT64), true), "inf|-inf|nan|1000|NULL|NULL|0.5");
     n_input = 0;
     given(T(UTF8), "1.25|-1.25|170141183460469231731687303715884105727.9|.|1e3");
-    IS(cast(F(0), decimal(38, 1), true), "13|-13|NULL|NULL|NULL");
+    IS(cast(F(0), decimal(38, 1), true), "13|-13|NULL|0|NULL");
 }
 
 static void test_cast_numbers(void **state)
@@ -419,7 +431,7 @@ static void test_strings(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_compare_every_type), TEST(test_compare_order), TEST(test_compare_mixed), TEST(test_logic), TEST(test_case_in),
+    const struct CMUnitTest tests[] = {TEST(test_compare_every_type), TEST(test_compare_order), TEST(test_compare_mixed), TEST(test_logic), TEST(test_case_in), TEST(test_constant_in),
         TEST(test_arithmetic), TEST(test_decimals), TEST(test_cast_to_text), TEST(test_cast_from_text), TEST(test_cast_numbers), TEST(test_cast_times),
         TEST(test_time_functions), TEST(test_time_arithmetic), TEST(test_patterns), TEST(test_strings)};
     return cmocka_run_group_tests(tests, NULL, NULL);

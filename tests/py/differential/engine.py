@@ -5,7 +5,7 @@ import struct
 
 import grpc
 import pyarrow as pa
-from datafusion import SessionContext, substrait
+from datafusion import SessionConfig, SessionContext, substrait
 
 from harness import DO_GET, FIELD, HANDLE, TIME, Server, blob, bulk_insert, num
 
@@ -92,15 +92,21 @@ def same_value(a, b, ulps):
     return type(a) is type(b) and a == b
 
 
+def integers(kind):
+    """The type with temporal ones, also inside lists, as the integers that hold them."""
+    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or pa.types.is_time64(kind):
+        return pa.int64()
+    if pa.types.is_date32(kind) or pa.types.is_time32(kind):
+        return pa.int32()
+    if pa.types.is_list(kind):
+        return pa.list_(integers(kind.value_type))
+    return kind
+
+
 def values(column):
     """Python values; temporal ones as their integers, since Python's own types hold neither nanoseconds nor year 10000."""
-    kind = column.type
-    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or pa.types.is_time64(kind):
-        column = column.cast(pa.int64()) if not pa.types.is_timestamp(kind) else column.view(pa.int64()) if isinstance(column, pa.Array) else \
-            pa.chunked_array([c.view(pa.int64()) for c in column.chunks], pa.int64())
-    elif pa.types.is_date32(kind) or pa.types.is_time32(kind):
-        column = column.cast(pa.int32())
-    return column.to_pylist()
+    kind = integers(column.type)
+    return (column if kind == column.type else column.cast(kind)).to_pylist()
 
 
 def plain_type(kind):
@@ -116,13 +122,16 @@ class Pair:
         call = self.channel.unary_unary(HANDLE)
         call(create_request(batch.schema), timeout=30)
         call(bulk_insert(REGION, batch), timeout=30)
-        self.session = SessionContext()
+        self.session = SessionContext(SessionConfig({'datafusion.execution.target_partitions': '1'}))
         self.session.register_record_batches('t', [[batch]])
+
+    def encode(self, frame):
+        return substrait.Producer.to_substrait_plan(frame.optimized_logical_plan(), self.session).encode()
 
     def plan(self, sql):
         """DataFusion's optimised plan as Substrait bytes."""
         try:
-            return substrait.Producer.to_substrait_plan(self.session.sql(sql).optimized_logical_plan(), self.session).encode()
+            return self.encode(self.session.sql(sql))
         except BaseException as e:  # the planner may panic
             raise Failed(str(e)) from None
 
