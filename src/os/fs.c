@@ -136,6 +136,8 @@ static int remove_tree(struct fs *fs, const char *path, unsigned depth, struct e
             if ((name[0] == '.') == hidden)
                 st = remove_child(fs, path, name, dir, depth, err);
         }
+        if (st == ST_OK && l.names.size) /* a power cut must not bring back what was hidden behind a marker, nor the marker into a new folder */
+            st = fs->ops->sync_dir(fs, path, err);
     }
     dynbuf_release(&l.names);
     if (st == ST_OK)

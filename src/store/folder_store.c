@@ -278,6 +278,18 @@ static int folder_remove(struct object_store *s, const char *key, struct error *
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
+static int folder_discard(struct object_store *s, const char *key, struct error *err)
+{
+    struct folder_store *store = folder_of(s);
+    char *path;
+    TRY(path_of(store, key, false, &path, err));
+    int st = store->fs->ops->remove(store->fs, path, err);
+    if (st == ST_OK || st == ST_NOT_FOUND) /* not there for us may still be there on disk */
+        st = with_parent(store->fs, path, true, err);
+    free(path);
+    return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
 static int folder_remove_prefix(struct object_store *s, const char *prefix, struct error *err)
 {
     struct folder_store *store = folder_of(s);
@@ -388,6 +400,7 @@ static const struct object_store_ops folder_ops = {
     .open = folder_open,
     .create = folder_create,
     .remove = folder_remove,
+    .discard = folder_discard,
     .remove_prefix = folder_remove_prefix,
     .stat = folder_stat,
     .list = folder_list,

@@ -25,6 +25,8 @@ struct object_store_ops {
     int (*open)(struct object_store *s, const char *key, struct object_reader **ret_reader, struct error *err); /* ST_NOT_FOUND */
     int (*create)(struct object_store *s, const char *key, struct object_writer **ret_writer, struct error *err);
     int (*remove)(struct object_store *s, const char *key, struct error *err);             /* fine when absent */
+    /* Removes an object whose put failed, so that nothing (a power cut above all) brings it back. */
+    int (*discard)(struct object_store *s, const char *key, struct error *err);
     int (*remove_prefix)(struct object_store *s, const char *prefix, struct error *err);   /* everything below "prefix/" and the folder itself */
     int (*stat)(struct object_store *s, const char *key, uint64_t *ret_size, struct error *err); /* ST_NOT_FOUND */
     /* Objects below the folder `prefix` ("" = root), one level or all; an absent folder lists nothing. */

@@ -396,8 +396,6 @@ int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct er
     struct region_state *r = u64_map_get(&w->regions, region_id);
     if (r && r->expected <= entry_id)
         r->expected = 0;
-    if (entry_id == UINT64_MAX)
-        free(u64_map_remove(&w->regions, region_id));
     int st = end_obsolete(w, err);
     st = status_merge(st, delete_segments(w, st == ST_OK ? err : NULL));
     pthread_mutex_unlock(&w->lock);

@@ -140,7 +140,7 @@ static int store_list(struct object_store *base, const char *prefix, bool recurs
     return ST_OK;
 }
 
-static const struct object_store_ops store_ops = {.open = store_open, .create = store_create, .remove = store_remove, .list = store_list};
+static const struct object_store_ops store_ops = {.open = store_open, .create = store_create, .remove = store_remove, .discard = store_remove, .list = store_list};
 
 static void store_clear(struct memory_store *s)
 {

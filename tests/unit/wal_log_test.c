@@ -151,13 +151,13 @@ static void rotation_and_obsolete(void **state)
     append(w, 2, 11);
     check_region(w, 1, 100, 101);
     assert_int_equal(wal_obsolete(w, 1, UINT64_MAX, NULL), ST_OK); /* dropped, made again */
-    assert_int_equal(wal_last_entry_id(w, 1), 0);
-    append(w, 1, 1);
+    assert_int_equal(wal_last_entry_id(w, 1), 101); /* its records may come back with the next scan: a new life begins behind them */
+    append(w, 1, 102);
     wal_close(w);
     w = open_log(WAL_FSYNC, 1000, NULL);
-    check_region(w, 1, 0, 1);
+    check_region(w, 1, 101, 102);
     check_region(w, 2, 5, 11);
-    assert_int_equal(wal_obsolete(w, 1, 1, NULL), ST_OK);
+    assert_int_equal(wal_obsolete(w, 1, 102, NULL), ST_OK);
     assert_int_equal(wal_obsolete(w, 2, 11, NULL), ST_OK);
     wal_stats(w, &after);
     assert_int_equal(after.segments, 0);

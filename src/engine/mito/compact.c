@@ -101,6 +101,14 @@ static bool worth(const struct windowed *w, uint32_t n, uint32_t trigger, bool m
     return false;
 }
 
+static bool is_input(const struct compaction *c, const struct sst_file *f)
+{
+    for (uint32_t k = 0; k < c->n_inputs; k++)
+        if (c->inputs[k] == f)
+            return true;
+    return false;
+}
+
 /* True when no other file of the region overlaps the inputs' time range, so that nothing older can hide behind a dropped tombstone. */
 static bool covers_all(const struct mito_region *r, const struct compaction *c)
 {
@@ -111,10 +119,7 @@ static bool covers_all(const struct mito_region *r, const struct compaction *c)
         range.time_max = m->time_max > range.time_max ? m->time_max : range.time_max;
     }
     for (uint32_t i = 0; i < r->n_files; i++) {
-        bool is_input = false;
-        for (uint32_t k = 0; k < c->n_inputs && !is_input; k++)
-            is_input = r->files[i] == c->inputs[k];
-        if (!is_input && overlap(&r->files[i]->meta, &range))
+        if (!is_input(c, r->files[i]) && overlap(&r->files[i]->meta, &range))
             return false;
     }
     return true;
@@ -141,6 +146,36 @@ static void describe(const struct mito_region *r, struct compaction *c)
     c->time_min = INT64_MIN;
     c->time_max = INT64_MAX;
     c->output_bytes_max = r->options.max_output_file_bytes ? r->options.max_output_file_bytes : DEFAULT_OUTPUT_BYTES;
+}
+
+/* The output carries the newest sequence of its inputs, for all of its rows. A file that is not among them, overlaps them and is newer than
+ * the oldest of them, but not than the newest, would lose against their oldest rows: it has to come along. (A row at a window's border, or another width than
+ * the files were cut at, is enough for that.) */
+static int add_enclosed(const struct mito_region *r, struct compaction *c, struct error *err)
+{
+    struct sst_file **grown = realloc(c->inputs, (r->n_files + 1) * sizeof *grown);
+    if (!grown)
+        return error_no_memory(err, r->n_files * sizeof *grown);
+    c->inputs = grown;
+    for (bool again = true; again;) {
+        struct file_meta range = {.time_min = INT64_MAX, .time_max = INT64_MIN};
+        uint64_t oldest = UINT64_MAX, newest = 0;
+        again = false;
+        for (uint32_t i = 0; i < c->n_inputs; i++) {
+            const struct file_meta *m = &c->inputs[i]->meta;
+            range.time_min = m->time_min < range.time_min ? m->time_min : range.time_min;
+            range.time_max = m->time_max > range.time_max ? m->time_max : range.time_max;
+            oldest = m->sequence < oldest ? m->sequence : oldest;
+            newest = m->sequence > newest ? m->sequence : newest;
+        }
+        for (uint32_t i = 0; i < r->n_files && !again; i++) {
+            const struct file_meta *m = &r->files[i]->meta;
+            again = m->sequence > oldest && m->sequence <= newest && overlap(m, &range) && !is_input(c, r->files[i]);
+            if (again)
+                c->inputs[c->n_inputs++] = sst_file_ref(r->files[i]);
+        }
+    }
+    return ST_OK;
 }
 
 /* The first window worth compacting; *ret_found = false when there is none. r->lock held. */
@@ -174,8 +209,10 @@ static int pick(const struct mito_region *r, bool manual, struct compaction *ret
         }
         for (; ret->n_inputs < take; ret->n_inputs++)
             ret->inputs[ret->n_inputs] = sst_file_ref(w[from + ret->n_inputs].file);
-        ret->drop_deletes = covers_all(r, ret);
         *ret_found = true;
+        if (ret->mode != MERGE_APPEND)
+            st = add_enclosed(r, ret, err);
+        ret->drop_deletes = covers_all(r, ret);
     }
     free(w);
     return st;
@@ -279,12 +316,11 @@ static int commit(struct mito_region *r, struct sst_file *const *inputs, uint32_
     return st;
 }
 
-/* Merges what pick() chose. The job lock is not held while the files are rewritten: flushes go on. */
-static int run(struct compaction *c, struct error *err)
+/* Commits what was written, or removes it. */
+static int finish(struct compaction *c, int st, struct error *err)
 {
     struct mito_region *r = c->region;
-    metric_add(metric_plain(&requests), 1);
-    int st = write_outputs(c, err);
+    bool in_doubt = false;
     if (st == ST_OK) {
         pthread_mutex_lock(&r->job_lock);
         pthread_mutex_lock(&r->lock);
@@ -292,13 +328,22 @@ static int run(struct compaction *c, struct error *err)
         pthread_mutex_unlock(&r->lock);
         st = valid ? commit(r, c->inputs, c->n_inputs, c->outputs, c->n_outputs, c->window_seconds, err)
                    : error_set(err, ST_CANCELLED, "region %llu was altered or truncated during a compaction", (unsigned long long)r->id);
+        in_doubt = mito_note_doubt(r);
         pthread_mutex_unlock(&r->job_lock);
     }
     if (st != ST_OK) {
         metric_add(metric_plain(&failures), 1);
-        remove_outputs(c);
+        if (!in_doubt)
+            remove_outputs(c);
     }
     return st;
+}
+
+/* Merges what pick() chose. The job lock is not held while the files are rewritten: flushes go on. */
+static int run(struct compaction *c, struct error *err)
+{
+    metric_add(metric_plain(&requests), 1);
+    return finish(c, write_outputs(c, err), err);
 }
 
 /* One compaction of a region at a time; a second one finds it busy. */
@@ -389,17 +434,7 @@ static int compact_strict(struct mito_region *r, int64_t seconds, struct error *
     }
     c.outputs = all;
     c.n_outputs = n_all;
-    if (st == ST_OK) {
-        pthread_mutex_lock(&r->job_lock);
-        pthread_mutex_lock(&r->lock);
-        bool valid = still_valid(r, c.inputs, c.n_inputs, c.metadata);
-        pthread_mutex_unlock(&r->lock);
-        st = valid ? commit(r, c.inputs, c.n_inputs, c.outputs, c.n_outputs, c.window_seconds, err)
-                   : error_set(err, ST_CANCELLED, "region %llu changed during a compaction", (unsigned long long)r->id);
-        pthread_mutex_unlock(&r->job_lock);
-    }
-    if (st != ST_OK)
-        remove_outputs(&c);
+    st = finish(&c, st, err);
     compaction_release(&c);
     return st;
 }

@@ -18,6 +18,7 @@ static int apply_change(struct mito_region *r, struct region_metadata *metadata,
     enum sst_format format = options->sst_format >= 0 ? (enum sst_format)options->sst_format : r->format;
     TRY(memtable_new(metadata, &r->engine->write_budget, &fresh, err));
     int st = manifest_update_change(r->manifest, metadata, format, options->append_mode, err);
+    mito_note_doubt(r);
     if (st != ST_OK) {
         memtable_unref(fresh);
         return st;
@@ -160,6 +161,7 @@ static int truncate_all(struct mito_region *r, struct error *err)
     struct memtable *fresh;
     TRY(memtable_new(r->metadata, &r->engine->write_budget, &fresh, err));
     int st = manifest_update_truncate_all(r->manifest, r->last_entry_id, r->committed_sequence, err);
+    mito_note_doubt(r);
     if (st != ST_OK) {
         memtable_unref(fresh);
         return st;
@@ -204,8 +206,10 @@ static int truncate_ranges(struct mito_region *r, const struct truncate_body *b,
             gone[n] = r->files[i];
             metas[n++] = r->files[i]->meta; /* borrowed contents */
         }
-    if (st == ST_OK && n)
+    if (st == ST_OK && n) {
         st = manifest_update_truncate_files(r->manifest, metas, n, err);
+        mito_note_doubt(r);
+    }
     if (st == ST_OK && n) {
         pthread_mutex_lock(&r->lock);
         mito_files_remove(r, gone, n);

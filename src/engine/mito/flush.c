@@ -195,9 +195,12 @@ static int flush_commit(struct flush_job *job, struct error *err)
     struct mito_region *r = job->region;
     struct manifest_edit edit = {.add = job->files, .n_add = job->n_files, .timestamp_ms = clock_wall_ms(), .has_flushed = true,
                                  .flushed_entry_id = job->entry_id, .flushed_sequence = job->sequence};
-    TRY(manifest_update_edit(r->manifest, &edit, err));
+    int st = manifest_update_edit(r->manifest, &edit, err);
+    if (!mito_note_doubt(r) && st != ST_OK)
+        remove_written(job);
+    TRY(st);
     pthread_mutex_lock(&r->lock);
-    int st = mito_files_add(r, job->files, job->n_files, err);
+    st = mito_files_add(r, job->files, job->n_files, err);
     if (st == ST_OK) {
         for (uint32_t i = 0; i < job->n_memtables; i++)
             memtable_unref(r->frozen[i]);

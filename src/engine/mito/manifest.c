@@ -222,6 +222,7 @@ static int manager_new(struct object_store *store, const char *region_dir, uint3
     m->store = store;
     m->distance = distance;
     m->state.append_mode = -1;
+    dynbuf_init(&m->doubtful, MANIFEST_TEXT_MAX);
     dynbuf_init(&m->staged, MANIFEST_TEXT_MAX);
     *ret_manager = m;
     return ST_OK;
@@ -233,6 +234,7 @@ void manifest_free(struct manifest_manager *m)
         return;
     manifest_release(&m->state);
     dynbuf_release(&m->staged);
+    dynbuf_release(&m->doubtful);
     free(m->files);
     free(m->dir);
     free(m);
@@ -376,12 +378,42 @@ int manifest_put_delta(struct manifest_manager *m, const char *key, const struct
     return st;
 }
 
+bool manifest_in_doubt(const struct manifest_manager *m)
+{
+    return m->doubtful.size > 0;
+}
+
+/* Only our own text is removed: under the key there may be, by now, another node's. */
+int manifest_settle(struct manifest_manager *m, struct error *err)
+{
+    struct manifest_file f = {.version = m->next_version - 1};
+    struct dynbuf text;
+    char key[MANIFEST_KEY_MAX];
+    if (!manifest_in_doubt(m))
+        return ST_OK;
+    file_key(m, &f, key);
+    dynbuf_init(&text, MANIFEST_TEXT_MAX);
+    int st = object_store_get(m->store, key, MANIFEST_TEXT_MAX, &text, err);
+    bool foreign = st == ST_OK && (text.size != m->doubtful.size || memcmp(text.data, m->doubtful.data, text.size) != 0);
+    if (foreign)
+        st = error_set(err, ST_REGION_NOT_READY, "another node has written %s: this one is not the region's leader any more", key);
+    else if (st == ST_OK || st == ST_NOT_FOUND) /* not there for us may still be there on disk */
+        st = m->store->ops->discard(m->store, key, err);
+    dynbuf_release(&text);
+    if (st != ST_OK)
+        return error_prefix(err, "whether the last change of the manifest in %s took effect is in doubt", m->dir);
+    dynbuf_release(&m->doubtful);
+    return ST_OK;
+}
+
 /* Folds the text first, so that nothing is written that could not be read again. */
 int manifest_commit(struct manifest_manager *m, const struct dynbuf *text, struct error *err)
 {
     struct manifest next;
-    struct manifest_file f = {.version = m->next_version, .size = text->size};
+    struct manifest_file f = {.size = text->size};
     char key[MANIFEST_KEY_MAX];
+    TRY(manifest_settle(m, err));
+    f.version = m->next_version;
     TRY(manifest_copy(&m->state, &next, err));
     if (!m->keep_removed)
         next.n_removed = 0; /* only what this update removes stays on record */
@@ -392,7 +424,13 @@ int manifest_commit(struct manifest_manager *m, const struct dynbuf *text, struc
         file_key(m, &f, key);
         m->next_version++;
         st = manifest_put_delta(m, key, text, err);
-        m->n_files -= st != ST_OK;
+        if (st != ST_OK) {
+            m->n_files--;
+            if (st != ST_REGION_NOT_READY) { /* refused: surely not written */
+                (void)dynbuf_append(&m->doubtful, text->data, text->size, NULL);
+                (void)manifest_settle(m, NULL);
+            }
+        }
     }
     if (st != ST_OK) {
         manifest_release(&next);

@@ -86,11 +86,16 @@ int manifest_is_behind(struct manifest_manager *m, bool *ret_behind, struct erro
 /* The current state; valid until the next update. Callers serialise reads with updates. */
 const struct manifest *manifest_state(const struct manifest_manager *m);
 
-/* Each writes one delta and, when due, a checkpoint (whose failure only delays the next). After a failed update the state is unchanged and the version consumed. */
+/* Each writes one delta and, when due, a checkpoint (whose failure only delays the next). After a failed update the state is unchanged and the version
+ * consumed; if it could not even be made sure that the delta is not there, the manifest is in doubt, and later updates fail until that is settled. */
 int manifest_update_edit(struct manifest_manager *m, const struct manifest_edit *edit, struct error *err);
 int manifest_update_change(struct manifest_manager *m, struct region_metadata *metadata, enum sst_format format, int append_mode, struct error *err);
 int manifest_update_truncate_all(struct manifest_manager *m, uint64_t truncated_entry_id, uint64_t truncated_sequence, struct error *err);
 int manifest_update_truncate_files(struct manifest_manager *m, const struct file_meta *remove, uint32_t n, struct error *err);
+
+/* Whether a failed delta may come to life at the next open, and removing it then. Files that a delta in doubt names must stay. */
+bool manifest_in_doubt(const struct manifest_manager *m);
+int manifest_settle(struct manifest_manager *m, struct error *err);
 
 /* Removed files are on record until they are forgotten (keep), or until the next update. */
 void manifest_keep_removed(struct manifest_manager *m, bool keep);

@@ -34,6 +34,7 @@ struct manifest_manager {
     uint64_t next_version, checkpoint_version; /* checkpoint_version: 0 before the first, as version 0 cannot be one */
     struct manifest_file *files; /* what is in the folder; no order */
     uint32_t n_files, room;
+    struct dynbuf doubtful;      /* text of version next_version - 1, when writing it failed and so did removing it */
     bool (*may_write)(void *ctx);
     void *may_write_ctx;
     bool keep_removed;

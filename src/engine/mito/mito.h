@@ -63,6 +63,7 @@ struct mito_region {
     bool catching_up;
     char *staging_expr;                 /* REGION_STAGING: the expression to be; NULL = all writes are rejected */
     bool freezing;                      /* a flush waits for writes in flight; new ones wait for it */
+    bool in_doubt;                      /* the manifest is: no writes before that is settled */
     uint32_t inflight;                  /* writes between numbering and memtable */
     struct region_metadata *metadata;
     struct region_options options;
@@ -155,6 +156,11 @@ int mito_region_open(struct mito_engine *e, const struct region_open_request *op
 int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *err);
 int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *err);
 void mito_reap_dropped(struct mito_engine *e, bool force);
+
+/* Notes whether the manifest is in doubt after a failed update, and says so. job_lock held. */
+bool mito_note_doubt(struct mito_region *r);
+/* Settles a manifest in doubt, so that writes can go on. */
+int mito_settle(struct mito_region *r, struct error *err);
 
 /* region_write.c */
 int mito_region_write(struct mito_engine *e, uint64_t region_id, bool is_delete, struct message write, uint64_t *ret_rows, struct error *err);

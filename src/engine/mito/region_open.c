@@ -146,6 +146,24 @@ static int adopt_manifest(struct mito_region *r, struct error *err)
     return mito_files_add(r, m->files, m->n_files, err);
 }
 
+bool mito_note_doubt(struct mito_region *r)
+{
+    bool doubt = manifest_in_doubt(r->manifest);
+    pthread_mutex_lock(&r->lock);
+    r->in_doubt = doubt;
+    pthread_mutex_unlock(&r->lock);
+    return doubt;
+}
+
+int mito_settle(struct mito_region *r, struct error *err)
+{
+    pthread_mutex_lock(&r->job_lock);
+    int st = manifest_settle(r->manifest, err);
+    mito_note_doubt(r);
+    pthread_mutex_unlock(&r->job_lock);
+    return st;
+}
+
 /* ---- replay ---- */
 
 struct replay { struct mito_region *region; bool may_flush; };
@@ -438,8 +456,13 @@ int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *e
 static int put_marker(struct mito_region *r, struct error *err)
 {
     char key[1280];
+    struct object_store *store = r->engine->options.store;
     snprintf(key, sizeof key, "%s.dropping", r->dir);
-    return object_store_put(r->engine->options.store, key, "", 0, err);
+    int st = object_store_put(store, key, "", 0, err);
+    /* A marker that may be there would drop the region at the next open, with whatever was written to it since: then it must not be written to. */
+    if (st != ST_OK && store->ops->discard(store, key, NULL) != ST_OK)
+        stop_writes(r, REGION_DROPPING);
+    return st;
 }
 
 /* Hands folder and files over to the keeper, which removes them once nobody reads them. */
@@ -526,7 +549,7 @@ int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *er
     pthread_mutex_lock(&r->lock);
     /* After a repartition the files of a region that goes belong to those that stay. */
     bool staging = r->state == REGION_STAGING;
-    int st = staging || r->state == REGION_WRITABLE ? ST_OK : mito_region_wrong_state(r, "writable", err);
+    int st = staging || r->state == REGION_WRITABLE || r->state == REGION_DROPPING ? ST_OK : mito_region_wrong_state(r, "writable", err);
     pthread_mutex_unlock(&r->lock);
     if (st == ST_OK)
         st = put_marker(r, err);

@@ -142,7 +142,7 @@ static int commit(struct mito_region *r, struct row_write *w, struct prepared_wr
     pthread_mutex_lock(&r->lock);
     int st = wait_writable(r, is_bulk, err);
     /* An ALTER or a flush may have come between decoding and here: then the schema or the series ids are not those of the active memtable. */
-    *ret_stale = st == ST_OK && r->active != prepared_for;
+    *ret_stale = st == ST_OK && (r->active != prepared_for || r->in_doubt);
     if (st == ST_OK && !*ret_stale)
         st = number_and_queue(r, w, is_bulk, time_position, body, head, iov, &n, err);
     pthread_mutex_unlock(&r->lock);
@@ -211,6 +211,12 @@ static int write_region(struct mito_region *r, const struct write_body *body, bo
         TRY(mito_wait_for_memory(e, err));
         pthread_mutex_lock(&r->lock);
         int st = wait_writable(r, is_bulk, err);
+        bool doubt = r->in_doubt;
+        if (st == ST_OK && doubt) {
+            pthread_mutex_unlock(&r->lock);
+            TRY(mito_settle(r, err));
+            continue;
+        }
         if (st == ST_OK)
             st = check_write(r, body, is_delete, err);
         struct memtable *memtable = st == ST_OK ? memtable_ref(r->active) : NULL;

@@ -1,0 +1,178 @@
+/* A storage node on a simulated disk, and the requests that tests send it: for tests of the whole engine. */
+#ifndef TESTS_UNIT_MITO_NODE_H
+#define TESTS_UNIT_MITO_NODE_H
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/mito/mito.h"
+#include "format/proto/wire.h"
+#include "os/fs_sim.h"
+
+enum { WIRE_INT32 = 3, WIRE_INT64 = 4, WIRE_FLOAT64 = 10, WIRE_STRING = 12, WIRE_TIMESTAMP_MS = 16 }; /* ColumnDataType */
+enum { WIRE_TAG = 0, WIRE_FIELD = 1, WIRE_TIME = 2 };
+#define NODE_PATH "greptime/public"
+
+struct node {
+    struct fs *fs;
+    struct budget root;
+    struct object_store *store;
+    struct wal *wal;
+    struct engine *engine;
+    size_t write_buffer_bytes; /* 0 = 64 MiB */
+};
+
+static inline int node_open(struct node *n, struct fs *fs, struct error *err)
+{
+    struct wal_report report;
+    size_t buffer = n->write_buffer_bytes ? n->write_buffer_bytes : (size_t)64 << 20;
+    *n = (struct node){.fs = fs, .write_buffer_bytes = buffer};
+    budget_init(&n->root, "node", "memory_limit", (size_t)1 << 30, NULL);
+    TRY(object_store_open_folder(fs, "/home", &n->store, err));
+    struct wal_options wo = {.fs = fs, .dir = "/home/wal", .durability = WAL_FSYNC, .segment_bytes = 4096};
+    TRY(wal_open(&wo, &n->wal, &report, err));
+    struct mito_options mo = {.store = n->store,
+                              .wal = n->wal,
+                              .root_budget = &n->root,
+                              .write_buffer_bytes = buffer,
+                              .write_reject_bytes = 2 * buffer,
+                              .checkpoint_distance = 3,
+                              .default_flat_format = true,
+                              .max_background_jobs = 1,
+                              .auto_flush_interval_ms = INT64_MAX / 2,
+                              .wal_purge_bytes = UINT64_MAX,
+                              .write_stall_max_ms = 1000};
+    return mito_engine_new(&mo, &n->engine, err);
+}
+
+static inline void node_close(struct node *n)
+{
+    if (n->engine)
+        n->engine->ops->free(n->engine);
+    wal_close(n->wal);
+    if (n->store)
+        n->store->ops->free(n->store);
+    n->engine = NULL;
+    n->wal = NULL;
+    n->store = NULL;
+}
+
+static inline struct message message_of(const struct dynbuf *b)
+{
+    return (struct message){b->data, b->size};
+}
+
+static inline void put_message(struct dynbuf *out, uint32_t field, struct dynbuf *inside)
+{
+    pb_put_bytes(out, field, inside->data ? inside->data : (const uint8_t *)"", inside->size, NULL);
+    dynbuf_release(inside);
+}
+
+static inline void put_option(struct dynbuf *out, uint32_t field, const char *key, const char *value)
+{
+    struct dynbuf o;
+    dynbuf_init(&o, 1 << 16);
+    pb_put_string(&o, 1, key, NULL);
+    pb_put_string(&o, 2, value, NULL);
+    put_message(out, field, &o);
+}
+
+/* RegionColumnDef{column_def = 1 {name, data_type, is_nullable, default_constraint, semantic_type}, column_id = 2}; default_json may be NULL. */
+static inline void put_column_def(struct dynbuf *out, uint32_t field, const char *name, unsigned type, unsigned semantic, uint32_t id,
+                                  const char *default_json)
+{
+    struct dynbuf def, wrapped;
+    dynbuf_init(&def, 1 << 16);
+    dynbuf_init(&wrapped, 1 << 16);
+    pb_put_string(&def, 1, name, NULL);
+    pb_put_uint(&def, 2, type, NULL);
+    pb_put_uint(&def, 3, semantic != WIRE_TIME, NULL);
+    if (default_json)
+        pb_put_string(&def, 4, default_json, NULL);
+    pb_put_uint(&def, 5, semantic, NULL);
+    put_message(&wrapped, 1, &def);
+    pb_put_uint(&wrapped, 2, id, NULL);
+    put_message(out, field, &wrapped);
+}
+
+/* A ColumnSchema of a Rows message. */
+static inline void put_row_column(struct dynbuf *rows, const char *name, unsigned type, unsigned semantic)
+{
+    struct dynbuf c;
+    dynbuf_init(&c, 1 << 12);
+    pb_put_string(&c, 1, name, NULL);
+    pb_put_uint(&c, 2, type, NULL);
+    pb_put_uint(&c, 3, semantic, NULL);
+    put_message(rows, 1, &c);
+}
+
+/* A Value of a Row; `null` writes the empty one. */
+static inline void put_row_value(struct dynbuf *row, unsigned type, bool null, int64_t number)
+{
+    static const unsigned members[] = {[WIRE_INT32] = 3, [WIRE_INT64] = 4, [WIRE_FLOAT64] = 10, [WIRE_STRING] = 13, [WIRE_TIMESTAMP_MS] = 17};
+    struct dynbuf v;
+    char text[32];
+    dynbuf_init(&v, 1 << 12);
+    double d = (double)number;
+    uint64_t bits;
+    memcpy(&bits, &d, 8);
+    snprintf(text, sizeof text, "%lld", (long long)number);
+    if (null)
+        ;
+    else if (type == WIRE_STRING)
+        pb_put_string(&v, members[type], text, NULL);
+    else if (type == WIRE_FLOAT64)
+        pb_put_fixed64(&v, members[type], bits, NULL);
+    else
+        pb_put_uint(&v, members[type], (uint64_t)number, NULL);
+    put_message(row, 1, &v);
+}
+
+static inline int node_write(struct node *n, uint64_t region, bool is_delete, struct dynbuf *rows, struct error *err)
+{
+    struct dynbuf request;
+    uint64_t affected;
+    dynbuf_init(&request, 1 << 24);
+    pb_put_uint(&request, 1, region, NULL);
+    put_message(&request, 2, rows);
+    int st = n->engine->ops->write(n->engine, region, is_delete, message_of(&request), &affected, err);
+    dynbuf_release(&request);
+    return st;
+}
+
+static inline int node_alter(struct node *n, uint64_t region, uint32_t kind, struct dynbuf *body, struct error *err)
+{
+    struct dynbuf request;
+    struct region_response response = {0};
+    dynbuf_init(&response.column_metadata, 1 << 20);
+    dynbuf_init(&response.manifest_info, 1 << 20);
+    dynbuf_init(&request, 1 << 20);
+    pb_put_uint(&request, 1, region, NULL);
+    put_message(&request, kind, body);
+    int st = n->engine->ops->alter(n->engine, region, message_of(&request), &response, err);
+    dynbuf_release(&request);
+    dynbuf_release(&response.column_metadata);
+    dynbuf_release(&response.manifest_info);
+    return st;
+}
+
+static inline int node_create(struct node *n, struct dynbuf *body, struct error *err)
+{
+    struct region_response response = {0};
+    dynbuf_init(&response.column_metadata, 1 << 20);
+    int st = n->engine->ops->create(n->engine, message_of(body), &response, err);
+    dynbuf_release(&response.column_metadata);
+    return st;
+}
+
+/* Everything, without the automatic compaction behind it, which would run on a thread of its own. */
+static inline int node_flush(struct node *n, uint64_t region, struct error *err)
+{
+    struct mito_region *r;
+    TRY(mito_region_get((struct mito_engine *)n->engine, region, &r, err));
+    int st = mito_region_flush(r, err);
+    mito_region_unref(r);
+    return st;
+}
+
+#endif
