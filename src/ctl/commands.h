@@ -21,6 +21,7 @@ struct ctl {
     int argc;    /* arguments behind the command's name */
     char **argv;
     bool bad_usage; /* the error is about the command line: exit code 2 */
+    int exit_code;  /* of a command that worked and has something to say */
     struct arena arena;
     struct rpc_client *client; /* made at the first call */
 };
@@ -38,6 +39,7 @@ int ctl_compact(struct ctl *c, struct error *err);
 int ctl_drop(struct ctl *c, struct error *err);
 int ctl_functions(struct ctl *c, struct error *err);
 int ctl_inspect(struct ctl *c, struct error *err);
+int ctl_check(struct ctl *c, struct error *err);
 int ctl_inspect_sst(struct ctl *c, const char *path, struct error *err);
 int ctl_inspect_manifest(struct ctl *c, const char *path, struct error *err);
 int ctl_inspect_wal(struct ctl *c, const char *path, struct error *err);

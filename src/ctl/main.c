@@ -1,6 +1,6 @@
 /* regionctl: a client for a region server, for people and scripts.
  *
- * Exit codes: 0 done, 1 failed, 2 wrong usage. Errors are one line on stderr. */
+ * Exit codes: 0 done, 1 failed, 2 wrong usage; `check` has more. Errors are one line on stderr. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +38,11 @@ static const struct command {
     {"drop", ctl_drop, "REGION", "delete a region and its data", ""},
     {"functions", ctl_functions, "", "list the functions that queries can use, without a server",
      "One a line: kind, family, name, arguments, what NULL does. Kinds are scalar and aggregate.\n"},
+    {"check", ctl_check, "FOLDER [--full] [--repair]", "check a data folder, without a server",
+     "Manifests, SSTs (footers, statistics, sizes), indexes, files that nobody lists, and the entries that regions need of either log.\n"
+     "  --full    read every row: order, times, sequences\n"
+     "  --repair  move leftovers and bad SSTs to FOLDER/quarantine/ (nothing is deleted) and take the latter out of their manifests\n"
+     "Exit codes: 0 all is well or was repaired, 3 there are leftovers, 4 there is damage\n"},
     {"inspect", ctl_inspect, "sst FILE | manifest FILE|DIR | wal FILE", "show what a file holds, without a server", ""},
 };
 
@@ -93,7 +98,7 @@ static int run(struct ctl *c, const struct command *k)
         fprintf(stderr, "regionctl: %s%s\n", err.msg[0] ? err.msg : status_name(rc), c->bad_usage ? " (see --help)" : "");
     rpc_client_free(c->client);
     arena_release(&c->arena);
-    return rc == ST_OK ? 0 : c->bad_usage ? EXIT_USAGE : EXIT_FAILED;
+    return rc == ST_OK ? c->exit_code : c->bad_usage ? EXIT_USAGE : EXIT_FAILED;
 }
 
 int main(int argc, char **argv)

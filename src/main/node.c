@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cluster/cluster.h"
 #include "engine/mito/mito.h"
+#include "exec/expr.h"
 #include "main/status.h"
 #include "os/fs.h"
 #include "os/net.h"
@@ -118,8 +119,16 @@ static int open_wal(struct node *n, struct error *err)
     return open_peer_log(n, base, dir, err);
 }
 
+/* A stored column under the type that an ALTER gave it, as TRY_CAST would. */
+static int cast_stored(struct budget *budget, struct column *c, struct dtype *type, struct column **ret_column, struct error *err)
+{
+    struct expr_context ctx = {.budget = budget};
+    return expr_cast(&ctx, c, type, true, ret_column, err);
+}
+
 static int start_engines(struct node *n, struct error *err)
 {
+    mito_cast_more = cast_stored;
     const struct config *c = n->config;
     struct engine *mito;
     struct mito_options o = {

@@ -276,7 +276,7 @@ static int change_region(struct region_server *s, struct engine *e, enum body b,
         return e->ops->bulk_insert(e, id, m, &ret->affected_rows, err);
     case BODY_ALTER:
         TRY(e->ops->alter(e, id, m, ret, err));
-        return region_list_alter(s, id, m, err);
+        return region_list_alter(s, id, e, m, err);
     case BODY_FLUSH:
         return e->ops->flush(e, id, err);
     case BODY_COMPACT:

@@ -96,7 +96,8 @@ int region_list_put(struct region_server *s, uint64_t id, const char *engine, co
 /* Adds a region that was found in the data folder, to be opened; `option` is copied when has_option. */
 int region_list_adopt(struct region_server *s, uint64_t id, const char *engine, const char *path, const struct kv *option, bool has_option, struct error *err);
 void region_list_mark_dropping(struct region_server *s, uint64_t id, bool dropping);
-int region_list_alter(struct region_server *s, uint64_t id, struct message alter, struct error *err);
+/* After an alter of options: the list takes those that the engine has now. */
+int region_list_alter(struct region_server *s, uint64_t id, struct engine *engine, struct message alter, struct error *err);
 /* Makes the list on disk as new as memory; a no-op when it is. */
 int region_list_save(struct region_server *s, struct error *err);
 void *region_list_open_all(void *server);

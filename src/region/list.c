@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/log.h"
 #include "format/proto/wire.h"
@@ -49,40 +48,22 @@ int region_list_put(struct region_server *s, uint64_t id, const char *engine, co
     return ST_OK;
 }
 
-/* slot->options[key] = value; NULL removes it. s->lock held. */
-static int set_option(struct region_slot *slot, const char *key, const char *value, struct error *err)
+/* Adds an option to a slot that is not shared yet. */
+static int add_option(struct region_slot *slot, const char *key, const char *value, struct error *err)
 {
-    for (uint32_t i = 0; i < slot->n_options; i++) {
-        if (strcasecmp(slot->options[i].key, key))
-            continue;
-        if (value) {
-            char *copy = strdup(value);
-            if (!copy)
-                return error_no_memory(err, strlen(value));
-            free(slot->options[i].value);
-            slot->options[i].value = copy;
-        } else {
-            free(slot->options[i].key);
-            free(slot->options[i].value);
-            slot->options[i] = slot->options[--slot->n_options];
-        }
-        return ST_OK;
-    }
-    if (!value)
-        return ST_OK;
     if (slot->n_options >= REGION_OPTIONS_MAX)
-        return error_set(err, ST_INVALID_ARGUMENTS, "more than %d options", REGION_OPTIONS_MAX);
+        return error_set(err, ST_CORRUPT, "more than %d options", REGION_OPTIONS_MAX);
     struct kv *more = realloc(slot->options, (slot->n_options + 1) * sizeof(*more));
     if (!more)
         return error_no_memory(err, sizeof(*more));
     slot->options = more;
-    more[slot->n_options] = (struct kv){strdup(key), strdup(value)};
-    if (!more[slot->n_options].key || !more[slot->n_options].value) {
-        free(more[slot->n_options].key);
-        free(more[slot->n_options].value);
+    struct kv option = {strdup(key), strdup(value)};
+    if (!option.key || !option.value) {
+        free(option.key);
+        free(option.value);
         return error_no_memory(err, 64);
     }
-    slot->n_options++;
+    more[slot->n_options++] = option;
     return ST_OK;
 }
 
@@ -111,7 +92,7 @@ int region_list_adopt(struct region_server *s, uint64_t id, const char *engine, 
     TRY(add_slot(s, id, engine, path, &slot, err));
     slot->found = true;
     s->list_version++;
-    return has_option ? set_option(slot, option->key, option->value, err) : ST_OK;
+    return has_option ? add_option(slot, option->key, option->value, err) : ST_OK;
 }
 
 void region_list_mark_dropping(struct region_server *s, uint64_t id, bool dropping)
@@ -125,46 +106,29 @@ void region_list_mark_dropping(struct region_server *s, uint64_t id, bool droppi
     pthread_mutex_unlock(&s->lock);
 }
 
-/* One Option{key, value} of set_table_options, or one key of unset_table_options. */
-static int alter_one(struct region_slot *slot, bool unset, const struct pb_field *f, struct error *err)
+int region_list_alter(struct region_server *s, uint64_t id, struct engine *engine, struct message alter, struct error *err)
 {
-    struct pb_field key = {0}, value = {0}, g;
-    if (unset) {
-        key = *f;
-    } else {
-        for (struct pb_reader r = pb_inside(f); pb_next(&r, &g);) {
-            if (g.number == 1 && g.wire == PB_BYTES)
-                key = g;
-            else if (g.number == 2 && g.wire == PB_BYTES)
-                value = g;
-        }
-    }
-    char *k = strndup(key.data ? (const char *)key.data : "", key.size), *v = strndup(value.data ? (const char *)value.data : "", value.size);
-    int rc = k && v ? set_option(slot, k, unset ? NULL : v, err) : error_no_memory(err, key.size + value.size);
-    free(k);
-    free(v);
-    return rc;
-}
-
-int region_list_alter(struct region_server *s, uint64_t id, struct message alter, struct error *err)
-{
-    if (!s->list_path)
+    struct pb_field f;
+    struct kv *options;
+    uint32_t n;
+    bool of_options = false;
+    for (struct pb_reader r = pb_reader_of(alter.data, alter.size); pb_next(&r, &f);)
+        of_options |= f.wire == PB_BYTES && (f.number == 6 || f.number == 9);
+    if (!s->list_path || !of_options || !engine->ops->options)
         return ST_OK;
-    int rc = ST_OK;
-    struct pb_field f, g;
+    TRY(engine->ops->options(engine, id, &options, &n, err)); /* what the engine made of them is what it must be opened with */
     pthread_mutex_lock(&s->lock);
     struct region_slot *slot = u64_map_get(&s->slots, id);
-    for (struct pb_reader r = pb_reader_of(alter.data, alter.size); slot && slot->listed && pb_next(&r, &f);) {
-        if (f.wire != PB_BYTES || (f.number != 6 && f.number != 9))
-            continue;
+    if (slot && slot->listed) {
+        region_free_options(slot->options, slot->n_options);
+        slot->options = options;
+        slot->n_options = n;
+        options = NULL;
         s->list_version++;
-        for (struct pb_reader in = pb_inside(&f); rc == ST_OK && pb_next(&in, &g);) {
-            if (g.number == 1 && g.wire == PB_BYTES)
-                rc = alter_one(slot, f.number == 9, &g, err);
-        }
     }
     pthread_mutex_unlock(&s->lock);
-    return rc;
+    region_free_options(options, n);
+    return ST_OK;
 }
 
 /* s->lock held. NULL when memory is out. */
@@ -230,7 +194,7 @@ static int load_one(struct region_server *s, json_t *region, struct error *err)
     slot->found = found;
     json_object_foreach(options, key, value) {
         if (json_is_string(value))
-            TRY(set_option(slot, key, json_string_value(value), err));
+            TRY(add_option(slot, key, json_string_value(value), err));
     }
     return ST_OK;
 }

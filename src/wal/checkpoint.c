@@ -23,7 +23,7 @@ void wal_drop_span(struct wal *w, struct segment *s, uint64_t region_id)
     struct span *span = u64_map_remove(&s->spans, region_id);
     if (!span)
         return;
-    free(span);
+    span_free(span);
     struct region_state *r = u64_map_get(&w->regions, region_id);
     if (r)
         r->spans--;

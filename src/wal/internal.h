@@ -10,14 +10,18 @@
 
 enum { PATH_BYTES = 4096 };
 
-/* Where one region's records lie in one segment. */
+/* Where one region's records lie in one segment. A scan lists their offsets, so that a replay need not look at the records of all other regions; the list is
+ * given up by the first replay, and when there are too many. */
 struct span {
     uint64_t first_offset, last_entry_id;
+    uint32_t *offsets;   /* NULL: not listed */
+    uint32_t n_offsets, offsets_room;
 };
 
 struct segment {
     uint64_t sequence, salt, size;
     uint64_t body_at;      /* behind header and checkpoint */
+    uint64_t scanned;      /* what lies before was scanned: lists of offsets hold all of it */
     uint64_t damage_epoch; /* wal.epoch at its last damage, 0 if none */
     struct u64_map spans; /* region id -> struct span, owned */
 };
@@ -47,6 +51,7 @@ struct wal {
     struct segment **segments; /* ascending by sequence */
     size_t count, capacity;
     uint64_t next_sequence;
+    uint64_t listed_offsets; /* over all spans */
     struct u64_map regions; /* region id -> struct region_state, owned */
     /* Counts the damages that could be laid on no region, and how many of them a later checkpoint has proven harmless or found the losers of. While
      * there are more, a region without a record behind the last one may have lost its end. */
@@ -59,6 +64,7 @@ struct wal {
 /* Leader only, without the lock: syncs the newest segment. */
 int wal_sync_newest(struct wal *w, struct error *err);
 void segment_free(struct segment *s);
+void span_free(struct span *span);
 void wal_segment_path(const struct wal *w, uint64_t sequence, char ret_path[PATH_BYTES]);
 /* Notes a record in the index; call with the lock held or before the log is shared. */
 int wal_index(struct wal *w, struct segment *s, uint64_t offset, const struct record_header *h, struct error *err);

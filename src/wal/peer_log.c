@@ -20,6 +20,7 @@ struct peer_file {
 struct peer_log {
     struct fs *fs;
     struct budget *budget;
+    bool read_only;
     char dir[PATH_BYTES - NAME_BYTES], done_path[PATH_BYTES];
     struct fs_file *lock_file;
     struct peer_file *files; /* rewrite queue, then append queue, ascending */
@@ -112,7 +113,9 @@ static int take_lock(struct peer_log *l, struct error *err)
 {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/LOCK", l->dir);
-    TRY(l->fs->ops->open(l->fs, path, FS_READ | FS_WRITE, &l->lock_file, err));
+    if (l->read_only && !fs_exists(l->fs, path))
+        return ST_OK;
+    TRY(l->fs->ops->open(l->fs, path, l->read_only ? FS_READ : FS_READ | FS_WRITE, &l->lock_file, err));
     int st = l->fs->ops->lock(l->lock_file, err);
     return st == ST_ILLEGAL_STATE ? error_set(err, st, "a datanode has the log in %s open: stop it first", l->dir) : st;
 }
@@ -130,7 +133,7 @@ static bool noted_as_done(struct peer_log *l)
 static void note_if_done(struct peer_log *l)
 {
     char tmp[PATH_BYTES + 8];
-    if (l->pending || l->index.damages)
+    if (l->pending || l->index.damages || l->read_only)
         return;
     snprintf(tmp, sizeof tmp, "%s.tmp", l->done_path);
     (void)fs_write_atomic(l->fs, l->done_path, tmp, l->signature.data, l->signature.size, NULL); /* without it the next start reads all again */
@@ -356,6 +359,7 @@ int peer_log_open(const struct peer_log_options *options, struct peer_log **ret_
     *ret_report = (struct peer_log_report){0};
     l->fs = options->fs;
     l->budget = options->budget;
+    l->read_only = options->read_only;
     snprintf(l->dir, sizeof l->dir, "%s", options->dir);
     snprintf(l->done_path, sizeof l->done_path, "%s", options->done_path);
     dynbuf_init(&l->signature, 1 << 20);

@@ -15,6 +15,7 @@ struct peer_log_options {
     const char *dir;       /* with the *.raftlog and *.rewrite files */
     const char *done_path; /* where it is noted that nobody needs them */
     struct budget *budget;
+    bool read_only;       /* neither makes the lock file nor writes the note */
 };
 
 struct peer_log_report { /* what open met and survived */

@@ -70,7 +70,7 @@ static int want(struct segment_cursor *c, uint64_t at, size_t size, const uint8_
 {
     if (at < c->window_at || at + size > c->window_at + c->filled) {
         if (size > c->capacity || !c->window) {
-            size_t capacity = size > WINDOW_BYTES ? size : WINDOW_BYTES;
+            size_t step = c->step ? c->step : WINDOW_BYTES, capacity = size > step ? size : step;
             free(c->window);
             c->filled = c->capacity = 0;
             c->window = malloc(capacity);

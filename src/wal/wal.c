@@ -53,11 +53,23 @@ static void free_values(struct u64_map *m)
     u64_map_release(m);
 }
 
+void span_free(struct span *span)
+{
+    if (span)
+        free(span->offsets);
+    free(span);
+}
+
 void segment_free(struct segment *s)
 {
+    size_t pos = 0;
+    uint64_t key;
+    void *value;
     if (!s)
         return;
-    free_values(&s->spans);
+    while (u64_map_next(&s->spans, &pos, &key, &value))
+        span_free(value);
+    u64_map_release(&s->spans);
     free(s);
 }
 
@@ -208,6 +220,7 @@ int wal_index(struct wal *w, struct segment *s, uint64_t offset, const struct re
             if (w->segments[i] != s)
                 wal_drop_span(w, w->segments[i], h->region_id);
         span->first_offset = offset;
+        span->n_offsets = 0;
     }
     if (h->prev_entry_id == 0)
         r->expected = 0;

@@ -5,7 +5,12 @@
 
 #include "wal/internal.h"
 
-enum { EARLY_END_BYTES = 1 << 20 };
+enum {
+    EARLY_END_BYTES = 1 << 20,
+    LISTED_OFFSETS_MAX = 16 << 20, /* 64 MiB of them */
+    SPARSE_BYTES = 8 << 10,        /* records further apart than this are read in small steps */
+    SPARSE_STEP_BYTES = 8 << 10,
+};
 
 struct names {
     uint64_t *sequences;
@@ -100,6 +105,32 @@ static int scan_checkpoint(struct wal *w, struct segment *s, struct segment_curs
     return ST_OK;
 }
 
+/* Appends to the region's list of offsets. A list that would take too much memory is given up, and its replay walks the segment instead. */
+static void list_offset(struct wal *w, struct segment *s, uint64_t region_id, uint64_t offset)
+{
+    struct span *span = u64_map_get(&s->spans, region_id);
+    bool first = span->first_offset == offset;
+    if (!first && !span->offsets)
+        return; /* was given up */
+    if (offset <= UINT32_MAX && w->listed_offsets < LISTED_OFFSETS_MAX) {
+        if (span->n_offsets == span->offsets_room) {
+            uint32_t room = span->offsets_room ? 2 * span->offsets_room : 4, *grown = realloc(span->offsets, room * sizeof(*grown));
+            if (!grown)
+                goto give_up;
+            span->offsets = grown;
+            span->offsets_room = room;
+        }
+        span->offsets[span->n_offsets++] = (uint32_t)offset;
+        w->listed_offsets++;
+        return;
+    }
+give_up:
+    w->listed_offsets -= span->n_offsets;
+    free(span->offsets);
+    span->offsets = NULL;
+    span->n_offsets = span->offsets_room = 0;
+}
+
 static int scan_records(struct wal *w, struct segment *s, struct segment_cursor *c, bool newest, struct wal_report *report, struct error *err)
 {
     uint64_t synced = newest ? 0 : UINT64_MAX;
@@ -123,8 +154,10 @@ static int scan_records(struct wal *w, struct segment *s, struct segment_cursor 
                 continue;
             }
         }
-        if (h.region_id != CHECKPOINT_REGION)
+        if (h.region_id != CHECKPOINT_REGION) {
             TRY(wal_index(w, s, c->at, &h, err));
+            list_offset(w, s, h.region_id, c->at);
+        }
         c->at += RECORD_HEADER_BYTES + h.size;
         report->records++;
         report->bytes += h.size;
@@ -199,7 +232,7 @@ static int scan_segment(struct wal *w, uint64_t sequence, bool newest, struct wa
             st = f->ops->sync(f, err);
     }
     if (st == ST_OK) {
-        s->size = newest ? c.at : size;
+        s->size = s->scanned = newest ? c.at : size;
         st = wal_add_segment(w, s, err);
     }
     if (st == ST_OK) {
@@ -234,8 +267,47 @@ struct replay {
 };
 
 struct part {
-    uint64_t sequence, salt, offset, end, last_entry_id;
+    uint64_t sequence, salt, walk_from, end, last_entry_id;
+    uint32_t *offsets; /* of records before walk_from; owned */
+    uint32_t n_offsets;
 };
+
+/* A record of the region that is wanted: the chain must lead to it. */
+static int replay_record(const struct part *part, struct replay *r, struct segment_cursor *c, const struct record_header *h, struct error *err)
+{
+    const uint8_t *payload;
+    if (h->prev_entry_id > r->after && h->prev_entry_id != r->last)
+        return error_set(err, ST_CORRUPT, "log of region %llu: entry %llu is missing (segment %016llx)", (unsigned long long)r->region_id,
+                         (unsigned long long)h->prev_entry_id, (unsigned long long)part->sequence);
+    TRY(cursor_payload(c, h, &payload, err));
+    if (!payload)
+        return error_set(err, ST_CORRUPT, "log of region %llu: entry %llu is damaged (segment %016llx, offset %llu)", (unsigned long long)r->region_id,
+                         (unsigned long long)h->entry_id, (unsigned long long)part->sequence, (unsigned long long)c->at);
+    struct wal_record record = { h->region_id, h->entry_id, payload, (size_t)h->size };
+    TRY(r->each(r->ctx, &record, err));
+    r->last = h->entry_id;
+    return ST_OK;
+}
+
+/* Records whose places are known. Far from each other they are read alone: the log may hold those of many regions in between. */
+static int replay_listed(const struct part *part, struct replay *r, struct segment_cursor *c, struct error *err)
+{
+    if (part->n_offsets > 1 && (part->offsets[part->n_offsets - 1] - part->offsets[0]) / part->n_offsets > SPARSE_BYTES)
+        c->step = SPARSE_STEP_BYTES;
+    for (uint32_t i = 0; i < part->n_offsets; i++) {
+        struct record_header h;
+        bool valid;
+        c->at = part->offsets[i];
+        TRY(cursor_header(c, &h, &valid, err));
+        if (!valid || h.region_id != r->region_id)
+            return error_set(err, ST_CORRUPT, "log of region %llu: the record at offset %llu of segment %016llx changed while it was read",
+                             (unsigned long long)r->region_id, (unsigned long long)c->at, (unsigned long long)part->sequence);
+        if (h.entry_id > r->after)
+            TRY(replay_record(part, r, c, &h, err));
+    }
+    c->step = 0;
+    return ST_OK;
+}
 
 static int replay_part(struct wal *w, const struct part *part, struct replay *r, struct error *err)
 {
@@ -245,8 +317,9 @@ static int replay_part(struct wal *w, const struct part *part, struct replay *r,
     struct fs_file *f;
     TRY(fs->ops->open(fs, path, FS_READ, &f, err));
     struct segment_cursor c;
-    cursor_init(&c, f, part->salt, part->offset, part->end);
-    int st = ST_OK;
+    cursor_init(&c, f, part->salt, part->walk_from, part->end);
+    int st = replay_listed(part, r, &c, err);
+    c.at = part->walk_from;
     while (st == ST_OK && c.at < c.end) {
         struct record_header h;
         bool valid;
@@ -257,28 +330,25 @@ static int replay_part(struct wal *w, const struct part *part, struct replay *r,
             st = cursor_resync(&c, err);
             continue;
         }
-        if (h.region_id == r->region_id && h.entry_id > r->after) {
-            const uint8_t *payload;
-            if (h.prev_entry_id > r->after && h.prev_entry_id != r->last) {
-                st = error_set(err, ST_CORRUPT, "log of region %llu: entry %llu is missing (segment %016llx)", (unsigned long long)r->region_id,
-                               (unsigned long long)h.prev_entry_id, (unsigned long long)part->sequence);
-                break;
-            }
-            st = cursor_payload(&c, &h, &payload, err);
-            if (st == ST_OK && !payload)
-                st = error_set(err, ST_CORRUPT, "log of region %llu: entry %llu is damaged (segment %016llx, offset %llu)",
-                               (unsigned long long)r->region_id, (unsigned long long)h.entry_id, (unsigned long long)part->sequence,
-                               (unsigned long long)c.at);
-            struct wal_record record = { h.region_id, h.entry_id, payload, (size_t)h.size };
-            if (st == ST_OK)
-                st = r->each(r->ctx, &record, err);
-            r->last = h.entry_id;
-        }
+        if (h.region_id == r->region_id && h.entry_id > r->after)
+            st = replay_record(part, r, &c, &h, err);
         c.at += RECORD_HEADER_BYTES + h.size;
     }
     cursor_release(&c);
     f->ops->close(f);
     return st;
+}
+
+/* What of a segment holds entries of the region; takes the list of offsets. With the lock held. */
+static struct part part_of(struct wal *w, struct segment *s, struct span *span)
+{
+    struct part p = { s->sequence, s->salt, span->first_offset, s->size, span->last_entry_id, span->offsets, span->n_offsets };
+    if (span->offsets)
+        p.walk_from = s->scanned;
+    w->listed_offsets -= span->n_offsets;
+    span->offsets = NULL;
+    span->n_offsets = span->offsets_room = 0;
+    return p;
 }
 
 int wal_replay(struct wal *w, uint64_t region_id, uint64_t after_entry_id, int (*each)(void *ctx, const struct wal_record *record, struct error *err),
@@ -299,7 +369,7 @@ int wal_replay(struct wal *w, uint64_t region_id, uint64_t after_entry_id, int (
         struct segment *s = w->segments[i];
         struct span *span = u64_map_get(&s->spans, region_id);
         if (span && span->last_entry_id > after_entry_id)
-            parts[n++] = (struct part){ s->sequence, s->salt, span->first_offset, s->size, span->last_entry_id };
+            parts[n++] = part_of(w, s, span);
     }
     pthread_mutex_unlock(&w->lock);
     if (!parts && st == ST_OK)
@@ -310,6 +380,8 @@ int wal_replay(struct wal *w, uint64_t region_id, uint64_t after_entry_id, int (
             st = error_set(err, ST_CORRUPT, "log of region %llu ends at entry %llu instead of %llu (segment %016llx)", (unsigned long long)region_id,
                            (unsigned long long)r.last, (unsigned long long)parts[i].last_entry_id, (unsigned long long)parts[i].sequence);
     }
+    for (size_t i = 0; i < n; i++)
+        free(parts[i].offsets);
     free(parts);
     return st;
 }

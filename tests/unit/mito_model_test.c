@@ -4,6 +4,7 @@
  *   MODEL_SEEDS=1000 MODEL_OPS=5000 MODEL_FIRST=1 mito_model_test     default: a short slice
  *   MODEL_TRACE=1                                                     prints each operation
  *   MODEL_CHECK=1                                                     checks after each one
+ *   MODEL_STRIDE=1                                                    lets each file call of a course fail, once and for ever; default: every 29th
  *
  * An operation that fails may have happened or not. The reference therefore keeps every state that the disk may hold (`maybe`), and the one that
  * readers see: a failed operation that a later scan does not show may still come back after a restart, but nothing else may.
@@ -434,6 +435,10 @@ static void check_restarted(struct run *run, struct region *r)
     static struct state have;
     struct error err = {0};
     int st = read_region(run, r, &have, &err);
+    if (st != ST_OK && run->armed) { /* the fault hit the check itself */
+        fs_sim_fail(run->sim, FS_SIM_IO, 0, false);
+        st = read_region(run, r, &have, &err);
+    }
     if (st != ST_OK)
         fail_msg("seed %llu step %llu: scan after a restart: %s", (unsigned long long)run->seed, (unsigned long long)run->step, err.msg);
     for (uint32_t i = 0; i < r->n_maybe; i++)
@@ -709,11 +714,8 @@ static bool choose(struct run *run, struct region *r, struct op *op)
 
 /* ---- running ---- */
 
-static void open_node(struct run *run)
+static int open_regions(struct run *run, struct error *err)
 {
-    struct error err = {0};
-    if (node_open(&run->node, fs_sim_fs(run->sim), &err) != ST_OK)
-        fail_msg("seed %llu step %llu: the node does not start: %s", (unsigned long long)run->seed, (unsigned long long)run->step, err.msg);
     for (int i = 0; i < REGIONS; i++) {
         struct region *r = &run->regions[i];
         bool may_exist = false, known = false;
@@ -729,11 +731,18 @@ static void open_node(struct run *run)
                                                                                               : mode == LAST_NON_NULL ? "last_non_null"
                                                                                                                       : "last_row")};
         struct region_open_request open = {.region_id = r->id, .path = NODE_PATH, .options = &option, .n_options = 1, .writable = true};
-        int st = run->node.engine->ops->open(run->node.engine, &open, &err);
+        int st = run->node.engine->ops->open(run->node.engine, &open, err);
         if (st != ST_OK && st != ST_REGION_NOT_FOUND)
-            fail_msg("seed %llu step %llu: region %llu does not open: %s", (unsigned long long)run->seed, (unsigned long long)run->step,
-                     (unsigned long long)(r->id >> 32), err.msg);
+            return error_prefix(err, "region %llu does not open", (unsigned long long)(r->id >> 32));
     }
+    return ST_OK;
+}
+
+static void open_node(struct run *run)
+{
+    struct error err = {0};
+    if (node_open(&run->node, fs_sim_fs(run->sim), &err) != ST_OK || open_regions(run, &err) != ST_OK)
+        fail_msg("seed %llu step %llu: the node does not start: %s", (unsigned long long)run->seed, (unsigned long long)run->step, err.msg);
     for (int i = 0; i < REGIONS; i++)
         check_restarted(run, &run->regions[i]);
 }
@@ -884,8 +893,102 @@ static void random_operations(void **state)
     }
 }
 
+/* ---- every call fails ---- */
+
+struct leaks {
+    struct run *run;
+    uint32_t n;
+};
+
+/* A file of a region that its manifest does not list. */
+static int count_leak(void *ctx, const struct object_info *info, struct error *err)
+{
+    struct leaks *l = ctx;
+    const char *slash = strrchr(info->key, '/');
+    struct mito_region *r;
+    (void)err;
+    if (info->is_dir || !strstr(info->key, ".parquet"))
+        return ST_OK;
+    for (int i = 0; i < REGIONS; i++) {
+        if (mito_region_get((struct mito_engine *)l->run->node.engine, l->run->regions[i].id, &r, NULL) != ST_OK)
+            continue;
+        bool listed = false;
+        for (uint32_t k = 0; k < r->n_files; k++)
+            listed = listed || strncmp(slash + 1, r->files[k]->meta.file_id, 36) == 0;
+        mito_region_unref(r);
+        if (listed)
+            return ST_OK;
+    }
+    if (l->run->trace)
+        fprintf(stderr, "leaked: %s\n", info->key);
+    l->n++;
+    return ST_OK;
+}
+
+static uint32_t leaked_files(struct run *run)
+{
+    struct leaks l = {.run = run};
+    struct object_store *store = run->node.store;
+    assert_int_equal(store->ops->list(store, "data", true, count_leak, &l, NULL), ST_OK);
+    return l.n;
+}
+
+enum { SWEEP_STEPS = 45, SWEEP_FAILURES_MAX = 3 };
+
+/* A fixed course of operations in which file call `nth` (from now on) fails, once or with all behind it; then the fault is over. */
+static uint64_t sweep_run(struct run *run, uint64_t seed, enum fs_sim_fault fault, uint64_t nth, bool sticky)
+{
+    begin(run, seed);
+    uint64_t start = fs_sim_calls(run->sim);
+    unsigned failures = 0;
+    run->armed = true;
+    if (nth)
+        fs_sim_fail(run->sim, fault, start + nth, sticky);
+    while (run->step < SWEEP_STEPS && failures < SWEEP_FAILURES_MAX) {
+        if (run->step % 15 == 14) { /* recovery is a path of its own */
+            struct error err = {0};
+            run->step++;
+            node_close(&run->node);
+            if (node_open(&run->node, fs_sim_fs(run->sim), &err) == ST_OK && open_regions(run, &err) == ST_OK) {
+                for (int i = 0; i < REGIONS; i++)
+                    check_restarted(run, &run->regions[i]);
+                continue;
+            }
+            node_close(&run->node);
+            fs_sim_fail(run->sim, FS_SIM_IO, 0, false);
+            open_node(run);
+        }
+        failures += step(run) != ST_OK;
+    }
+    uint64_t calls = fs_sim_calls(run->sim) - start;
+    fs_sim_fail(run->sim, FS_SIM_IO, 0, false);
+    run->armed = false;
+    check_all(run, true);
+    reopen(run);
+    uint32_t leaks = leaked_files(run);
+    if (leaks && !sticky)
+        fail_msg("seed %llu, call %llu failed: %u files leaked", (unsigned long long)seed, (unsigned long long)nth, leaks);
+    end(run);
+    return calls;
+}
+
+static void every_call_fails(void **state)
+{
+    (void)state;
+    log_set_level(LOG_OFF);
+    uint64_t stride = number_of("MODEL_STRIDE", 29), first = number_of("MODEL_CALL", 1), last = getenv("MODEL_CALL") ? first : UINT64_MAX, runs = 0;
+    for (uint64_t seed = 3; seed < 5; seed++) {
+        uint64_t calls = sweep_run(&run, seed, FS_SIM_IO, 0, false);
+        for (uint64_t nth = first; nth <= calls && nth <= last; nth += stride)
+            for (int how = 0; how < 4; how++, runs++)
+                sweep_run(&run, seed, how & 1 ? FS_SIM_NO_SPACE : FS_SIM_IO, nth, how & 2);
+    }
+    if (getenv("MODEL_STRIDE"))
+        fprintf(stderr, "%llu runs, each with another failing call\n", (unsigned long long)runs);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_operations)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_operations), cmocka_unit_test(every_call_fails)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

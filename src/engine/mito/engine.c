@@ -278,6 +278,7 @@ static void engine_free(struct engine *base)
     pthread_mutex_unlock(&e->keeper_lock);
     pthread_join(e->keeper, NULL);
     thread_pool_free(e->jobs);
+    thread_pool_free(e->replayers);
     mito_reap_dropped(e, true);
     size_t n;
     struct mito_region **all = all_regions(e, &n);
@@ -297,6 +298,7 @@ static void engine_free(struct engine *base)
     pthread_cond_destroy(&e->memory_freed);
     pthread_mutex_destroy(&e->keeper_lock);
     pthread_cond_destroy(&e->keeper_wake);
+    pthread_cond_destroy(&e->reaped);
     free(e);
 }
 
@@ -327,10 +329,16 @@ int mito_engine_new(const struct mito_options *options, struct engine **ret_engi
     pthread_mutex_init(&e->keeper_lock, NULL);
     pthread_mutex_init(&e->held_lock, NULL);
     pthread_cond_init(&e->keeper_wake, NULL);
-    int st = thread_pool_new("mito-job", options->max_background_jobs ? options->max_background_jobs : 1, 4096, &e->jobs, err);
-    if (st == ST_OK && (st = thread_start(&e->keeper, "mito-keeper", keeper, e, err)) != ST_OK)
-        thread_pool_free(e->jobs);
+    pthread_cond_init(&e->reaped, NULL);
+    unsigned cpus = cpu_count();
+    int st = thread_pool_new("mito-replay", cpus > 1 ? cpus - 1 : 1, 4096, &e->replayers, err);
+    if (st == ST_OK)
+        st = thread_pool_new("mito-job", options->max_background_jobs ? options->max_background_jobs : 1, 4096, &e->jobs, err);
+    if (st == ST_OK)
+        st = thread_start(&e->keeper, "mito-keeper", keeper, e, err);
     if (st != ST_OK) {
+        thread_pool_free(e->jobs);
+        thread_pool_free(e->replayers);
         free(e);
         return st;
     }

@@ -138,7 +138,7 @@ static int flush_begin(struct mito_region *r, struct flush_job *job, struct erro
     const struct region_metadata *m = r->metadata;
     *job = (struct flush_job){.region = r, .metadata = region_metadata_ref(r->metadata), .entry_id = r->last_entry_id, .sequence = r->committed_sequence,
                               .time_min = INT64_MAX, .time_max = INT64_MIN};
-    job->memtables = calloc(r->n_frozen, sizeof *job->memtables);
+    job->memtables = calloc(r->n_frozen + 1, sizeof *job->memtables);
     job->columns = calloc(m->n_columns, sizeof *job->columns);
     job->fields = calloc(m->n_columns, sizeof *job->fields);
     if (!job->memtables || !job->columns || !job->fields)
@@ -219,14 +219,15 @@ int mito_flush_locked(struct mito_region *r, struct error *err)
     struct flush_job job = {.region = r};
     pthread_mutex_lock(&r->lock);
     int st = mito_freeze(r, err);
-    bool work = st == ST_OK && r->n_frozen > 0;
+    /* Entries without rows (of writes that failed after they were logged) are done with as well: they must neither meet another schema nor pin the log. */
+    bool work = st == ST_OK && (r->n_frozen > 0 || r->last_entry_id > r->flushed_entry_id);
     if (work)
         st = flush_begin(r, &job, err);
     pthread_mutex_unlock(&r->lock);
     if (!work)
         return st;
     metric_add(metric_plain(&flush_requests), 1);
-    if (st == ST_OK)
+    if (st == ST_OK && job.n_memtables)
         st = write_windows(&job, err);
     if (st == ST_OK) {
         for (uint32_t i = 0; i < job.n_files; i++)
@@ -321,6 +322,21 @@ void mito_schedule_flush(struct mito_engine *e)
         atomic_store(&e->flush_scheduled, false);
 }
 
+bool mito_wait_for_flush(struct mito_engine *e, int64_t max_ms)
+{
+    int64_t deadline = clock_monotonic_ns() + max_ms * 1000000;
+    pthread_mutex_lock(&e->memory_lock);
+    while (budget_used(&e->write_budget) >= e->options.write_buffer_bytes && clock_monotonic_ns() < deadline) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        mito_schedule_flush(e);
+        pthread_cond_timedwait(&e->memory_freed, &e->memory_lock, &until);
+    }
+    pthread_mutex_unlock(&e->memory_lock);
+    return budget_used(&e->write_budget) < e->options.write_buffer_bytes;
+}
+
 int mito_wait_for_memory(struct mito_engine *e, struct error *err)
 {
     size_t used = budget_used(&e->write_budget);
@@ -335,17 +351,7 @@ int mito_wait_for_memory(struct mito_engine *e, struct error *err)
     if (used < e->options.write_buffer_bytes)
         return ST_OK;
     metric_add(metric_plain(&stalls), 1);
-    int64_t deadline = clock_monotonic_ns() + e->options.write_stall_max_ms * 1000000;
-    pthread_mutex_lock(&e->memory_lock);
-    while (budget_used(&e->write_budget) >= e->options.write_buffer_bytes && clock_monotonic_ns() < deadline) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec++;
-        mito_schedule_flush(e);
-        pthread_cond_timedwait(&e->memory_freed, &e->memory_lock, &until);
-    }
-    pthread_mutex_unlock(&e->memory_lock);
-    if (budget_used(&e->write_budget) >= e->options.write_buffer_bytes)
+    if (!mito_wait_for_flush(e, e->options.write_stall_max_ms))
         return error_set(err, ST_STORAGE, "a write waited %lld ms for memory: memtables are over global_write_buffer_size and no flush succeeds",
                          (long long)e->options.write_stall_max_ms);
     return ST_OK;

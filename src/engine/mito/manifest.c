@@ -186,6 +186,8 @@ static int replay(struct manifest_manager *m, struct error *err)
     uint64_t from = m->next_version;
     if (m->n_files)
         qsort(m->files, m->n_files, sizeof *m->files, by_version);
+    if (!loaded && m->n_files && m->files[0].version != 0) /* no checkpoint: the first delta must be the one that made the region */
+        return error_set(err, ST_CORRUPT, "%s lacks its beginning: the checkpoint before version %llu is missing", m->dir, (unsigned long long)m->files[0].version);
     for (uint32_t i = 0; i < m->n_files; i++) {
         const struct manifest_file *f = &m->files[i];
         struct dynbuf text;

@@ -88,6 +88,7 @@ struct mito_engine {
     struct sst_cache footers;
     pthread_rwlock_t lock;              /* guards `regions` */
     struct u64_map regions;
+    struct thread_pool *replayers;      /* decode log records beside the threads that open regions */
     struct thread_pool *jobs;           /* flushes and compactions in the background */
     _Atomic bool flush_scheduled;
     pthread_mutex_t memory_lock;
@@ -95,6 +96,7 @@ struct mito_engine {
     pthread_t keeper;                   /* house-keeping thread */
     pthread_mutex_t keeper_lock;
     pthread_cond_t keeper_wake;
+    pthread_cond_t reaped;              /* the folder of a dropped region is gone */
     bool stopping;                      /* guarded by keeper_lock */
     struct dropped_region *dropped;     /* folders to remove once their readers are done; guarded by keeper_lock */
     pthread_mutex_t held_lock;
@@ -102,6 +104,10 @@ struct mito_engine {
 };
 
 struct held_file { struct held_file *next; struct sst_file *file; };
+
+/* Casts of stored columns whose type was changed to or from a time, a date or a decimal; what does not fit becomes null. The query side has them all, and the
+ * program, which knows both sides, sets this before it makes the engine. */
+extern int (*mito_cast_more)(struct budget *budget, struct column *c, struct dtype *type, struct column **ret_column, struct error *err);
 
 int mito_engine_new(const struct mito_options *options, struct engine **ret_engine, struct error *err);
 
@@ -148,8 +154,6 @@ int mito_region_file_refs(struct mito_engine *e, uint64_t region_id, uint64_t so
 int mito_region_gc(struct mito_engine *e, const struct region_gc_request *request, struct region_file_sink *deleted, struct error *err);
 
 /* region_open.c */
-/* The newest entry of the region in the log and in the peer's. */
-uint64_t mito_last_logged_entry(struct mito_engine *e, uint64_t region_id);
 int mito_region_dir(const char *path, size_t path_size, uint64_t region_id, char **ret_dir, struct error *err);
 int mito_region_create(struct mito_engine *e, struct message create, struct region_response *ret, struct error *err);
 int mito_region_open(struct mito_engine *e, const struct region_open_request *open, struct error *err);
@@ -165,8 +169,13 @@ int mito_settle(struct mito_region *r, struct error *err);
 /* region_write.c */
 int mito_region_write(struct mito_engine *e, uint64_t region_id, bool is_delete, struct message write, uint64_t *ret_rows, struct error *err);
 int mito_region_bulk_insert(struct mito_engine *e, uint64_t region_id, struct message bulk, uint64_t *ret_rows, struct error *err);
-/* Applies the payload of a WAL record to the active memtable; the region is not shared yet. */
+/* Applies the payload of a WAL record to the active memtable of a region that is being opened. Thread-safe. */
 int mito_region_replay(struct mito_region *r, const struct wal_record *record, struct error *err);
+
+/* replay.c */
+int mito_replay_logs(struct mito_region *r, bool may_flush, struct error *err);
+/* The highest entry id that either log knows of a region. */
+uint64_t mito_last_logged_entry(struct mito_engine *e, uint64_t region_id);
 
 /* flush.c */
 int mito_region_flush(struct mito_region *r, struct error *err);
@@ -176,6 +185,8 @@ int mito_log_obsolete(struct mito_region *r, struct error *err);
 /* Waits for the writes in flight and moves the active memtable to the frozen ones. region->lock held; new writes wait while it runs. */
 int mito_freeze(struct mito_region *r, struct error *err);
 void mito_schedule_flush(struct mito_engine *e);
+/* Waits up to max_ms until memtables are below the write buffer; false when they are not. */
+bool mito_wait_for_flush(struct mito_engine *e, int64_t max_ms);
 /* Stalls or refuses a write while memtables use too much memory. */
 int mito_wait_for_memory(struct mito_engine *e, struct error *err);
 

@@ -14,6 +14,7 @@ struct dropped_region {
     uint32_t n_files;
     int64_t since_ms;
     bool keep_files; /* other regions of the table may list them */
+    bool busy; /* somebody removes it now */
 };
 
 enum { DROP_WAIT_MS = 300000 };
@@ -164,47 +165,79 @@ int mito_settle(struct mito_region *r, struct error *err)
     return st;
 }
 
-/* ---- replay ---- */
+/* ---- folders of dropped regions ---- */
 
-struct replay { struct mito_region *region; bool may_flush; };
-
-/* One record. A memtable that outgrows the write buffer is flushed on the way, so that replay needs no more memory than writing did. */
-static int replay_record(void *ctx, const struct wal_record *record, struct error *err)
+static bool still_read(const struct dropped_region *d)
 {
-    struct replay *replay = ctx;
-    struct mito_region *r = replay->region;
-    TRY(mito_region_replay(r, record, err));
-    if (replay->may_flush && budget_used(&r->engine->write_budget) > r->engine->options.write_buffer_bytes)
-        return mito_flush_locked(r, err);
-    return ST_OK;
+    for (uint32_t i = 0; i < d->n_files; i++)
+        if (atomic_load(&d->files[i]->refs) > 1)
+            return true;
+    return false;
 }
 
-/* The highest entry id that either log knows of a region. */
-uint64_t mito_last_logged_entry(struct mito_engine *e, uint64_t region_id)
+static int remove_folder(struct mito_engine *e, const struct dropped_region *d, struct error *err)
 {
-    uint64_t ours = wal_last_entry_id(e->options.wal, region_id), peers = peer_log_last_entry_id(e->options.peer_log, region_id);
-    return ours > peers ? ours : peers;
+    struct object_store *store = e->options.store;
+    char key[1280];
+    if (!d->keep_files)
+        return store->ops->remove_prefix(store, d->dir, err);
+    snprintf(key, sizeof key, "%smanifest", d->dir);
+    TRY(store->ops->remove_prefix(store, key, err));
+    snprintf(key, sizeof key, "%s.dropping", d->dir);
+    return store->ops->discard(store, key, err);
 }
 
-static int replay_wal(struct mito_region *r, bool may_flush, struct error *err)
+/* Removes one dropped region's folder and forgets it. With keeper_lock, which is let go meanwhile; nobody else touches a busy one. */
+static void reap(struct mito_engine *e, struct dropped_region *d)
 {
-    struct replay replay = {r, may_flush};
-    const struct mito_options *o = &r->engine->options;
-    if (!r->wal_enabled)
-        return ST_OK;
-    if (o->peer_log) { /* its entries came before ours */
-        uint64_t missing;
-        TRY(peer_log_replay(o->peer_log, r->id, r->flushed_entry_id, replay_record, &replay, &missing, err));
-        if (missing)
-            log_warn("mito", "the GreptimeDB log of region %llu begins %llu entries behind what its files hold", (unsigned long long)r->id,
-                     (unsigned long long)missing);
+    struct error err;
+    d->busy = true;
+    pthread_mutex_unlock(&e->keeper_lock);
+    for (uint32_t i = 0; i < d->n_files; i++)
+        sst_file_unref(d->files[i]);
+    if (d->dir && remove_folder(e, d, &err) != ST_OK)
+        log_warn("mito", "cannot remove the folder %s of a dropped region: %s; the next open of it tries again", d->dir, err.msg);
+    pthread_mutex_lock(&e->keeper_lock);
+    struct dropped_region **at = &e->dropped;
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    pthread_cond_broadcast(&e->reaped);
+    free(d->files);
+    free(d->dir);
+    free(d);
+}
+
+void mito_reap_dropped(struct mito_engine *e, bool force)
+{
+    pthread_mutex_lock(&e->keeper_lock);
+    for (bool again = true; again;) {
+        again = false;
+        for (struct dropped_region *d = e->dropped; d && !again; d = d->next)
+            if (!d->busy && (force || !still_read(d) || clock_wall_ms() - d->since_ms > DROP_WAIT_MS)) {
+                reap(e, d);
+                again = true; /* the list is another one now */
+            }
     }
-    TRY(wal_replay(o->wal, r->id, r->flushed_entry_id, replay_record, &replay, err));
-    uint64_t logged = mito_last_logged_entry(r->engine, r->id);
-    if (logged > r->last_entry_id)
-        r->last_entry_id = logged;
-    peer_log_obsolete(o->peer_log, r->id, r->flushed_entry_id);
-    return ST_OK;
+    pthread_mutex_unlock(&e->keeper_lock);
+}
+
+/* Returns when no drop of a region in that folder is unfinished: a new region must not be made where an old one is being removed. */
+static void finish_drop(struct mito_engine *e, const char *dir)
+{
+    pthread_mutex_lock(&e->keeper_lock);
+    for (struct dropped_region *d = e->dropped; d;) {
+        if (!d->dir || strcmp(d->dir, dir) != 0) {
+            d = d->next;
+            continue;
+        }
+        if (d->busy)
+            pthread_cond_wait(&e->reaped, &e->keeper_lock);
+        else
+            reap(e, d);
+        d = e->dropped;
+    }
+    pthread_mutex_unlock(&e->keeper_lock);
 }
 
 /* ---- open ---- */
@@ -223,12 +256,13 @@ static int check_dropping(struct mito_engine *e, const char *dir, uint64_t regio
 static int load_region(struct mito_region *r, const struct kv *options, uint32_t n_options, bool skip_replay, bool writable, struct error *err)
 {
     struct mito_engine *e = r->engine;
+    finish_drop(e, r->dir);
     TRY(check_dropping(e, r->dir, r->id, err));
     TRY(region_options_parse(options, n_options, true, &r->options, err));
     TRY(manifest_open(e->options.store, r->dir, e->options.checkpoint_distance, &r->manifest, err));
     TRY(adopt_manifest(r, err));
     if (!skip_replay)
-        TRY(replay_wal(r, writable, err));
+        TRY(mito_replay_logs(r, writable, err));
     r->state = writable ? REGION_WRITABLE : REGION_FOLLOWER;
     r->resume = REGION_WRITABLE;
     return ST_OK;
@@ -490,55 +524,6 @@ static void leave_to_keeper(struct mito_region *r, bool keep_files)
     e->dropped = d;
     pthread_cond_signal(&e->keeper_wake);
     pthread_mutex_unlock(&e->keeper_lock);
-}
-
-static bool still_read(const struct dropped_region *d)
-{
-    for (uint32_t i = 0; i < d->n_files; i++)
-        if (atomic_load(&d->files[i]->refs) > 1)
-            return true;
-    return false;
-}
-
-static int remove_folder(struct mito_engine *e, const struct dropped_region *d, struct error *err)
-{
-    struct object_store *store = e->options.store;
-    char key[1280];
-    if (!d->keep_files)
-        return store->ops->remove_prefix(store, d->dir, err);
-    snprintf(key, sizeof key, "%smanifest", d->dir);
-    TRY(store->ops->remove_prefix(store, key, err));
-    snprintf(key, sizeof key, "%s.dropping", d->dir);
-    return store->ops->remove(store, key, err);
-}
-
-void mito_reap_dropped(struct mito_engine *e, bool force)
-{
-    struct dropped_region *ready = NULL;
-    pthread_mutex_lock(&e->keeper_lock);
-    for (struct dropped_region **at = &e->dropped; *at;) {
-        struct dropped_region *d = *at;
-        if (force || !still_read(d) || clock_wall_ms() - d->since_ms > DROP_WAIT_MS) {
-            *at = d->next;
-            d->next = ready;
-            ready = d;
-        } else {
-            at = &d->next;
-        }
-    }
-    pthread_mutex_unlock(&e->keeper_lock);
-    while (ready) {
-        struct dropped_region *d = ready;
-        struct error err;
-        ready = d->next;
-        for (uint32_t i = 0; i < d->n_files; i++)
-            sst_file_unref(d->files[i]);
-        if (d->dir && remove_folder(e, d, &err) != ST_OK)
-            log_warn("mito", "cannot remove the folder %s of a dropped region: %s; the next start tries again", d->dir, err.msg);
-        free(d->files);
-        free(d->dir);
-        free(d);
-    }
 }
 
 int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *err)

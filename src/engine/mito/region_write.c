@@ -275,8 +275,10 @@ static int replay_write(struct mito_region *r, struct row_write *w, uint64_t seq
     int st = rows ? memtable_prepare(r->active, w, &p, err) : ST_OK;
     if (st == ST_OK && rows)
         st = memtable_append(r->active, w, &p, sequence, one_sequence, err);
+    pthread_mutex_lock(&r->lock);
     if (st == ST_OK && rows && sequence + rows - 1 > r->committed_sequence)
         r->committed_sequence = sequence + rows - 1;
+    pthread_mutex_unlock(&r->lock);
     prepared_write_release(&p);
     row_write_release(w);
     return st;
@@ -317,7 +319,9 @@ int mito_region_replay(struct mito_region *r, const struct wal_record *record, s
             TRY(replay_part(r, &f, f.number == 2, err));
     if (!pb_done(&reader))
         return error_set(err, ST_CORRUPT, "WAL entry %llu is malformed protobuf", (unsigned long long)record->entry_id);
+    pthread_mutex_lock(&r->lock);
     if (record->entry_id > r->last_entry_id)
         r->last_entry_id = record->entry_id;
+    pthread_mutex_unlock(&r->lock);
     return ST_OK;
 }

@@ -7,10 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/mito/mito.h"
 #include "format/key/key.h"
+
+/* The time of this moment, n times: what current_timestamp() and now() give to rows that are older than their column, as the peer does. */
+static int current_time_column(struct budget *budget, struct dtype *type, int64_t n, struct column **ret_column, struct error *err)
+{
+    struct buffer *values;
+    int64_t now = clock_wall_ns(), second = 1000000000;
+    bool days = type->id == TYPE_DATE32;
+    int64_t value = days ? now / (86400 * second) : type->id == TYPE_TIMESTAMP ? now / (second / units_per_second(type->unit)) : now / 1000000;
+    TRY(buffer_new_uninit(budget, (size_t)n * (days ? 4 : 8), &values, err));
+    for (int64_t i = 0; i < n; i++)
+        if (days)
+            ((int32_t *)(void *)values->data)[i] = (int32_t)value;
+        else
+            ((int64_t *)(void *)values->data)[i] = value;
+    return column_new(type, n, 0, NULL, values, NULL, ret_column, err);
+}
 
 int sst_default_column(struct budget *budget, const struct region_column *c, int64_t n, struct column **ret_column, struct error *err)
 {
+    if (c->default_kind == DEFAULT_FUNCTION && (c->type->id == TYPE_TIMESTAMP || c->type->id == TYPE_DATE32 || c->type->id == TYPE_INT64))
+        return current_time_column(budget, c->type, n, ret_column, err);
     if (c->default_kind == DEFAULT_VALUE && c->default_value) {
         uint32_t *rows = calloc((size_t)n + 1, sizeof *rows);
         if (!rows)
@@ -50,8 +69,8 @@ static struct value value_at(const struct column *c, int64_t i)
     case TYPE_BOOL: return (struct value){.kind = INTEGER, .integer = column_bool(c, i)};
     case TYPE_INT8: return INTEGER_OF(int8_t);
     case TYPE_INT16: return INTEGER_OF(int16_t);
-    case TYPE_INT32: case TYPE_DATE32: return INTEGER_OF(int32_t);
-    case TYPE_INT64: case TYPE_TIMESTAMP: return INTEGER_OF(int64_t);
+    case TYPE_INT32: return INTEGER_OF(int32_t);
+    case TYPE_INT64: return INTEGER_OF(int64_t);
     case TYPE_UINT8: return INTEGER_OF(uint8_t);
     case TYPE_UINT16: return INTEGER_OF(uint16_t);
     case TYPE_UINT32: return INTEGER_OF(uint32_t);
@@ -88,10 +107,10 @@ static struct value parse(struct value v, bool floating)
 
 static bool integer_range(const struct dtype *t, __int128 *ret_min, __int128 *ret_max)
 {
-    if (!type_is_integer(t) && t->id != TYPE_TIMESTAMP && t->id != TYPE_DATE32)
+    if (!type_is_integer(t))
         return false;
     int bits = type_width(t) * 8;
-    bool is_signed = !type_is_integer(t) || type_is_signed(t);
+    bool is_signed = type_is_signed(t);
     *ret_max = ((__int128)1 << (bits - is_signed)) - 1;
     *ret_min = is_signed ? -*ret_max - 1 : 0;
     return true;
@@ -121,7 +140,7 @@ static int append_text(struct column_builder *b, const struct column *from, stru
     return column_builder_append_bytes(b, text, (size_t)n, err);
 }
 
-static int append_number(struct column_builder *b, const struct column *from, struct value v, struct error *err)
+static int append_number(struct column_builder *b, struct value v, struct error *err)
 {
     const struct dtype *t = b->type;
     bool floating = type_is_float(t);
@@ -142,28 +161,26 @@ static int append_number(struct column_builder *b, const struct column *from, st
             return column_builder_append_null(b, err);
         v.integer = (__int128)v.number;
     }
-    if (t->id == TYPE_TIMESTAMP && from->type->id == TYPE_TIMESTAMP) {
-        int64_t to = units_per_second(t->unit), was = units_per_second(from->type->unit);
-        v.integer = to >= was ? v.integer * (to / was) : v.integer / (was / to) - (v.integer % (was / to) < 0);
-    }
     if (!integer_range(t, &min, &max) || v.integer < min || v.integer > max)
         return column_builder_append_null(b, err);
     uint64_t bits = (uint64_t)v.integer; /* little-endian: the low bytes are the narrower value */
     return column_builder_append_fixed(b, &bits, err);
 }
 
-static bool castable(const struct dtype *t, bool target)
+int (*mito_cast_more)(struct budget *budget, struct column *c, struct dtype *type, struct column **ret_column, struct error *err);
+
+static bool castable(const struct dtype *t)
 {
-    bool sized_float = t->id == TYPE_FLOAT32 || t->id == TYPE_FLOAT64;
-    return t->id == TYPE_BOOL || type_is_integer(t) || sized_float || (target ? type_is_string(t) : type_is_varlen(t)) || t->id == TYPE_TIMESTAMP ||
-           t->id == TYPE_DATE32 || (target && type_is_binary(t));
+    return t->id == TYPE_BOOL || type_is_integer(t) || t->id == TYPE_FLOAT32 || t->id == TYPE_FLOAT64 || type_is_varlen(t);
 }
 
 int sst_cast(struct budget *budget, const struct column *c, struct dtype *type, struct column **ret_column, struct error *err)
 {
     struct column_builder b;
     char from[128], to[128];
-    if (!castable(c->type, false) || !castable(type, true))
+    if ((!castable(c->type) || !castable(type)) && mito_cast_more)
+        return mito_cast_more(budget, (struct column *)c, type, ret_column, err);
+    if (!castable(c->type) || !castable(type))
         return error_set(err, ST_UNSUPPORTED, "a stored column of type %s cannot be read as %s", type_print(c->type, from, sizeof from),
                          type_print(type, to, sizeof to));
     TRY(column_builder_init(&b, budget, type, err));
@@ -174,7 +191,7 @@ int sst_cast(struct budget *budget, const struct column *c, struct dtype *type, 
         else if (type_is_varlen(type))
             st = append_text(&b, c, value_at(c, i), err);
         else
-            st = append_number(&b, c, value_at(c, i), err);
+            st = append_number(&b, value_at(c, i), err);
     }
     if (st == ST_OK)
         st = column_builder_finish(&b, ret_column, err);

@@ -248,8 +248,8 @@ bool sst_bounds_may_match(const struct scan_predicate *p, const struct parquet_b
 static bool default_may_match(const struct scan_predicate *p, const struct region_column *c)
 {
     struct column *value;
-    if (sst_default_column(NULL, c, 1, &value, NULL) != ST_OK)
-        return true;
+    if (c->default_kind == DEFAULT_FUNCTION || sst_default_column(NULL, c, 1, &value, NULL) != ST_OK)
+        return true; /* the time of this moment is not that of the read */
     bool keep = predicate_keeps(p, value, 0);
     column_unref(value);
     return keep;
