@@ -1,7 +1,7 @@
 /* `check`: what a data folder holds, and whether all of it fits together; without a server.
  *
- * It reads only. `--repair` moves files aside, into <folder>/quarantine/ under their own paths, and never deletes one; a damaged SST is taken out of its
- * region's manifest as well, so that the region can be read without it.
+ * It reads only. `--repair` moves files aside, into <folder>/quarantine/ under their own paths, and never deletes one; a damaged SST is taken out of
+ * its region's manifest as well, so that the region can be read without it.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ struct finding {
     char *key;
 };
 
-struct known_region { /* what its manifest says, and what the logs have of it */
+struct known_region {                        /* what its manifest says, and what the logs have of it */
     uint64_t id, flushed, first, last, next; /* entries of a log: the chain so far */
     bool broken;
 };
@@ -148,8 +148,10 @@ static int wal_record(void *ctx, uint64_t offset, const struct wal_record *recor
     (void)err;
     if (!record->payload) {
         bool tail = record->region_id == 0 && offset + record->size >= w->size;
-        snprintf(text, sizeof text, tail ? "no valid record from offset %" PRIu64 " to the end (%zu bytes): a torn tail, which the next start cuts"
-                                         : "damaged at offset %" PRIu64 " (%zu bytes)", offset, record->size);
+        snprintf(text, sizeof text,
+                 tail ? "no valid record from offset %" PRIu64 " to the end (%zu bytes): a torn tail, which the next start cuts"
+                      : "damaged at offset %" PRIu64 " (%zu bytes)",
+                 offset, record->size);
         note(c, tail ? VERIFY_NOTE : VERIFY_BROKEN, w->path, text);
         return ST_OK;
     }
@@ -248,7 +250,8 @@ static int check_peer_log(struct check *c, const char *dir, const char *done, st
         int st = peer_log_replay(log, c->regions[i].id, c->regions[i].flushed, skip_record, &entries, &missing, &why);
         if (st != ST_OK)
             note(c, VERIFY_BROKEN, dir, why.msg);
-        snprintf(text, sizeof text, "region %" PRIu64 ": the log begins %" PRIu64 " entries behind what the region's files hold", c->regions[i].id, missing);
+        snprintf(text, sizeof text, "region %" PRIu64 ": the log begins %" PRIu64 " entries behind what the region's files hold", c->regions[i].id,
+                 missing);
         if (missing)
             note(c, VERIFY_NOTE, dir, text);
         c->wal_records += entries;
@@ -332,12 +335,14 @@ static int check_folder(struct check *c, bool mend, struct error *err)
     TRY(check_regions(c, err));
     TRY(check_peer_log(c, wal, done, err));
     TRY(check_wal(c, ours, err));
-    printf("%zu regions, %" PRIu64 " SSTs (%" PRIu64 " with an index) of %s with %" PRIu64 " rows; %" PRIu64 " log records needed or newer, in %" PRIu64 " segments%s\n",
-           c->n_regions, c->files, c->indexed, ctl_bytes(c->bytes, bytes), c->rows, c->wal_records, c->wal_segments, c->full ? "; every row was read" : "");
+    printf("%zu regions, %" PRIu64 " SSTs (%" PRIu64 " with an index) of %s with %" PRIu64 " rows; %" PRIu64
+           " log records needed or newer, in %" PRIu64 " segments%s\n",
+           c->n_regions, c->files, c->indexed, ctl_bytes(c->bytes, bytes), c->rows, c->wal_records, c->wal_segments,
+           c->full ? "; every row was read" : "");
     if (c->foreign)
         printf("%" PRIu64 " log records are of regions that have no folder\n", c->foreign);
-    printf("%" PRIu64 " broken, %" PRIu64 " bad files, %" PRIu64 " leftovers, %" PRIu64 " notes\n", c->counts[VERIFY_BROKEN], c->counts[VERIFY_BAD_FILE],
-           c->counts[VERIFY_LEFTOVER], c->counts[VERIFY_NOTE]);
+    printf("%" PRIu64 " broken, %" PRIu64 " bad files, %" PRIu64 " leftovers, %" PRIu64 " notes\n", c->counts[VERIFY_BROKEN],
+           c->counts[VERIFY_BAD_FILE], c->counts[VERIFY_LEFTOVER], c->counts[VERIFY_NOTE]);
     if (c->counts[VERIFY_BROKEN] || c->counts[VERIFY_BAD_FILE])
         c->ctl->exit_code = EXIT_DAMAGE;
     else if (c->counts[VERIFY_LEFTOVER])

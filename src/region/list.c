@@ -120,14 +120,14 @@ int region_list_alter(struct region_server *s, uint64_t id, struct engine *engin
     pthread_mutex_lock(&s->lock);
     struct region_slot *slot = u64_map_get(&s->slots, id);
     if (slot && slot->listed) {
-        region_free_options(slot->options, slot->n_options);
+        kv_list_free(slot->options, slot->n_options);
         slot->options = options;
         slot->n_options = n;
         options = NULL;
         s->list_version++;
     }
     pthread_mutex_unlock(&s->lock);
-    region_free_options(options, n);
+    kv_list_free(options, n);
     return ST_OK;
 }
 

@@ -1,7 +1,7 @@
 /* Replaying the logs when a region opens.
  *
- * Records are gathered into batches and each batch is decoded by several threads at once: the rows carry their sequences, so that it does not matter in which
- * order they reach the memtable. Between batches the region looks at the memory that memtables take.
+ * Records are gathered into batches and each batch is decoded by several threads at once: the rows carry their sequences, so that it does not matter
+ * in which order they reach the memtable. Between batches the region looks at the memory that memtables take.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +14,12 @@ enum { BATCH_RECORDS = 64, BATCH_BYTES = 4 << 20, REPLAY_SHARES = 32, REPLAY_WAI
 struct replay {
     struct mito_region *region;
     bool may_flush;
-    uint8_t *bytes;                           /* BATCH_BYTES, charged to the job account; NULL before the first record */
+    uint8_t *bytes; /* BATCH_BYTES, charged to the job account; NULL before the first record */
     size_t used;
     struct wal_record records[BATCH_RECORDS]; /* their payloads are in `bytes`, or, of one that is alone and too long for it, the log's */
     int status[BATCH_RECORDS];
     uint32_t n;
-    struct error error;                       /* of the first failure; guarded by lock */
+    struct error error; /* of the first failure; guarded by lock */
     pthread_mutex_t lock;
 };
 
@@ -37,8 +37,8 @@ static void apply_one(void *ctx, size_t i)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* While all memtables together outgrow the write buffer, a region that has its share of it is flushed, and one with little waits for the flush of others: a
- * replay of any number of regions needs about as much memory as writing did, and makes no tiny files. */
+/* While all memtables together outgrow the write buffer, a region that has its share of it is flushed, and one with little waits for the flush of
+ * others: a replay of any number of regions needs about as much memory as writing did, and makes no tiny files. */
 static int relieve_memory(struct replay *p, struct error *err)
 {
     struct mito_engine *e = p->region->engine;

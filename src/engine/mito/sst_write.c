@@ -105,10 +105,9 @@ static int close_file(struct sst_writer *w, struct error *err)
     w->files = grown;
     struct object_writer *out = w->out;
     w->out = NULL;
-    TRY(out->ops->commit(out, err));
-    w->files[w->n_files++] = w->meta;
+    w->files[w->n_files++] = w->meta; /* before the commit: one that fails may leave the object there */
     w->meta = (struct file_meta){0};
-    return ST_OK;
+    return out->ops->commit(out, err);
 }
 
 /* Series and time range. Keys ascend, so a series is new when its key differs from the one before. */

@@ -83,8 +83,8 @@ static int check_batch(const struct sst_check *c, const struct row_batch *b, str
             return ST_OK;
         }
         if (c->file->meta.sequence && sequence > c->file->meta.sequence) {
-            say(c->q, VERIFY_BAD_FILE, c->key, "row %lld has sequence %llu, the manifest says at most %llu", (long long)o->rows, (unsigned long long)sequence,
-                (unsigned long long)c->file->meta.sequence);
+            say(c->q, VERIFY_BAD_FILE, c->key, "row %lld has sequence %llu, the manifest says at most %llu", (long long)o->rows,
+                (unsigned long long)sequence, (unsigned long long)c->file->meta.sequence);
             return ST_OK;
         }
         if ((size_t)size > o->room) {
@@ -118,7 +118,8 @@ static int read_rows(const struct sst_check *c, struct error *err)
         return error_no_memory(err, n * sizeof *columns);
     for (uint32_t i = 0; i < n; i++)
         columns[i] = i;
-    struct read_request q = {.metadata = c->metadata, .columns = columns, .n_columns = n, .time_min = INT64_MIN, .time_max = INT64_MAX, .need_key = true};
+    struct read_request q = {
+        .metadata = c->metadata, .columns = columns, .n_columns = n, .time_min = INT64_MIN, .time_max = INT64_MAX, .need_key = true};
     int st = sst_source_new(c->file, &q, &source, err);
     bool good = st == ST_OK;
     while (st == ST_OK && good && (st = row_source_next(source, &batch, err)) == ST_OK && batch) {
@@ -143,7 +144,8 @@ static int check_footer(const struct sst_check *c, struct object_reader *reader,
     if (m->num_rows && rows != m->num_rows)
         say(c->q, VERIFY_BAD_FILE, c->key, "it has %llu rows, the manifest says %llu", (unsigned long long)rows, (unsigned long long)m->num_rows);
     if (m->num_row_groups && groups != m->num_row_groups)
-        say(c->q, VERIFY_BAD_FILE, c->key, "it has %llu row groups, the manifest says %llu", (unsigned long long)groups, (unsigned long long)m->num_row_groups);
+        say(c->q, VERIFY_BAD_FILE, c->key, "it has %llu row groups, the manifest says %llu", (unsigned long long)groups,
+            (unsigned long long)m->num_row_groups);
     check_bounds(c, f);
     sst_footer_put(c->file, f);
     return ST_OK;
@@ -156,7 +158,8 @@ static int check_sst(struct sst_check *c, struct error *err)
     struct error why = {0};
     int st = sst_open_reader(c->file, &reader, &why);
     if (st == ST_OK && m->file_size && reader->size_bytes != m->file_size) {
-        say(c->q, VERIFY_BAD_FILE, c->key, "it has %llu bytes, the manifest says %llu", (unsigned long long)reader->size_bytes, (unsigned long long)m->file_size);
+        say(c->q, VERIFY_BAD_FILE, c->key, "it has %llu bytes, the manifest says %llu", (unsigned long long)reader->size_bytes,
+            (unsigned long long)m->file_size);
         reader->ops->close(reader);
         return ST_OK;
     }
@@ -190,14 +193,17 @@ static bool check_index(const struct verify_request *q, const char *dir, const s
         return false;
     }
     bool good = r->size_bytes == m->index_file_size && r->size_bytes >= 8 && r->ops->read_at(r, 0, head, 4, NULL) == ST_OK &&
-                r->ops->read_at(r, r->size_bytes - 4, tail, 4, NULL) == ST_OK && memcmp(head, PUFFIN_MAGIC, 4) == 0 && memcmp(tail, PUFFIN_MAGIC, 4) == 0;
+                r->ops->read_at(r, r->size_bytes - 4, tail, 4, NULL) == ST_OK && memcmp(head, PUFFIN_MAGIC, 4) == 0 &&
+                memcmp(tail, PUFFIN_MAGIC, 4) == 0;
     if (!good)
-        say(q, VERIFY_NOTE, key, "the index is no whole puffin file of %llu bytes: scans of its file are slower", (unsigned long long)m->index_file_size);
+        say(q, VERIFY_NOTE, key, "the index is no whole puffin file of %llu bytes: scans of its file are slower",
+            (unsigned long long)m->index_file_size);
     r->ops->close(r);
     return good;
 }
 
-static int check_file(const struct verify_request *q, const struct manifest *state, const struct file_meta *meta, struct verify_result *result, struct error *err)
+static int check_file(const struct verify_request *q, const struct manifest *state, const struct file_meta *meta, struct verify_result *result,
+                      struct error *err)
 {
     struct sst_check c = {.q = q, .metadata = state->metadata};
     struct file_meta copy;
@@ -240,7 +246,7 @@ static int look_at(void *ctx, const struct object_info *info, struct error *err)
     if (info->is_dir)
         return ST_OK;
     if (!strcmp(name, ".dropping"))
-        say(f->q, VERIFY_LEFTOVER, info->key, "the region was being dropped: the next open finishes that");
+        say(f->q, VERIFY_NOTE, info->key, "the region was being dropped: the next open finishes that");
     else if ((dot = strstr(name, ".parquet")) && !strchr(name, '/') && !is_listed(f->state, name, (size_t)(dot - name)))
         say(f->q, VERIFY_LEFTOVER, info->key, "no manifest lists it (%llu bytes)", (unsigned long long)info->size_bytes);
     else if (!strncmp(name, "index/", 6) && (dot = strchr(name, '.')) && !is_listed(f->state, name + 6, (size_t)(dot - name - 6)))
@@ -263,8 +269,8 @@ int mito_verify_region(const struct verify_request *q, struct verify_result *ret
         return ST_OK;
     }
     const struct manifest *state = manifest_state(manager);
-    *ret_result = (struct verify_result){.readable = true, .region_id = state->metadata->region_id, .flushed_entry_id = state->flushed_entry_id,
-                                         .manifest_version = state->version};
+    *ret_result = (struct verify_result){
+        .readable = true, .region_id = state->metadata->region_id, .flushed_entry_id = state->flushed_entry_id, .manifest_version = state->version};
     for (uint32_t i = 0; i < state->n_files && st == ST_OK; i++)
         st = check_file(q, state, &state->files[i], ret_result, err);
     struct folder f = {q, state};

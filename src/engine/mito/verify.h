@@ -24,7 +24,7 @@ struct verify_request {
 
 struct verify_result {
     uint64_t region_id, flushed_entry_id, manifest_version, files, indexed_files, rows, bytes;
-    bool readable;          /* the manifest could be read; the rest is zero otherwise */
+    bool readable; /* the manifest could be read; the rest is zero otherwise */
 };
 
 /* Fails only when the check itself cannot go on. */
