@@ -169,8 +169,18 @@ int mito_settle(struct mito_region *r, struct error *err);
 /* region_write.c */
 int mito_region_write(struct mito_engine *e, uint64_t region_id, bool is_delete, struct message write, uint64_t *ret_rows, struct error *err);
 int mito_region_bulk_insert(struct mito_engine *e, uint64_t region_id, struct message bulk, uint64_t *ret_rows, struct error *err);
-/* Applies the payload of a WAL record to the active memtable of a region that is being opened. Thread-safe. */
-int mito_region_replay(struct mito_region *r, const struct wal_record *record, struct error *err);
+/* The rows of a part of a WAL record, ready for the active memtable. They point into the record's payload until they are applied. */
+struct replayed_rows {
+    struct row_write write;
+    struct prepared_write prepared;
+    uint64_t sequence;
+    bool one_sequence;
+};
+/* Decodes a WAL record for a region that is being opened; any number of them at once. */
+int mito_replay_decode(struct mito_region *r, const struct wal_record *record, struct replayed_rows **ret_rows, uint32_t *ret_n, struct error *err);
+/* Puts the rows into the active memtable: one record after the other, as memtables like their rows best in the order in which they were written. */
+int mito_replay_apply(struct mito_region *r, uint64_t entry_id, struct replayed_rows *rows, uint32_t n, struct error *err);
+void mito_replayed_free(struct replayed_rows *rows, uint32_t n);
 
 /* replay.c */
 int mito_replay_logs(struct mito_region *r, bool may_flush, struct error *err);

@@ -268,60 +268,86 @@ int mito_region_bulk_insert(struct mito_engine *e, uint64_t region_id, struct me
 
 /* ---- replay ---- */
 
-static int replay_write(struct mito_region *r, struct row_write *w, uint64_t sequence, bool one_sequence, struct error *err)
-{
-    struct prepared_write p = {0};
-    uint64_t rows = (uint64_t)w->n_rows;
-    int st = rows ? memtable_prepare(r->active, w, &p, err) : ST_OK;
-    if (st == ST_OK && rows)
-        st = memtable_append(r->active, w, &p, sequence, one_sequence, err);
-    pthread_mutex_lock(&r->lock);
-    if (st == ST_OK && rows && sequence + rows - 1 > r->committed_sequence)
-        r->committed_sequence = sequence + rows - 1;
-    pthread_mutex_unlock(&r->lock);
-    prepared_write_release(&p);
-    row_write_release(w);
-    return st;
-}
-
-static int replay_part(struct mito_region *r, const struct pb_field *part, bool is_bulk, struct error *err)
+static int decode_part(struct mito_region *r, const struct pb_field *part, bool is_bulk, struct replayed_rows *ret_rows, struct error *err)
 {
     struct pb_reader reader = pb_inside(part);
     struct pb_field f, rows = {0};
-    struct row_write w;
-    uint64_t op = OP_DELETE, sequence = 0;
+    struct replayed_rows out = {.one_sequence = is_bulk};
+    uint64_t op = OP_DELETE;
     uint32_t time_position;
     while (pb_next(&reader, &f)) {
         if (!is_bulk && f.number == 1)
             op = f.value;
         else if (f.number == (is_bulk ? 1u : 2u))
-            sequence = f.value;
+            out.sequence = f.value;
         else if (f.number == (is_bulk ? 5u : 3u) && f.wire == PB_BYTES)
             rows = f;
     }
     if (!pb_done(&reader))
         return error_set(err, ST_CORRUPT, "a WAL entry is malformed protobuf");
-    if (!rows.data)
-        return ST_OK;
-    if (is_bulk)
-        TRY(decode_bulk(&rows, r->metadata, &r->engine->write_budget, &w, &time_position, err));
+    if (rows.data && is_bulk)
+        TRY(decode_bulk(&rows, r->metadata, &r->engine->write_budget, &out.write, &time_position, err));
+    else if (rows.data)
+        TRY(row_write_decode(rows.data, rows.size, r->metadata, op == OP_DELETE, &r->engine->write_budget, &out.write, err));
+    int st = out.write.n_rows ? memtable_prepare(r->active, &out.write, &out.prepared, err) : ST_OK;
+    if (st == ST_OK)
+        *ret_rows = out;
     else
-        TRY(row_write_decode(rows.data, rows.size, r->metadata, op == OP_DELETE, &r->engine->write_budget, &w, err));
-    return replay_write(r, &w, sequence, is_bulk, err);
+        row_write_release(&out.write);
+    return st;
 }
 
-int mito_region_replay(struct mito_region *r, const struct wal_record *record, struct error *err)
+void mito_replayed_free(struct replayed_rows *rows, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        prepared_write_release(&rows[i].prepared);
+        row_write_release(&rows[i].write);
+    }
+    free(rows);
+}
+
+int mito_replay_decode(struct mito_region *r, const struct wal_record *record, struct replayed_rows **ret_rows, uint32_t *ret_n, struct error *err)
 {
     struct pb_reader reader = pb_reader_of(record->payload, record->size);
     struct pb_field f;
-    while (pb_next(&reader, &f))
-        if ((f.number == 1 || f.number == 2) && f.wire == PB_BYTES)
-            TRY(replay_part(r, &f, f.number == 2, err));
-    if (!pb_done(&reader))
-        return error_set(err, ST_CORRUPT, "WAL entry %llu is malformed protobuf", (unsigned long long)record->entry_id);
-    pthread_mutex_lock(&r->lock);
-    if (record->entry_id > r->last_entry_id)
-        r->last_entry_id = record->entry_id;
-    pthread_mutex_unlock(&r->lock);
+    struct replayed_rows *rows = NULL;
+    uint32_t n = 0;
+    int st = ST_OK;
+    while (st == ST_OK && pb_next(&reader, &f)) {
+        if ((f.number != 1 && f.number != 2) || f.wire != PB_BYTES)
+            continue;
+        struct replayed_rows *grown = realloc(rows, (n + 1) * sizeof *grown);
+        if (!grown) {
+            st = error_no_memory(err, (n + 1) * sizeof *grown);
+            break;
+        }
+        rows = grown;
+        st = decode_part(r, &f, f.number == 2, &rows[n], err);
+        n += st == ST_OK;
+    }
+    if (st == ST_OK && !pb_done(&reader))
+        st = error_set(err, ST_CORRUPT, "WAL entry %llu is malformed protobuf", (unsigned long long)record->entry_id);
+    if (st != ST_OK) {
+        mito_replayed_free(rows, n);
+        return st;
+    }
+    *ret_rows = rows;
+    *ret_n = n;
     return ST_OK;
+}
+
+int mito_replay_apply(struct mito_region *r, uint64_t entry_id, struct replayed_rows *rows, uint32_t n, struct error *err)
+{
+    int st = ST_OK;
+    for (uint32_t i = 0; i < n && st == ST_OK; i++) {
+        uint64_t last = rows[i].sequence + (uint64_t)rows[i].write.n_rows;
+        if (!rows[i].write.n_rows)
+            continue;
+        st = memtable_append(r->active, &rows[i].write, &rows[i].prepared, rows[i].sequence, rows[i].one_sequence, err);
+        if (st == ST_OK && last - 1 > r->committed_sequence)
+            r->committed_sequence = last - 1;
+    }
+    if (st == ST_OK && entry_id > r->last_entry_id)
+        r->last_entry_id = entry_id;
+    return st;
 }

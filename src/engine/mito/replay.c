@@ -1,7 +1,7 @@
 /* Replaying the logs when a region opens.
  *
- * Records are gathered into batches and each batch is decoded by several threads at once: the rows carry their sequences, so that it does not matter
- * in which order they reach the memtable. Between batches the region looks at the memory that memtables take.
+ * Records are gathered into batches. Each batch is decoded by several threads at once and then put into the memtable in the order of the log. Between
+ * batches the region looks at the memory that memtables take.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,25 +16,21 @@ struct replay {
     bool may_flush;
     uint8_t *bytes; /* BATCH_BYTES, charged to the job account; NULL before the first record */
     size_t used;
-    struct wal_record records[BATCH_RECORDS]; /* their payloads are in `bytes`, or, of one that is alone and too long for it, the log's */
-    int status[BATCH_RECORDS];
     uint32_t n;
-    struct error error; /* of the first failure; guarded by lock */
-    pthread_mutex_t lock;
+    struct one {
+        struct wal_record record; /* its payload is in `bytes`, or, of one that is alone and too long for it, the log's */
+        struct replayed_rows *rows;
+        uint32_t n_rows;
+        int status;
+        struct error error;
+    } records[BATCH_RECORDS];
 };
 
-static void apply_one(void *ctx, size_t i)
+static void decode_one(void *ctx, size_t i)
 {
     struct replay *p = ctx;
-    struct error err;
-    int st = mito_region_replay(p->region, &p->records[i], &err);
-    p->status[i] = st;
-    if (st == ST_OK)
-        return;
-    pthread_mutex_lock(&p->lock);
-    if (p->error.status == ST_OK)
-        p->error = err;
-    pthread_mutex_unlock(&p->lock);
+    struct one *o = &p->records[i];
+    o->status = mito_replay_decode(p->region, &o->record, &o->rows, &o->n_rows, &o->error);
 }
 
 /* While all memtables together outgrow the write buffer, a region that has its share of it is flushed, and one with little waits for the flush of
@@ -54,13 +50,21 @@ static int relieve_memory(struct replay *p, struct error *err)
 
 static int drain(struct replay *p, struct error *err)
 {
+    int st = ST_OK;
     if (!p->n)
         return ST_OK;
-    thread_pool_for(p->region->engine->replayers, p->n, apply_one, p);
+    thread_pool_for(p->region->engine->replayers, p->n, decode_one, p);
+    for (uint32_t i = 0; i < p->n; i++) {
+        struct one *o = &p->records[i];
+        if (st == ST_OK && o->status != ST_OK)
+            st = error_set(err, o->error.status, "%s", o->error.msg);
+        if (st == ST_OK)
+            st = mito_replay_apply(p->region, o->record.entry_id, o->rows, o->n_rows, err);
+        mito_replayed_free(o->rows, o->n_rows);
+    }
     p->n = 0;
     p->used = 0;
-    if (p->error.status != ST_OK)
-        return error_set(err, p->error.status, "%s", p->error.msg);
+    TRY(st);
     return relieve_memory(p, err);
 }
 
@@ -76,13 +80,13 @@ static int gather(void *ctx, const struct wal_record *record, struct error *err)
             return error_no_memory(err, BATCH_BYTES);
         }
     }
-    struct wal_record *mine = &p->records[p->n++];
-    *mine = *record;
+    struct one *o = &p->records[p->n++];
+    *o = (struct one){.record = *record};
     if (record->size > BATCH_BYTES)
         return drain(p, err);
     if (record->size) /* an entry may be empty */
         memcpy(p->bytes + p->used, record->payload, record->size);
-    mine->payload = p->bytes + p->used;
+    o->record.payload = p->bytes + p->used;
     p->used += record->size;
     return ST_OK;
 }
@@ -114,7 +118,6 @@ int mito_replay_logs(struct mito_region *r, bool may_flush, struct error *err)
         return error_no_memory(err, sizeof *p);
     p->region = r;
     p->may_flush = may_flush;
-    pthread_mutex_init(&p->lock, NULL);
     int st = o->peer_log ? replay_peer_log(p, err) : ST_OK; /* its entries came before ours */
     if (st == ST_OK)
         st = wal_replay(o->wal, r->id, r->flushed_entry_id, gather, p, err);
@@ -128,7 +131,6 @@ int mito_replay_logs(struct mito_region *r, bool may_flush, struct error *err)
     if (p->bytes)
         budget_release(&r->engine->job_budget, BATCH_BYTES);
     free(p->bytes);
-    pthread_mutex_destroy(&p->lock);
     free(p);
     return st;
 }
