@@ -9,6 +9,7 @@ needs for the same requests in the same run, so that it means something on a noi
 import argparse
 import base64
 import glob
+import json
 import os
 import re
 import socket
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..', 'tests', 'py'))
@@ -221,6 +223,31 @@ def measure_recovery(a):
         s.remove()
     table('Recovery after kill -9, nothing flushed', ('rows in the log', 'MiB', 'listens, ms', 'first right count(*), ms', 'rows/s until then', 'live ingest, rows/s',
                                                      'CPU s/M rows', 'live', 'peak RSS MiB'), lines)
+
+
+def measure_regions(a, n=10000):
+    """Empty regions of a TSBS-like table: what one costs, and how long a start takes."""
+    columns = [('host', harness.STRING, harness.TAG)] + [(f't{i}', harness.STRING, harness.TAG) for i in range(9)]
+    columns += [('ts', harness.TS_MS, harness.TIME)] + [(f'f{i}', harness.INT64, harness.FIELD) for i in range(10)]
+    s = server(a)
+    call, empty = s.channel().unary_unary(harness.HANDLE), status(s, 'VmRSS')
+    for base in range(0, n, 500):
+        # the body of each create request, without its header and member number, as a member of `creates`
+        bodies = [harness.create_region(5000 + i << 32, columns)[len(harness.blob(1, b'')) + 1:] for i in range(base, min(n, base + 500))]
+        call(harness.blob(1, b'') + harness.blob(13, b''.join(harness.varint(1 << 3 | 2) + b for b in bodies)), timeout=600)
+    made = status(s, 'VmRSS')
+    s.stop()
+    t = time.perf_counter()
+    s.start()
+    while True:
+        regions = json.loads(urllib.request.urlopen(f'http://{s.http}/status', timeout=60).read())['regions']
+        if sum(r['state'] == 'ready' for r in regions) == n:
+            break
+        time.sleep(0.02)
+    seconds = time.perf_counter() - t
+    table('Empty regions', ('regions', 'open after, s', 'CPU, s', 'KiB of RSS each after the start', 'after their creation'),
+          [(f'{n:,}', f'{seconds:.2f}', f'{cpu(s):.2f}', f'{(status(s, "VmRSS") - empty) * 1024 / n:.1f}', f'{(made - empty) * 1024 / n:.1f}')])
+    s.remove()
 
 
 def main():

@@ -277,7 +277,7 @@ static int move_aside(struct check *c, const char *key, struct error *err)
     size_t n = strlen(to);
     for (int i = 1; fs_exists(fs, to) && i < 1000; i++)
         snprintf(to + n, sizeof to - n, ".%d", i);
-    TRY(fs->ops->rename(fs, from, to, err));
+    TRY(fs->ops->rename(fs, from, to, false, err));
     printf("moved     %s to %s\n", key, to);
     return ST_OK;
 }

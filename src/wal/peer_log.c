@@ -201,9 +201,10 @@ static int read_block(struct peer_log *l, const struct peer_file *f, uint64_t at
     dynbuf_clear(stored);
     TRY(dynbuf_reserve(stored, size + 1, err));
     TRY(fs_read_exact(f->file, at + RAFTLOG_BATCH_HEADER, stored->data, size, err));
-    if (raftlog_block_open(stored->data, size, b->lz4, plain, ret_data, ret_size, err) != ST_OK)
-        return error_prefix(err, "%s/%s, batch at offset %llu", l->dir, f->name, (unsigned long long)at);
-    return ST_OK;
+    int st = raftlog_block_open(stored->data, size, b->lz4, plain, ret_data, ret_size, err);
+    if (st != ST_OK)
+        error_prefix(err, "%s/%s, batch at offset %llu", l->dir, f->name, (unsigned long long)at);
+    return st;
 }
 
 static int apply(struct peer_log *l, size_t file, uint64_t at, const uint8_t *footer, const struct raftlog_batch *b, struct error *err)

@@ -304,7 +304,10 @@ static int source_next(struct row_source *base, struct row_batch **ret_batch, st
         s->group = NULL;
         if (s->next == s->n_row_groups || (s->request.limit && s->left <= 0))
             return ST_OK;
-        TRY(read_group(s, s->row_groups[s->next++], err));
+        int st = read_group(s, s->row_groups[s->next++], err);
+        if (st == ST_CORRUPT)
+            error_prefix(err, "SST %s%s", s->file->dir, s->file->meta.file_id);
+        TRY(st);
     }
     /* Without columns a batch is only a number. */
     int64_t left = s->group->n_rows - s->row, n = left < BATCH_ROWS || (!s->request.n_columns && !s->group->key) ? left : BATCH_ROWS;
