@@ -636,6 +636,23 @@ static int bind_fetch(struct binder *b, struct plan_rel *rel, int64_t limit, str
 
 /* ---- aggregate ---- */
 
+/* An argument of a measure with a FILTER must not fail the query for rows that the filter drops: it is computed as CASE WHEN filter THEN arg END. */
+static int guarded(struct binder *b, struct plan_expr *arg, struct plan_expr *filter, struct plan_expr **ret_expr, struct error *err)
+{
+    *ret_expr = arg;
+    if (!filter || arg->kind == PLAN_FIELD || arg->kind == PLAN_LITERAL)
+        return ST_OK;
+    struct plan_expr *e = ARENA_NEW(b->arena, struct plan_expr, err);
+    struct plan_expr **args = ARENA_ARRAY(b->arena, 2, struct plan_expr *, err);
+    if (!e || !args)
+        return ST_NO_MEMORY;
+    args[0] = filter;
+    args[1] = arg;
+    *e = (struct plan_expr){.kind = PLAN_IF, .args = args, .n_args = 2};
+    *ret_expr = e;
+    return ST_OK;
+}
+
 /* All expressions of an aggregation in one list: keys, then for each measure arguments, sort keys, filter. */
 static int collect_exprs(struct binder *b, const struct plan_rel *rel, struct plan_expr ***ret_exprs, uint32_t *ret_n, struct error *err)
 {
@@ -651,7 +668,7 @@ static int collect_exprs(struct binder *b, const struct plan_rel *rel, struct pl
     for (uint32_t i = 0; i < rel->n_measures; i++) {
         const struct plan_measure *m = &rel->measures[i];
         for (uint32_t k = 0; k < m->n_args; k++)
-            exprs[at++] = m->args[k];
+            TRY(guarded(b, m->args[k], m->filter, &exprs[at++], err));
         for (uint32_t k = 0; k < m->n_sorts; k++)
             exprs[at++] = m->sorts[k].expr;
         if (m->filter)

@@ -348,20 +348,24 @@ static bool take_zone(struct cursor *c, const struct tzif **zone, int64_t *offse
 {
     char name[64];
     *offset = 0;
+    if (c->n == 0)
+        return true;
+    if (c->n == 1 && (*c->p | 32) == 'z') { /* only right behind the time */
+        *zone = NULL;
+        return true;
+    }
     while (take_char(c, " "))
         ;
     if (c->n == 0)
-        return true;
-    if (isalpha((unsigned char)*c->p) && !(c->n == 1 && (*c->p | 32) == 'z')) {
-        if (c->n >= sizeof name)
+        return false;
+    if (isalpha((unsigned char)*c->p)) {
+        if (c->n < 2 || c->n >= sizeof name)
             return false;
         memcpy(name, c->p, c->n);
         name[c->n] = 0;
         return zone_find(name, zone, NULL) == ST_OK;
     }
     *zone = NULL;
-    if (take_char(c, "Zz"))
-        return c->n == 0;
     bool west = *c->p == '-';
     int64_t hours, minutes = 0;
     if (!take_char(c, "+-") || !take_digits(c, 2, &hours))
@@ -395,7 +399,7 @@ bool text_to_timestamp(const char *p, size_t n, const struct tzif *zone, uint8_t
         if (!take_char(&c, "Tt ") || !take_digits(&c, 2, &h))
             return false;
         bool colons = take_char(&c, ":");
-        if (!take_digits(&c, 2, &mi) || (colons && !take_char(&c, ":")) || !take_digits(&c, 2, &s) || h > 23 || mi > 59 || s > 59)
+        if (!take_digits(&c, 2, &mi) || (colons && !take_char(&c, ":")) || !take_digits(&c, 2, &s) || h > 23 || mi > 59 || s > 60) /* a leap second is the next minute's first */
             return false;
         if ((take_char(&c, ".") && !take_fraction(&c, &nanos)) || !take_zone(&c, &zone, &offset))
             return false;
@@ -436,10 +440,29 @@ bool text_to_time(const char *p, size_t n, uint8_t unit, int64_t *out)
     return true;
 }
 
+/* A date with a sign: the year has at least four digits. */
+static bool signed_date(const char *p, size_t n, int32_t *out)
+{
+    struct cursor c = {p + 1, n - 1};
+    int64_t y = 0, m, d, digits = 0, digit;
+    for (; digits < 6 && take_digits(&c, 1, &digit); digits++)
+        y = y * 10 + digit;
+    if (digits < 4 || !take_char(&c, "-") || !(take_digits(&c, 2, &m) || take_digits(&c, 1, &m)) || !take_char(&c, "-") ||
+        !(take_digits(&c, 2, &d) || take_digits(&c, 1, &d)) || c.n)
+        return false;
+    y = *p == '-' ? -y : y;
+    if (y < -262143 || y > 262142 || !valid_date(y, m, d))
+        return false;
+    *out = (int32_t)days_of_civil(y, (int32_t)m, (int32_t)d);
+    return true;
+}
+
 bool text_to_date(const char *p, size_t n, int32_t *out)
 {
     struct cursor c = {p, n};
     int64_t y, m, d, seconds;
+    if (n && (*p == '-' || *p == '+'))
+        return signed_date(p, n, out);
     if (n > 10) {
         if (!text_to_timestamp(p, n, NULL, UNIT_SECOND, &seconds))
             return false;

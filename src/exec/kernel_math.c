@@ -81,11 +81,11 @@ static float cbrt_32(float x)
 }
 static double signum_64(double x)
 {
-    return x == 0 ? 0 : isnan(x) ? x : copysign(1, x);
+    return x == 0 ? 0 : isnan(x) ? (double)NAN : copysign(1, x); /* a NaN loses its sign */
 }
 static float signum_32(float x)
 {
-    return x == 0 ? 0 : isnan(x) ? x : copysignf(1, x);
+    return x == 0 ? 0 : isnan(x) ? NAN : copysignf(1, x);
 }
 
 enum {

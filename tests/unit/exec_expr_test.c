@@ -249,6 +249,10 @@ static void test_cast_from_text(void **state)
     given(T(UTF8), "t| TRUE |on|1|f|no|off|0|2");
     IS(cast(F(0), T(BOOL), true), "true|true|true|true|false|false|false|false|NULL");
     n_input = 0;
+    given(T(UTF8), "2024-02-29T12:34:56Z|2024-02-29T12:34:56 Z|2024-02-29T12:34:56 |2024-02-29T12:34:60|2024-02-29T12:34:61|-2024-01-01|+2024-1-1|+24-01-01");
+    IS(cast(F(0), stamp(UNIT_SECOND), true), "1709210096|NULL|NULL|1709210100|NULL|NULL|NULL|NULL");
+    IS(cast(F(0), T(DATE32), true), "19782|NULL|NULL|19782|NULL|-1458779|19723|NULL");
+    n_input = 0;
     given(T(UTF8), "inf|-Infinity|NaN|1e3|0x10|1e|.5");
     IS(cast(F(0), T(FLOAT64), true), "inf|-inf|nan|1000|NULL|NULL|0.5");
     n_input = 0;

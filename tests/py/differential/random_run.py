@@ -55,7 +55,7 @@ def column_difference(a, b, order, tolerance):
 
 def is_bug(failure):
     """DataFusion's own word for failing where it should not."""
-    return any(text in str(failure) for text in ('Internal error', 'bug in DataFusion', 'column types must match schema types', 'is declared as non-nullable', 'panic', 'Option::unwrap', 'SanityCheckPlan',
+    return any(text in str(failure) for text in ('Internal error', 'bug in DataFusion', 'column types must match schema types', 'is declared as non-nullable', 'panic', 'Option::unwrap', 'assertion', 'SanityCheckPlan',
                                               'This feature is not implemented'))
 
 
@@ -126,7 +126,7 @@ class RandomRun:
                 self.outcome.refused += 1
                 return
             self.outcome.failing += 1
-            if not isinstance(ours, Failed):
+            if not isinstance(ours, Failed) and not tail and 'CASE' not in sql:  # which rows are computed is the optimizer's choice
                 self.report(seed, sql, f'DataFusion fails: {str(theirs)[:150]}; regiond does not')
             return
         if isinstance(ours, Failed):
