@@ -535,20 +535,3 @@ uint64_t peer_log_pending_regions(struct peer_log *l)
     pthread_mutex_unlock(&l->lock);
     return n;
 }
-
-int peer_log_each(struct peer_log *l, int (*each)(void *ctx, uint64_t region_id, uint64_t first_entry_id, uint64_t last_entry_id, struct error *err),
-                  void *ctx, struct error *err)
-{
-    size_t pos = 0;
-    uint64_t id;
-    void *value;
-    int st = ST_OK;
-    pthread_mutex_lock(&l->lock);
-    while (st == ST_OK && u64_map_next(&l->index.groups, &pos, &id, &value)) {
-        const struct raftlog_group *g = value;
-        if (g->n)
-            st = each(ctx, id, g->first, g->last, err);
-    }
-    pthread_mutex_unlock(&l->lock);
-    return st;
-}

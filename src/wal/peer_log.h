@@ -48,8 +48,4 @@ void peer_log_obsolete(struct peer_log *l, uint64_t region_id, uint64_t entry_id
 /* Regions that still have entries here. NULL log: 0. */
 uint64_t peer_log_pending_regions(struct peer_log *l);
 
-/* Calls `each` for every region that has entries. */
-int peer_log_each(struct peer_log *l, int (*each)(void *ctx, uint64_t region_id, uint64_t first_entry_id, uint64_t last_entry_id, struct error *err),
-                  void *ctx, struct error *err);
-
 #endif

@@ -69,8 +69,8 @@ int wal_replay(struct wal *w, uint64_t region_id, uint64_t after_entry_id, int (
 uint64_t wal_last_entry_id(struct wal *w, uint64_t region_id);
 
 /* Entries <= entry_id of the region are no longer needed; segments that nobody needs are deleted, oldest first (the active one is ended for it when
- * it holds more than 1 MiB). UINT64_MAX for all of them: the region is
- * gone, but its last entry id stays known, as records of it may come back at the next open; who makes it anew must begin behind them. Segments with damage that can be laid on no region stay until somebody removes them. */
+ * it holds more than 1 MiB). UINT64_MAX for all of them: the region is gone, but its last entry id stays known, as records of it may come back at the
+ * next open; who makes it anew must begin behind them. Segments with damage that can be laid on no region stay until somebody removes them. */
 int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct error *err);
 
 struct wal_stats {

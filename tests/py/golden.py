@@ -5,16 +5,20 @@ import json
 import math
 import os
 import shutil
+import struct
 import subprocess
+import sys
 import tempfile
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.ipc
 import zstandard
 
 import harness
 from harness import HANDLE, blob, num
+
+sys.path.insert(0, os.path.join(harness.SHARED, 'tools'))
+from replay import fields  # noqa: E402
 
 CTL = os.path.join(harness.BUILD, 'regionctl')
 GROUP_METADATA = 1 << 24
@@ -22,34 +26,6 @@ GROUP_METADATA = 1 << 24
 
 def read_zst(path):
     return zstandard.ZstdDecompressor().stream_reader(open(path, 'rb')).read()
-
-
-def fields(buf):
-    """A protobuf message as {field number: [values]}."""
-    out, i = collections.defaultdict(list), 0
-    while i < len(buf):
-        key, i = read_varint(buf, i)
-        if key & 7 == 0:
-            v, i = read_varint(buf, i)
-        elif key & 7 == 2:
-            n, i = read_varint(buf, i)
-            v, i = buf[i:i + n], i + n
-        else:
-            n = 8 if key & 7 == 1 else 4
-            v, i = buf[i:i + n], i + n
-        out[key >> 3].append(v)
-    return out
-
-
-def read_varint(buf, i):
-    v = shift = 0
-    while True:
-        b = buf[i]
-        i += 1
-        v |= (b & 0x7f) << shift
-        shift += 7
-        if b < 0x80:
-            return v, i
 
 
 def jsonb(b):
@@ -68,7 +44,6 @@ def jsonb(b):
             if tag == 0x00:
                 return 0
             if tag == 0x60:
-                import struct
                 return struct.unpack('>d', rest)[0]
             return int.from_bytes(rest, 'big', signed=tag == 0x40)
         return {0: None, 3: False, 4: True}[t]

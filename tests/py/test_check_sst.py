@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +13,8 @@ import pyarrow.parquet as pq
 from check_sst import Findings, check_folder, check_sst
 from golden import Golden
 from harness import FIELD, HANDLE, INT64, STRING, TAG, TIME, TS_MS, Server, blob, create_region, flush_request, insert, num
+
+REWRITTEN = os.path.join(tempfile.mkdtemp(prefix='check-sst-'), 'rewritten.parquet')
 
 
 def need_clean(what, home, orphans=0):
@@ -33,16 +36,16 @@ def damage(golden):
 
     def rewritten(t, **options):
         t = t.replace_schema_metadata({'greptime:metadata': text})
-        pq.write_table(t, '/tmp/check-sst.parquet', **options)
+        pq.write_table(t, REWRITTEN, **options)
         out = Findings()
-        check_sst(out, '/tmp/check-sst.parquet')
+        check_sst(out, REWRITTEN)
         return out
     assert all('bounds' not in f and 'order' not in f for f in rewritten(table)), rewritten(table)
     finds('reversed rows', [f for f in rewritten(table.take(list(reversed(range(len(table)))))) if 'out of order' in f])
     finds('a repeated row', [f for f in rewritten(table.take([0, 0, 1])) if 'repeats' in f])
     finds('a missing column', rewritten(table.drop_columns(['cpu'])))
     finds('uneven row groups', [f for f in rewritten_groups(table, text) if 'uniform' in f])
-    os.remove('/tmp/check-sst.parquet')
+    os.remove(REWRITTEN)
     home = golden.copy()
     delta, = glob.glob(os.path.join(home, 'data/greptime/public/1033/*/manifest/*001.json'))
     body = json.load(open(delta))
@@ -58,11 +61,11 @@ def damage(golden):
 
 def rewritten_groups(table, text):
     schema = table.schema.with_metadata({'greptime:metadata': text})
-    with pq.ParquetWriter('/tmp/check-sst.parquet', schema) as w:
+    with pq.ParquetWriter(REWRITTEN, schema) as w:
         for start, n in ((0, 10), (10, 20), (30, 5)):
             w.write_table(table.slice(start, n).cast(schema))
     out = Findings()
-    check_sst(out, '/tmp/check-sst.parquet')
+    check_sst(out, REWRITTEN)
     return out
 
 
