@@ -11,6 +11,8 @@ ABOVE = {
     'format/proto': ['base'],
     'format/json': ['base'],
     'format/sketch': ['base'],
+    'format/puffin': ['base', 'format/json'],
+    'format/index': ['base', 'format/proto', 'format/puffin'],
     'format/raftlog': ['base', 'format/proto'],
     'format/jsonb': ['base'],
     'format/tzif': ['base'],

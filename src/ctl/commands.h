@@ -42,6 +42,7 @@ int ctl_inspect(struct ctl *c, struct error *err);
 int ctl_check(struct ctl *c, struct error *err);
 int ctl_inspect_sst(struct ctl *c, const char *path, struct error *err);
 int ctl_inspect_manifest(struct ctl *c, const char *path, struct error *err);
+int ctl_inspect_puffin(struct ctl *c, const char *path, struct error *err);
 int ctl_inspect_wal(struct ctl *c, const char *path, struct error *err);
 
 /* ---- the command line ---- */

@@ -17,7 +17,9 @@ int ctl_inspect(struct ctl *c, struct error *err)
         return ctl_inspect_manifest(c, words[1], err);
     if (!strcmp(words[0], "wal"))
         return ctl_inspect_wal(c, words[1], err);
-    return ctl_usage(c, err, "'%.100s' is none of sst, manifest, wal", words[0]);
+    if (!strcmp(words[0], "puffin"))
+        return ctl_inspect_puffin(c, words[1], err);
+    return ctl_usage(c, err, "'%.100s' is none of sst, manifest, puffin, wal", words[0]);
 }
 
 /* ---- sst ---- */

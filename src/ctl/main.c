@@ -43,7 +43,7 @@ static const struct command {
      "  --full    read every row: order, times, sequences\n"
      "  --repair  move leftovers and bad SSTs to FOLDER/quarantine/ (nothing is deleted) and take the latter out of their manifests\n"
      "Exit codes: 0 all is well or was repaired, 3 there are leftovers, 4 there is damage\n"},
-    {"inspect", ctl_inspect, "sst FILE | manifest FILE|DIR | wal FILE", "show what a file holds, without a server", ""},
+    {"inspect", ctl_inspect, "sst FILE | manifest FILE|DIR | puffin FILE | wal FILE", "show what a file holds, without a server", ""},
 };
 
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -108,6 +108,10 @@ assert total == 7001, (total, sst)
 text = ctl('inspect', 'manifest', os.path.dirname(sst[0]))
 assert f'Edit +{len(sst)} -0 files' in text and all(os.path.basename(p)[:36] in text for p in sst), text
 ctl('inspect', 'sst', odd, code=1)
+data = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'data', 'puffin')
+text = ctl('inspect', 'puffin', os.path.join(data, 'g_index.puffin'))
+assert 'greptime-bloom-filter-v1-3' in text and '3000 rows in 1 segments of 10240' in text and '"analyzer":"English"' in text, text
+ctl('inspect', 'puffin', odd, code=1)
 wal = [p for p in glob.glob(os.path.join(server.home, 'wal', '**', '*'), recursive=True) if os.path.isfile(p) and os.path.getsize(p) > 4096]
 if wal:
     text = ctl('inspect', 'wal', wal[0])

@@ -269,12 +269,8 @@ static int write_outputs(struct compaction *c, struct error *err)
 
 static void remove_outputs(struct compaction *c)
 {
-    char key[1280];
-    struct object_store *store = c->region->engine->options.store;
-    for (uint32_t i = 0; i < c->n_outputs; i++) {
-        snprintf(key, sizeof key, "%s%s.parquet", c->region->dir, c->outputs[i].file_id);
-        store->ops->remove(store, key, NULL);
-    }
+    for (uint32_t i = 0; i < c->n_outputs; i++)
+        sst_remove_objects(c->region->engine->options.store, c->region->dir, &c->outputs[i]);
 }
 
 /* Whether every input is still a file of the region (a truncate may have come first) and the schema is the one the outputs were written with. */

@@ -173,12 +173,8 @@ static void flush_end(struct flush_job *job)
 /* Objects of files that no manifest lists. */
 static void remove_written(struct flush_job *job)
 {
-    char key[512];
-    for (uint32_t i = 0; i < job->n_files; i++) {
-        snprintf(key, sizeof key, "%s%s.parquet", job->region->dir, job->files[i].file_id);
-        struct object_store *store = job->region->engine->options.store;
-        store->ops->remove(store, key, NULL);
-    }
+    for (uint32_t i = 0; i < job->n_files; i++)
+        sst_remove_objects(job->region->engine->options.store, job->region->dir, &job->files[i]);
 }
 
 int mito_log_obsolete(struct mito_region *r, struct error *err)

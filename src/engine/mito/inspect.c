@@ -4,7 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "engine/mito/mito.h"
+#include "engine/mito/inspect.h"
+#include "engine/mito/sst_internal.h"
 
 struct inspect_column { const char *name; enum type_id type; enum time_unit unit; bool nullable; };
 
@@ -25,35 +26,24 @@ static const struct inspect_column puffin_meta[] = {
     {"target_json", S, 0, false}, {"blob_size", TYPE_UINT64, 0, false}, {"meta_json", S, 0, true}, {"node_id", TYPE_UINT64, 0, true}};
 #undef S
 
-enum { COLUMNS_MAX = 32 };
-
-/* Rows being collected. */
-struct collector {
-    struct mito_engine *engine;
-    const struct inspect_column *columns;
-    uint32_t n;
-    struct column_builder builders[COLUMNS_MAX];
-};
-
 static struct dtype *type_for(const struct inspect_column *c)
 {
     return c->type == TYPE_TIMESTAMP ? type_temporal(TYPE_TIMESTAMP, c->unit) : type_of(c->type);
 }
 
-static int put_text(struct collector *c, uint32_t i, const char *text, struct error *err)
+int inspect_put_text(struct collector *c, uint32_t i, const char *text, struct error *err)
 {
     return text ? column_builder_append_bytes(&c->builders[i], text, strlen(text), err) : column_builder_append_null(&c->builders[i], err);
 }
 
-/* A number in the column's own width. */
-static int put_number(struct collector *c, uint32_t i, uint64_t v, struct error *err)
+int inspect_put_number(struct collector *c, uint32_t i, uint64_t v, struct error *err)
 {
     return column_builder_append_fixed(&c->builders[i], &v, err);
 }
 
 static int put_number_or_null(struct collector *c, uint32_t i, uint64_t v, bool present, struct error *err)
 {
-    return present ? put_number(c, i, v, err) : column_builder_append_null(&c->builders[i], err);
+    return present ? inspect_put_number(c, i, v, err) : column_builder_append_null(&c->builders[i], err);
 }
 
 static int put_time(struct collector *c, uint32_t i, int64_t value, enum time_unit unit, struct error *err)
@@ -65,8 +55,7 @@ static int put_time(struct collector *c, uint32_t i, int64_t value, enum time_un
     return column_builder_append_fixed(&c->builders[i], &ns, err);
 }
 
-/* "data/…/1024/" of ".../1024/1024_0000000000/". */
-static void table_dir_of(const char *region_dir, char *out, size_t room)
+void inspect_table_dir(const char *region_dir, char *out, size_t room)
 {
     size_t n = strlen(region_dir);
     n -= n > 0;
@@ -81,32 +70,29 @@ static int put_sst(struct collector *c, const struct mito_region *r, const struc
     char table_dir[1100], path[1300];
     uint32_t number = (uint32_t)m->region_id;
     bool indexed = m->available_indexes != 0;
-    table_dir_of(r->dir, table_dir, sizeof table_dir);
+    inspect_table_dir(r->dir, table_dir, sizeof table_dir);
     snprintf(path, sizeof path, "%s%s.parquet", f->dir, m->file_id);
-    TRY(put_text(c, 0, table_dir, err));
-    TRY(put_number(c, 1, r->id, err));
-    TRY(put_number(c, 2, r->id >> 32, err));
-    TRY(put_number(c, 3, (uint32_t)r->id, err));
-    TRY(put_number(c, 4, number >> 24, err));
-    TRY(put_number(c, 5, number & 0xffffff, err));
-    TRY(put_text(c, 6, m->file_id, err));
-    TRY(put_number(c, 7, m->index_version, err));
-    TRY(put_number(c, 8, m->level, err));
-    TRY(put_text(c, 9, path, err));
-    TRY(put_number(c, 10, m->file_size, err));
-    if (m->index_version)
-        snprintf(path, sizeof path, "%sindex/%s.%llu.puffin", f->dir, m->file_id, (unsigned long long)m->index_version);
-    else
-        snprintf(path, sizeof path, "%sindex/%s.puffin", f->dir, m->file_id);
-    TRY(put_text(c, 11, indexed ? path : NULL, err));
+    TRY(inspect_put_text(c, 0, table_dir, err));
+    TRY(inspect_put_number(c, 1, r->id, err));
+    TRY(inspect_put_number(c, 2, r->id >> 32, err));
+    TRY(inspect_put_number(c, 3, (uint32_t)r->id, err));
+    TRY(inspect_put_number(c, 4, number >> 24, err));
+    TRY(inspect_put_number(c, 5, number & 0xffffff, err));
+    TRY(inspect_put_text(c, 6, m->file_id, err));
+    TRY(inspect_put_number(c, 7, m->index_version, err));
+    TRY(inspect_put_number(c, 8, m->level, err));
+    TRY(inspect_put_text(c, 9, path, err));
+    TRY(inspect_put_number(c, 10, m->file_size, err));
+    TRY(sst_index_key(f->dir, m->file_id, m->index_version, path, sizeof path, err));
+    TRY(inspect_put_text(c, 11, indexed ? path : NULL, err));
     TRY(put_number_or_null(c, 12, m->index_file_size, indexed, err));
-    TRY(put_number(c, 13, m->num_rows, err));
-    TRY(put_number(c, 14, m->num_row_groups, err));
+    TRY(inspect_put_number(c, 13, m->num_rows, err));
+    TRY(inspect_put_number(c, 14, m->num_row_groups, err));
     TRY(put_number_or_null(c, 15, m->num_series, m->num_series != 0, err));
     TRY(put_time(c, 16, m->time_min, m->time_unit, err));
     TRY(put_time(c, 17, m->time_max, m->time_unit, err));
     TRY(put_number_or_null(c, 18, m->sequence, m->sequence != 0, err));
-    TRY(put_number(c, 19, m->region_id, err));
+    TRY(inspect_put_number(c, 19, m->region_id, err));
     TRY(put_number_or_null(c, 20, c->engine->options.node_id, true, err));
     return column_builder_append_bool(&c->builders[21], true, err);
 }
@@ -136,9 +122,9 @@ static int put_object(void *ctx, const struct object_info *info, struct error *e
     size_t n = strlen(info->key);
     if (info->is_dir || n < 8 || (strcmp(info->key + n - 8, ".parquet") != 0 && strcmp(info->key + n - 7, ".puffin") != 0))
         return ST_OK;
-    TRY(put_text(c, 0, info->key, err));
-    TRY(put_number(c, 1, info->size_bytes, err));
-    TRY(put_number(c, 2, (uint64_t)info->modified_ms, err));
+    TRY(inspect_put_text(c, 0, info->key, err));
+    TRY(inspect_put_number(c, 1, info->size_bytes, err));
+    TRY(inspect_put_number(c, 2, (uint64_t)info->modified_ms, err));
     return put_number_or_null(c, 3, c->engine->options.node_id, true, err);
 }
 
@@ -176,19 +162,19 @@ static int batch_table_scan(struct table *t, const struct scan_request *q, struc
 {
     struct batch *all = ((struct batch_table *)t)->batch;
     struct batch_table_stream *s = calloc(1, sizeof *s);
-    struct field *fields[COLUMNS_MAX];
-    struct column *columns[COLUMNS_MAX];
+    struct field *fields[INSPECT_COLUMNS_MAX];
+    struct column *columns[INSPECT_COLUMNS_MAX];
     (void)work;
     if (!s)
         return error_no_memory(err, sizeof *s);
-    for (uint32_t i = 0; i < q->n_columns && i < COLUMNS_MAX; i++)
+    for (uint32_t i = 0; i < q->n_columns && i < INSPECT_COLUMNS_MAX; i++)
         fields[i] = all->schema->fields[q->columns[i]];
     struct schema *plain = schema_new(fields, q->n_columns);
     s->base = (struct batch_stream){&batch_table_stream_ops, plain ? schema_with_meta(plain, all->schema->meta, all->schema->n_meta) : NULL, NULL};
     schema_unref(plain);
     int st = s->base.schema ? ST_OK : error_no_memory(err, 64);
     if (st == ST_OK && all->n_rows) {
-        for (uint32_t i = 0; i < q->n_columns && i < COLUMNS_MAX; i++)
+        for (uint32_t i = 0; i < q->n_columns && i < INSPECT_COLUMNS_MAX; i++)
             columns[i] = column_ref(all->columns[q->columns[i]]);
         st = batch_new(s->base.schema, all->n_rows, columns, &s->batch, err);
     }
@@ -210,7 +196,7 @@ static const struct table_ops batch_table_ops = {batch_table_scan, batch_table_f
 
 static struct schema *schema_for(const struct inspect_column *columns, uint32_t n)
 {
-    struct field *fields[COLUMNS_MAX] = {0};
+    struct field *fields[INSPECT_COLUMNS_MAX] = {0};
     struct kv version = {(char *)"greptime:version", (char *)"0"};
     bool good = true;
     for (uint32_t i = 0; i < n; i++)
@@ -226,7 +212,7 @@ static struct schema *schema_for(const struct inspect_column *columns, uint32_t 
 /* The collected rows as a table. */
 static int finish(struct collector *c, struct table **ret_table, struct error *err)
 {
-    struct column *columns[COLUMNS_MAX] = {0};
+    struct column *columns[INSPECT_COLUMNS_MAX] = {0};
     struct schema *schema = schema_for(c->columns, c->n);
     struct batch *batch = NULL;
     int64_t rows = c->builders[0].length;
@@ -271,7 +257,8 @@ int mito_inspect(struct mito_engine *e, const char *name, struct table **ret_tab
         st = collect_ssts(&c, err);
     else if (st == ST_OK && storage)
         st = e->options.store->ops->list(e->options.store, "data", true, put_object, &c, err);
-    /* Nothing that this engine writes has a Puffin file yet: the third table is empty. */
+    else if (st == ST_OK)
+        st = inspect_collect_indexes(&c, err);
     if (st == ST_OK)
         st = finish(&c, ret_table, err);
     for (uint32_t i = 0; i < made; i++)

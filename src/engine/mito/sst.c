@@ -6,10 +6,32 @@
 #include "engine/mito/sst_footer.h"
 #include "engine/mito/sst_internal.h"
 
+enum { INDEX_VERSIONS_MAX = 1024 }; /* a rebuild adds one; a larger number in a manifest is no count to go through */
+
 int sst_object_key(const char *dir, const char *file_id, char *ret_key, size_t room, struct error *err)
 {
     int n = snprintf(ret_key, room, "%s%s.parquet", dir, file_id);
     return n > 0 && (size_t)n < room ? ST_OK : error_set(err, ST_INVALID_ARGUMENTS, "the path of SST %s is too long", file_id);
+}
+
+int sst_index_key(const char *dir, const char *file_id, uint64_t version, char *ret_key, size_t room, struct error *err)
+{
+    char suffix[24] = "";
+    if (version)
+        snprintf(suffix, sizeof suffix, ".%llu", (unsigned long long)version);
+    int n = snprintf(ret_key, room, "%sindex/%s%s.puffin", dir, file_id, suffix);
+    return n > 0 && (size_t)n < room ? ST_OK : error_set(err, ST_INVALID_ARGUMENTS, "the path of the index of SST %s is too long", file_id);
+}
+
+void sst_remove_objects(struct object_store *store, const char *dir, const struct file_meta *meta)
+{
+    char key[1024];
+    if (sst_object_key(dir, meta->file_id, key, sizeof key, NULL) == ST_OK)
+        store->ops->remove(store, key, NULL);
+    uint64_t n = !meta->available_indexes ? 0 : meta->index_version < INDEX_VERSIONS_MAX ? meta->index_version + 1 : INDEX_VERSIONS_MAX;
+    for (uint64_t i = 0; i < n; i++)
+        if (sst_index_key(dir, meta->file_id, meta->index_version - i, key, sizeof key, NULL) == ST_OK)
+            store->ops->remove(store, key, NULL);
 }
 
 int sst_file_new(struct object_store *store, const char *region_dir, struct file_meta *meta, struct sst_cache *cache, struct sst_file **ret_file,
@@ -42,11 +64,10 @@ void sst_file_unref(struct sst_file *f)
 {
     if (!f || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
         return;
-    char key[1024];
     if (f->cache && sst_cache_forget(f->cache, f))
         sst_footer_put(f, f->footer);
-    if (atomic_load(&f->deleted) && sst_object_key(f->dir, f->meta.file_id, key, sizeof key, NULL) == ST_OK)
-        f->store->ops->remove(f->store, key, NULL); /* a file that stays behind is an orphan, no longer in the manifest */
+    if (atomic_load(&f->deleted))
+        sst_remove_objects(f->store, f->dir, &f->meta);
     pthread_mutex_destroy(&f->lock);
     file_meta_release(&f->meta);
     free(f->dir);

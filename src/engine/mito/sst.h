@@ -31,6 +31,9 @@ int sst_file_new(struct object_store *store, const char *region_dir, struct file
 struct sst_file *sst_file_ref(struct sst_file *f);
 void sst_file_unref(struct sst_file *f);
 
+/* Removes a file's data and its indexes of all versions from the store, as far as it can: what stays behind is an orphan, in no manifest. */
+void sst_remove_objects(struct object_store *store, const char *dir, const struct file_meta *meta);
+
 struct sst_write_options {
     struct object_store *store;
     const char *region_dir;              /* with a trailing slash */

@@ -188,7 +188,6 @@ static int write_all(struct sst_writer *w, struct row_source *source, struct err
 int sst_write(const struct sst_write_options *options, struct row_source *source, struct file_meta **ret_files, uint32_t *ret_n, struct error *err)
 {
     struct sst_writer w = {.o = options};
-    char key[1024];
     dynbuf_init(&w.json, 64 << 20);
     dynbuf_init(&w.last_key, 64 << 20);
     int st = region_metadata_to_json(options->metadata, &w.json, err);
@@ -203,8 +202,7 @@ int sst_write(const struct sst_write_options *options, struct row_source *source
         w.out->ops->abort(w.out);
     file_meta_release(&w.meta);
     for (uint32_t i = 0; st != ST_OK && i < w.n_files; i++) {
-        if (sst_object_key(options->region_dir, w.files[i].file_id, key, sizeof key, NULL) == ST_OK)
-            options->store->ops->remove(options->store, key, NULL);
+        sst_remove_objects(options->store, options->region_dir, &w.files[i]);
         file_meta_release(&w.files[i]);
     }
     schema_unref(w.schema);

@@ -1,0 +1,51 @@
+/* Index blobs of any bytes, as each kind there is: opened, and asked whether they hold something. */
+#include <string.h>
+
+#include "format/index/bloom.h"
+#include "format/index/inverted.h"
+
+struct bytes {
+    const uint8_t *data;
+    size_t size;
+};
+
+static int read_bytes(void *ctx, uint64_t offset, void *data, size_t size, struct error *err)
+{
+    const struct bytes *b = ctx;
+    (void)err;
+    if (offset > b->size || size > b->size - offset)
+        __builtin_trap(); /* the codecs ask for nothing outside */
+    memcpy(data, b->data + offset, size);
+    return ST_OK;
+}
+
+static void try_bloom(const struct puffin_source *s, struct arena *a)
+{
+    struct bloom_index x;
+    struct buffer *scratch = NULL;
+    const uint64_t hashes[] = {0, 0x123456789abcdef};
+    bool any;
+    if (bloom_index_open(s, a, &x, NULL) == ST_OK)
+        for (uint32_t i = 0; i < x.n_segments && i < 64; i++)
+            bloom_index_test(s, &x, i, hashes, 2, NULL, &scratch, &any, NULL);
+    buffer_unref(scratch);
+}
+
+static void try_inverted(const struct puffin_source *s, struct arena *a)
+{
+    struct inverted_index x;
+    if (inverted_index_open(s, a, &x, NULL) == ST_OK)
+        inverted_index_find(&x, 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct bytes b = {data, size};
+    struct puffin_source s = {read_bytes, &b, 0, size};
+    struct arena a;
+    arena_init(&a, NULL);
+    try_bloom(&s, &a);
+    try_inverted(&s, &a);
+    arena_release(&a);
+    return 0;
+}
