@@ -118,9 +118,9 @@ size_t dict_map_bytes(const struct dict_map *m)
     return m->capacity * (sizeof *m->slots + sizeof *m->tags);
 }
 
-static int dict_grow(struct dict_map *m, dict_key_of key_of, const void *ctx, struct error *err)
+static int dict_grow(struct dict_map *m, struct error *err)
 {
-    size_t capacity = m->capacity ? m->capacity * 2 : 64, mask = capacity - 1;
+    size_t capacity = m->capacity ? m->capacity * 2 : 16, mask = capacity - 1;
     uint32_t *slots = calloc(capacity, sizeof *slots), *tags = calloc(capacity, sizeof *tags);
     if (!slots || !tags) {
         free(slots);
@@ -130,8 +130,7 @@ static int dict_grow(struct dict_map *m, dict_key_of key_of, const void *ctx, st
     for (size_t i = 0; i < m->capacity; i++) {
         if (!m->slots[i])
             continue;
-        dict_key key = key_of(ctx, m->slots[i] - 1);
-        size_t j = hash_bytes(key.data, key.size) & mask;
+        size_t j = m->tags[i] & mask;
         while (slots[j])
             j = (j + 1) & mask;
         slots[j] = m->slots[i];
@@ -147,8 +146,8 @@ static int dict_grow(struct dict_map *m, dict_key_of key_of, const void *ctx, st
 
 static size_t dict_probe(const struct dict_map *m, uint64_t hash, const void *key, size_t size, dict_key_of key_of, const void *ctx)
 {
-    size_t mask = m->capacity - 1, i = hash & mask;
-    uint32_t tag = (uint32_t)(hash >> 32);
+    uint32_t tag = (uint32_t)hash;
+    size_t mask = m->capacity - 1, i = tag & mask;
     for (; m->slots[i]; i = (i + 1) & mask) {
         if (m->tags[i] != tag)
             continue;
@@ -170,14 +169,14 @@ int dict_map_intern(struct dict_map *m, uint64_t hash, const void *key, size_t s
                     bool *ret_added, struct error *err)
 {
     if (m->count * 4 >= m->capacity * 3)
-        TRY(dict_grow(m, key_of, ctx, err));
+        TRY(dict_grow(m, err));
     size_t i = dict_probe(m, hash, key, size, key_of, ctx);
     *ret_added = !m->slots[i];
     if (*ret_added) {
         if (m->count >= UINT32_MAX - 1)
             return error_set(err, ST_EXHAUSTED, "a dictionary holds more than 2^32 values");
         m->slots[i] = (uint32_t)++m->count;
-        m->tags[i] = (uint32_t)(hash >> 32);
+        m->tags[i] = (uint32_t)hash;
     }
     *ret_id = m->slots[i] - 1;
     return ST_OK;

@@ -39,7 +39,7 @@ bool u64_map_next(const struct u64_map *m, size_t *pos, uint64_t *ret_key, void 
  * `key_of`, so that the caller stores each key once, wherever it likes. */
 struct dict_map {
     uint32_t *slots;  /* id + 1; 0 = free */
-    uint32_t *tags;   /* high hash bits, beside slots */
+    uint32_t *tags;   /* low half of the hash, beside slots: growing needs no key */
     size_t count, capacity;
 };
 
@@ -48,6 +48,8 @@ typedef dict_key (*dict_key_of)(const void *ctx, uint32_t id);
 
 void dict_map_init(struct dict_map *m);
 void dict_map_release(struct dict_map *m);
+
+/* `hash` may be any function of the key, and more: a key that is looked for under another hash than it was added under is not found. */
 
 /* Finds `key`, or adds it under the next id (*ret_added = true: the caller must make key_of(id) return it at once). */
 int dict_map_intern(struct dict_map *m, uint64_t hash, const void *key, size_t size, dict_key_of key_of, const void *ctx, uint32_t *ret_id,

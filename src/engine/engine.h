@@ -19,9 +19,24 @@ enum region_role { ROLE_LEADER = 0, ROLE_FOLLOWER = 1, ROLE_DOWNGRADING_LEADER =
 struct region_response {
     uint64_t affected_rows;
     struct dynbuf column_metadata; /* extension TABLE_COLUMN_METADATA, JSON; size 0 = absent */
-    struct dynbuf manifest_info;   /* extension MANIFEST_INFO: ONE element `[region_id,{...}]`; the caller joins them into the list */
+    struct dynbuf manifest_info;   /* extension MANIFEST_INFO: elements `[region_id,{...}]` with commas between; the caller makes the list */
     struct dynbuf alter_physical;  /* extension ALTER_PHYSICAL */
 };
+
+static inline void region_response_init(struct region_response *r, size_t bytes_max)
+{
+    *r = (struct region_response){0};
+    dynbuf_init(&r->column_metadata, bytes_max);
+    dynbuf_init(&r->manifest_info, bytes_max);
+    dynbuf_init(&r->alter_physical, bytes_max);
+}
+
+static inline void region_response_release(struct region_response *r)
+{
+    dynbuf_release(&r->column_metadata);
+    dynbuf_release(&r->manifest_info);
+    dynbuf_release(&r->alter_physical);
+}
 
 struct region_open_request {
     uint64_t region_id;
@@ -30,6 +45,12 @@ struct region_open_request {
     bool create_if_missing;
     bool writable;                         /* leader at once (standalone) or follower */
     bool skip_wal_replay;
+    bool dropping;                         /* a drop had begun: opened only to be dropped, and what is half gone may be removed */
+};
+
+struct region_drop_request {
+    uint64_t region_id;
+    bool fast_path, force, partial_drop;   /* region-rpc.md 4.6 */
 };
 
 struct region_stat { /* mito-engine.md 9.1 */
@@ -104,10 +125,16 @@ struct engine_ops {
     int (*create)(struct engine *e, struct message create, struct region_response *ret, struct error *err);
     int (*open)(struct engine *e, const struct region_open_request *open, struct error *err);
     int (*close)(struct engine *e, uint64_t region_id, struct error *err);
-    int (*drop)(struct engine *e, uint64_t region_id, struct error *err);
+    int (*drop)(struct engine *e, const struct region_drop_request *drop, struct error *err);
     int (*alter)(struct engine *e, uint64_t region_id, struct message alter, struct region_response *ret, struct error *err);
     /* InsertRequest / DeleteRequest (their fields are the same). */
     int (*write)(struct engine *e, uint64_t region_id, bool is_delete, struct message write, uint64_t *ret_rows, struct error *err);
+    /* Several requests as one, for engines whose regions share work (metric); NULL: the caller calls one after another. Writes are InsertRequests. */
+    int (*create_many)(struct engine *e, const struct message *creates, size_t n, struct region_response *ret, struct error *err);
+    int (*alter_many)(struct engine *e, const struct message *alters, size_t n, struct region_response *ret, struct error *err);
+    int (*write_many)(struct engine *e, const struct message *inserts, size_t n, uint64_t *ret_rows, struct error *err);
+    /* The regions that live inside this one (logical regions of a physical one), malloc'ed; NULL: this engine has none. They come and go with it. */
+    int (*members)(struct engine *e, uint64_t region_id, uint64_t **ret_ids, size_t *ret_n, struct error *err);
     int (*bulk_insert)(struct engine *e, uint64_t region_id, struct message bulk, uint64_t *ret_rows, struct error *err);
     int (*flush)(struct engine *e, uint64_t region_id, struct error *err);
     int (*compact)(struct engine *e, uint64_t region_id, struct message compact, struct error *err);

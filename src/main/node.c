@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "cluster/cluster.h"
+#include "engine/metric/metric.h"
 #include "engine/mito/mito.h"
 #include "exec/expr.h"
 #include "main/status.h"
@@ -126,11 +127,23 @@ static int cast_stored(struct budget *budget, struct column *c, struct dtype *ty
     return expr_cast(&ctx, c, type, true, ret_column, err);
 }
 
+/* Takes the engine. */
+static int add_engine(struct node *n, struct engine *engine, struct error *err)
+{
+    int st = region_server_add_engine(n->regions, engine, err);
+    if (st != ST_OK) {
+        engine->ops->free(engine);
+        return st;
+    }
+    log_info("regiond", "Region Engine %s is registered", engine->ops->name);
+    return ST_OK;
+}
+
 static int start_engines(struct node *n, struct error *err)
 {
     mito_cast_more = cast_stored;
     const struct config *c = n->config;
-    struct engine *mito;
+    struct engine *mito, *metric;
     struct mito_options o = {
         .store = n->store, .wal = n->wal, .peer_log = n->peer_log, .root_budget = &n->root, .node_id = config_u64(c, OPT_NODE_ID),
         .write_buffer_bytes = config_u64(c, OPT_MITO_WRITE_BUFFER), .write_reject_bytes = config_u64(c, OPT_MITO_WRITE_REJECT),
@@ -141,13 +154,12 @@ static int start_engines(struct node *n, struct error *err)
         .write_stall_max_ms = WRITE_STALL_MAX_MS, .gc_enabled = config_bool(c, OPT_MITO_GC_ENABLE),
         .gc_lingering_ms = config_duration_ms(c, OPT_MITO_GC_LINGER)};
     TRY(mito_engine_new(&o, &mito, err));
-    int st = region_server_add_engine(n->regions, mito, err);
-    if (st != ST_OK) {
-        mito->ops->free(mito);
-        return st;
-    }
-    log_info("regiond", "Region Engine mito is registered");
-    return ST_OK;
+    TRY(add_engine(n, mito, err));
+    struct metric_options m = {.mito = mito, .sparse_keys = !config_is_set(c, OPT_METRIC_SPARSE) || config_bool(c, OPT_METRIC_SPARSE)};
+    if (config_is_set(c, OPT_METRIC_FLUSH))
+        m.flush_interval_ms = config_duration_ms(c, OPT_METRIC_FLUSH);
+    TRY(metric_engine_new(&m, &metric, err));
+    return add_engine(n, metric, err);
 }
 
 static int start_regions(struct node *n, struct error *err)

@@ -11,11 +11,6 @@
 #include "region/internal.h"
 #include "region/member.h"
 
-enum body {
-    BODY_INSERTS = 3, BODY_DELETES, BODY_CREATE, BODY_DROP, BODY_OPEN, BODY_CLOSE, BODY_ALTER, BODY_FLUSH, BODY_COMPACT, BODY_TRUNCATE,
-    BODY_CREATES, BODY_DROPS, BODY_ALTERS, BODY_BULK_INSERT, BODY_SYNC, BODY_LIST_METADATA, BODY_BUILD_INDEX, BODY_APPLY_STAGING,
-}; /* numbers frozen: the oneof of RegionRequest */
-
 /* Metric labels: of one region's request, and of the whole body. */
 static const char *const request_names[] = {
     [BODY_INSERTS] = "Put", [BODY_DELETES] = "Delete", [BODY_CREATE] = "Create", [BODY_DROP] = "Drop", [BODY_OPEN] = "Open", [BODY_CLOSE] = "Close",
@@ -45,7 +40,7 @@ static struct metric *labelled(struct metric_family *family, const char *label)
     return metric_child(family, labels);
 }
 
-static bool is_write(enum body b)
+static bool is_write(enum region_body b)
 {
     return b == BODY_INSERTS || b == BODY_DELETES || b == BODY_BULK_INSERT;
 }
@@ -55,86 +50,10 @@ static int malformed(const char *what, struct error *err)
     return error_set(err, ST_INVALID_ARGUMENTS, "malformed %s", what);
 }
 
-static int region_id_of(struct message m, uint64_t *ret_id, struct error *err)
+void region_registration_release(struct region_registration *reg)
 {
-    uint64_t id = 0;
-    struct pb_field f;
-    struct pb_reader r = pb_reader_of(m.data, m.size);
-    while (pb_next(&r, &f)) {
-        if (f.number == 1 && f.wire == PB_VARINT)
-            id = f.value;
-    }
-    if (!pb_done(&r))
-        return malformed("region request", err);
-    *ret_id = id;
-    return ST_OK;
-}
-
-int region_parse_options(const uint8_t *data, size_t size, uint32_t field, struct kv **ret_options, uint32_t *ret_n, struct error *err)
-{
-    struct pb_field f, g;
-    uint32_t n = 0;
-    struct kv *options = calloc(REGION_OPTIONS_MAX, sizeof(*options));
-    if (!options)
-        return error_no_memory(err, REGION_OPTIONS_MAX * sizeof(*options));
-    for (struct pb_reader r = pb_reader_of(data, size); pb_next(&r, &f);) {
-        if (f.number != field || f.wire != PB_BYTES)
-            continue;
-        struct pb_field key = {0}, value = {0};
-        for (struct pb_reader in = pb_inside(&f); pb_next(&in, &g);) {
-            if (g.number == 1 && g.wire == PB_BYTES)
-                key = g;
-            else if (g.number == 2 && g.wire == PB_BYTES)
-                value = g;
-        }
-        if (n == REGION_OPTIONS_MAX) {
-            kv_list_free(options, n);
-            return error_set(err, ST_INVALID_ARGUMENTS, "more than %d options", REGION_OPTIONS_MAX);
-        }
-        options[n].key = strndup(key.data ? (const char *)key.data : "", key.size);
-        options[n].value = strndup(value.data ? (const char *)value.data : "", value.size);
-        if (!options[n].key || !options[n++].value) {
-            kv_list_free(options, n);
-            return error_no_memory(err, key.size + value.size);
-        }
-    }
-    *ret_options = options;
-    *ret_n = n;
-    return ST_OK;
-}
-
-/* Engine, path and options of a CreateRequest or OpenRequest. */
-struct registration {
-    char engine[64];
-    char *path;
-    struct kv *options;
-    uint32_t n_options;
-};
-
-static int parse_registration(struct message m, bool create, struct registration *ret_reg, struct error *err)
-{
-    struct registration reg = {0};
-    struct pb_field f, path = {0};
-    for (struct pb_reader r = pb_reader_of(m.data, m.size); pb_next(&r, &f);) {
-        if (f.wire != PB_BYTES)
-            continue;
-        if (f.number == 2) {
-            memset(reg.engine, 0, sizeof(reg.engine));
-            memcpy(reg.engine, f.data, f.size < sizeof(reg.engine) ? f.size : sizeof(reg.engine) - 1);
-        } else if (f.number == (create ? 5u : 3u)) {
-            path = f;
-        }
-    }
-    reg.path = strndup(path.data ? (const char *)path.data : "", path.size);
-    if (!reg.path)
-        return error_no_memory(err, path.size);
-    int rc = region_parse_options(m.data, m.size, create ? 6 : 4, &reg.options, &reg.n_options, err);
-    if (rc) {
-        free(reg.path);
-        return rc;
-    }
-    *ret_reg = reg;
-    return ST_OK;
+    free(reg->path);
+    kv_list_free(reg->options, reg->n_options);
 }
 
 static int find_engine(struct region_server *s, const char *name, struct engine **ret_engine, struct error *err)
@@ -158,32 +77,78 @@ static int close_found(struct region_server *s, struct engine *e, uint64_t id, s
     return found ? e->ops->close(e, id, err) : ST_OK;
 }
 
+int region_registration_read(struct region_server *s, struct message m, bool create, struct region_registration *ret_reg, struct error *err)
+{
+    struct region_registration reg = {0};
+    struct pb_field f, path = {0};
+    for (struct pb_reader r = pb_reader_of(m.data, m.size); pb_next(&r, &f);) {
+        if (f.wire != PB_BYTES)
+            continue;
+        if (f.number == 2) {
+            memset(reg.name, 0, sizeof(reg.name));
+            memcpy(reg.name, f.data, f.size < sizeof(reg.name) ? f.size : sizeof(reg.name) - 1);
+        } else if (f.number == (create ? 5u : 3u)) {
+            path = f;
+        }
+    }
+    reg.path = strndup(path.data ? (const char *)path.data : "", path.size);
+    if (!reg.path)
+        return error_no_memory(err, path.size);
+    int rc = options_map_read(m.data, m.size, create ? 6 : 4, &reg.options, &reg.n_options, err);
+    if (rc == ST_OK)
+        rc = find_engine(s, reg.name, &reg.engine, err);
+    if (rc) {
+        region_registration_release(&reg);
+        return rc;
+    }
+    for (uint32_t i = 0; i < reg.n_options; i++)
+        if (!strcmp(reg.options[i].key, "on_physical_table"))
+            reg.host_id = strtoull(reg.options[i].value, NULL, 10);
+    *ret_reg = reg;
+    return ST_OK;
+}
+
+int region_register_begin(struct region_server *s, uint64_t id, struct region_registration *reg, struct error *err)
+{
+    struct engine *e;
+    if (reg->host_id)
+        region_wait_opened(s, reg->host_id);
+    TRY(region_begin(s, id, CLASS_REGISTER, reg->engine, &e, err));
+    int rc = reg->host_id ? region_lease_enter(s, e, reg->host_id, &reg->term, err) : ST_OK;
+    if (rc)
+        region_end(s, id, CLASS_REGISTER, false);
+    return rc;
+}
+
+int region_register_end(struct region_server *s, uint64_t id, const struct region_registration *reg, int rc, struct error *err)
+{
+    if (rc == ST_OK && reg->host_id) {
+        rc = region_lease_confirm(s, reg->engine, reg->host_id, reg->term, err);
+    } else if (rc == ST_OK) {
+        rc = region_list_put(s, id, reg->name, reg->path, reg->options, reg->n_options, err);
+        if (rc == ST_OK)
+            rc = region_register_members(s, reg->engine, id, err);
+        if (rc == ST_OK)
+            region_lease_arm(s, id, reg->engine);
+    }
+    region_end(s, id, CLASS_REGISTER, rc == ST_OK);
+    return rc;
+}
+
 static int do_register(struct region_server *s, uint64_t id, bool create, struct message m, struct region_response *ret, struct error *err)
 {
-    struct registration reg;
-    struct engine *e;
-    TRY(parse_registration(m, create, &reg, err));
-    int rc = find_engine(s, reg.engine, &e, err);
-    if (rc == ST_OK)
-        rc = region_begin(s, id, CLASS_REGISTER, e, &e, err);
-    if (rc)
-        goto out;
-    rc = close_found(s, e, id, err);
-    if (rc == ST_OK && create) {
-        rc = e->ops->create(e, m, ret, err);
-    } else if (rc == ST_OK) {
+    struct region_registration reg;
+    TRY(region_registration_read(s, m, create, &reg, err));
+    int rc = region_register_begin(s, id, &reg, err);
+    if (rc == ST_OK) {
         struct region_open_request open = {.region_id = id, .path = reg.path, .options = reg.options, .n_options = reg.n_options,
                                            .writable = !s->options.leased};
-        rc = e->ops->open(e, &open, err);
+        rc = close_found(s, reg.engine, id, err);
+        if (rc == ST_OK)
+            rc = create ? reg.engine->ops->create(reg.engine, m, ret, err) : reg.engine->ops->open(reg.engine, &open, err);
+        rc = region_register_end(s, id, &reg, rc, err);
     }
-    if (rc == ST_OK)
-        rc = region_list_put(s, id, reg.engine, reg.path, reg.options, reg.n_options, err);
-    if (rc == ST_OK)
-        region_lease_arm(s, id, e);
-    region_end(s, id, CLASS_REGISTER, rc == ST_OK);
-out:
-    free(reg.path);
-    kv_list_free(reg.options, reg.n_options);
+    region_registration_release(&reg);
     return rc;
 }
 
@@ -199,28 +164,60 @@ static bool failed_slot(struct region_server *s, uint64_t id, struct error *err)
     return failed;
 }
 
-int region_deregister(struct region_server *s, uint64_t id, bool drop, struct error *err)
+static struct region_drop_request read_drop(uint64_t id, struct message m)
+{
+    struct region_drop_request drop = {.region_id = id};
+    struct pb_field f;
+    for (struct pb_reader r = pb_reader_of(m.data, m.size); pb_next(&r, &f);) {
+        drop.fast_path = f.number == 2 ? f.value : drop.fast_path;
+        drop.force = f.number == 3 ? f.value : drop.force;
+        drop.partial_drop = f.number == 4 ? f.value : drop.partial_drop;
+    }
+    return drop;
+}
+
+static int do_drop(struct region_server *s, struct engine *e, const struct region_drop_request *drop, struct error *err)
+{
+    if (failed_slot(s, drop->region_id, err))
+        return ST_REGION_NOT_READY;
+    region_list_mark_dropping(s, drop->region_id, true);
+    int rc = region_list_save(s, err);
+    if (rc == ST_OK)
+        rc = e->ops->drop(e, drop, err);
+    if (rc)
+        region_list_mark_dropping(s, drop->region_id, false);
+    return rc;
+}
+
+/* The lease for the drop of a region that lives in another: it changes that one. */
+static int enter_host(struct region_server *s, struct engine *e, uint64_t id, bool is_drop, struct error *err)
+{
+    uint64_t term;
+    return is_drop && e->ops->owner && e->ops->owner(e, id) != id ? region_lease_enter(s, e, id, &term, err) : ST_OK;
+}
+
+int region_deregister(struct region_server *s, uint64_t id, const struct region_drop_request *drop, struct error *err)
 {
     struct engine *e;
+    uint64_t *members = NULL;
+    size_t n_members = 0;
     TRY(region_begin(s, id, CLASS_DEREGISTER, NULL, &e, err));
     if (!e) /* absent, or a failed region whose engine this build lacks */
         return ST_OK;
-    int rc = ST_OK;
-    if (drop && failed_slot(s, id, err)) {
-        rc = ST_REGION_NOT_READY;
-    } else if (drop) {
-        region_list_mark_dropping(s, id, true);
-        rc = region_list_save(s, err);
-        if (rc == ST_OK)
-            rc = e->ops->drop(e, id, err);
-        if (rc)
-            region_list_mark_dropping(s, id, false);
-    } else {
+    int rc = e->ops->members ? e->ops->members(e, id, &members, &n_members, err) : ST_OK;
+    if (rc == ST_OK)
+        rc = enter_host(s, e, id, drop, err);
+    if (rc == ST_OK && drop) {
+        rc = do_drop(s, e, drop, err);
+    } else if (rc == ST_OK) {
         rc = e->ops->close(e, id, err);
         if (rc == ST_REGION_NOT_FOUND)
             rc = ST_OK;
     }
     region_end(s, id, CLASS_DEREGISTER, rc == ST_OK);
+    if (rc == ST_OK)
+        region_forget_members(s, e, members, n_members);
+    free(members);
     return rc;
 }
 
@@ -266,7 +263,8 @@ static int do_sync(struct region_server *s, uint64_t id, struct message m, struc
     return has ? region_server_sync(s, &request, err) : error_set(err, ST_INVALID_ARGUMENTS, "a sync request of region %" PRIu64 " has no manifest info", id);
 }
 
-static int change_region(struct region_server *s, struct engine *e, enum body b, uint64_t id, struct message m, struct region_response *ret, struct error *err)
+static int change_region(struct region_server *s, struct engine *e, enum region_body b, uint64_t id, struct message m, struct region_response *ret,
+                         struct error *err)
 {
     switch (b) {
     case BODY_INSERTS:
@@ -288,7 +286,7 @@ static int change_region(struct region_server *s, struct engine *e, enum body b,
     }
 }
 
-static int do_other(struct region_server *s, enum body b, uint64_t id, struct message m, struct region_response *ret, struct error *err)
+static int do_other(struct region_server *s, enum region_body b, uint64_t id, struct message m, struct region_response *ret, struct error *err)
 {
     struct engine *e;
     uint64_t term;
@@ -302,12 +300,12 @@ static int do_other(struct region_server *s, enum body b, uint64_t id, struct me
     return region_lease_confirm(s, e, id, term, err);
 }
 
-/* One region's request; `b` is the single form. */
-static int run_one(struct region_server *s, enum body b, struct message m, struct region_response *ret, struct error *err)
+int region_run_one(struct region_server *s, enum region_body b, struct message m, struct region_response *ret, struct error *err)
 {
     uint64_t id;
-    TRY(region_id_of(m, &id, err));
+    TRY(region_request_id(m, &id, err));
     int64_t start = clock_monotonic_ns();
+    struct region_drop_request drop;
     int rc;
     switch (b) {
     case BODY_CREATE:
@@ -316,7 +314,9 @@ static int run_one(struct region_server *s, enum body b, struct message m, struc
         break;
     case BODY_DROP:
     case BODY_CLOSE:
-        rc = region_deregister(s, id, b == BODY_DROP, err);
+        if (b == BODY_DROP)
+            drop = read_drop(id, m);
+        rc = region_deregister(s, id, b == BODY_DROP ? &drop : NULL, err);
         break;
     default:
         rc = do_other(s, b, id, m, ret, err);
@@ -328,160 +328,6 @@ static int run_one(struct region_server *s, enum body b, struct message m, struc
         metric_add(labelled(&failed_insert_family, name), 1);
     else if (is_write(b))
         metric_add(labelled(&rows_family, name), (int64_t)ret->affected_rows);
-    return rc;
-}
-
-/* ---- several regions at once ---- */
-
-struct member {
-    struct message message;
-    uint64_t region_id, rows;
-    int rc;
-    struct error err;
-};
-
-struct parallel {
-    struct region_server *server;
-    enum body body;
-    struct member *members;
-};
-
-static void response_init(struct region_server *s, struct region_response *r)
-{
-    r->affected_rows = 0;
-    dynbuf_init(&r->column_metadata, s->options.response_bytes_max);
-    dynbuf_init(&r->manifest_info, s->options.response_bytes_max);
-    dynbuf_init(&r->alter_physical, s->options.response_bytes_max);
-}
-
-static void response_release(struct region_response *r)
-{
-    dynbuf_release(&r->column_metadata);
-    dynbuf_release(&r->manifest_info);
-    dynbuf_release(&r->alter_physical);
-}
-
-static void run_member(void *ctx, size_t i)
-{
-    struct parallel *p = ctx;
-    struct member *m = &p->members[i];
-    struct region_response r;
-    response_init(p->server, &r);
-    m->rc = run_one(p->server, p->body, m->message, &r, &m->err);
-    m->rows = r.affected_rows;
-    response_release(&r);
-}
-
-static int by_region(const void *a, const void *b)
-{
-    const struct member *x = a, *y = b;
-    return x->region_id < y->region_id ? -1 : x->region_id > y->region_id;
-}
-
-static bool has_rows(struct message m)
-{
-    struct pb_field f;
-    for (struct pb_reader r = pb_reader_of(m.data, m.size); pb_next(&r, &f);) {
-        if (f.number == 2 && f.wire == PB_BYTES)
-            return true;
-    }
-    return false;
-}
-
-/* The members of a list message (field 1), in order. */
-static int split(struct message body, bool with_rows, struct member **ret_members, size_t *ret_n, struct error *err)
-{
-    struct pb_field f;
-    size_t n = 0, room = 0;
-    struct member *members = NULL;
-    struct pb_reader r = pb_reader_of(body.data, body.size);
-    int rc = ST_OK;
-    while (rc == ST_OK && pb_next(&r, &f)) {
-        struct message m = {f.data, f.size};
-        if (f.number != 1 || f.wire != PB_BYTES || (with_rows && !has_rows(m)))
-            continue;
-        if (n == room) {
-            room = room ? room * 2 : 4;
-            struct member *more = n < REGION_MEMBERS_MAX ? realloc(members, room * sizeof(*more)) : NULL;
-            if (!more) {
-                free(members);
-                return error_set(err, n < REGION_MEMBERS_MAX ? ST_NO_MEMORY : ST_INVALID_ARGUMENTS, "a request for more than %zu regions", n);
-            }
-            members = more;
-        }
-        members[n] = (struct member){.message = m};
-        rc = region_id_of(m, &members[n++].region_id, err);
-    }
-    if (rc == ST_OK && !pb_done(&r))
-        rc = malformed("list of region requests", err);
-    if (rc) {
-        free(members);
-        return rc;
-    }
-    *ret_members = members;
-    *ret_n = n;
-    return ST_OK;
-}
-
-static int run_parallel(struct region_server *s, enum body b, struct message body, struct region_response *ret, struct error *err)
-{
-    size_t n;
-    struct member *members, *sorted = NULL;
-    TRY(split(body, true, &members, &n, err));
-    /* Two writes to one region keep their order: later rows must win. */
-    bool repeated = false;
-    if (n > 1 && (sorted = malloc(n * sizeof(*sorted)))) {
-        memcpy(sorted, members, n * sizeof(*sorted));
-        qsort(sorted, n, sizeof(*sorted), by_region);
-        for (size_t i = 1; i < n; i++)
-            repeated |= sorted[i].region_id == sorted[i - 1].region_id;
-    }
-    free(sorted);
-    struct parallel p = {s, b, members};
-    thread_pool_for(n > 1 && !repeated ? s->writers : NULL, n, run_member, &p);
-    int rc = ST_OK;
-    for (size_t i = 0; i < n && rc == ST_OK; i++) {
-        rc = members[i].rc;
-        ret->affected_rows += members[i].rows;
-        if (rc && err)
-            *err = members[i].err;
-    }
-    free(members);
-    return rc;
-}
-
-/* Joins what one member of a batch answered: lists of manifest infos add up, of the others the last one stands. */
-static int join(struct region_response *all, const struct region_response *one, struct error *err)
-{
-    all->affected_rows += one->affected_rows;
-    if (one->column_metadata.size) {
-        dynbuf_clear(&all->column_metadata);
-        TRY(dynbuf_append(&all->column_metadata, one->column_metadata.data, one->column_metadata.size, err));
-    }
-    if (one->alter_physical.size) {
-        dynbuf_clear(&all->alter_physical);
-        TRY(dynbuf_append(&all->alter_physical, one->alter_physical.data, one->alter_physical.size, err));
-    }
-    if (one->manifest_info.size && all->manifest_info.size)
-        TRY(dynbuf_append_byte(&all->manifest_info, ',', err));
-    return dynbuf_append(&all->manifest_info, one->manifest_info.data, one->manifest_info.size, err);
-}
-
-static int run_batch(struct region_server *s, enum body single, struct message body, struct region_response *ret, struct error *err)
-{
-    size_t n;
-    struct member *members;
-    TRY(split(body, false, &members, &n, err));
-    int rc = ST_OK;
-    for (size_t i = 0; i < n && rc == ST_OK; i++) {
-        struct region_response one;
-        response_init(s, &one);
-        rc = run_one(s, single, members[i].message, &one, err);
-        if (rc == ST_OK)
-            rc = join(ret, &one, err);
-        response_release(&one);
-    }
-    free(members);
     return rc;
 }
 
@@ -560,26 +406,26 @@ static int encode(const struct region_response *r, const struct dynbuf *metadata
     return metadata->size ? pb_put_bytes(out, 4, metadata->data, metadata->size, err) : ST_OK;
 }
 
-static int dispatch(struct region_server *s, enum body b, struct message m, struct region_response *r, struct dynbuf *metadata, struct error *err)
+static int dispatch(struct region_server *s, enum region_body b, struct message m, struct region_response *r, struct dynbuf *metadata, struct error *err)
 {
     int rc;
     switch (b) {
     case BODY_INSERTS:
     case BODY_DELETES:
-        return run_parallel(s, b, m, r, err);
+        return region_run_parallel(s, b, m, r, err);
     case BODY_LIST_METADATA:
         return list_metadata(s, m, metadata, err);
     case BODY_CREATES:
-        rc = run_batch(s, BODY_CREATE, m, r, err);
+        rc = region_run_batch(s, BODY_CREATE, m, r, err);
         break;
     case BODY_DROPS:
-        rc = run_batch(s, BODY_DROP, m, r, err);
+        rc = region_run_batch(s, BODY_DROP, m, r, err);
         break;
     case BODY_ALTERS:
-        rc = run_batch(s, BODY_ALTER, m, r, err);
+        rc = region_run_batch(s, BODY_ALTER, m, r, err);
         break;
     default:
-        rc = run_one(s, b, m, r, err);
+        rc = region_run_one(s, b, m, r, err);
     }
     if (b == BODY_CREATE || b == BODY_OPEN || b == BODY_DROP || b == BODY_CLOSE || b == BODY_ALTER || b == BODY_CREATES || b == BODY_DROPS ||
         b == BODY_ALTERS)
@@ -592,7 +438,7 @@ int region_server_handle(struct region_server *s, const uint8_t *request, size_t
     struct pb_field f;
     struct pb_reader reader = pb_reader_of(request, size);
     bool header = false;
-    uint32_t b = 0;
+    uint32_t b = 0; /* enum region_body */
     struct message body = {0};
     while (pb_next(&reader, &f)) {
         if (f.wire != PB_BYTES)
@@ -612,7 +458,7 @@ int region_server_handle(struct region_server *s, const uint8_t *request, size_t
         return error_set(err, ST_INVALID_ARGUMENTS, "Expecting non-empty region request body.");
     struct region_response r;
     struct dynbuf metadata;
-    response_init(s, &r);
+    region_response_init(&r, s->options.response_bytes_max);
     dynbuf_init(&metadata, s->options.response_bytes_max);
     struct metric *fails = labelled(&fail_family, body_names[b]);
     int rc = dispatch(s, b, body, &r, &metadata, err);
@@ -620,7 +466,7 @@ int region_server_handle(struct region_server *s, const uint8_t *request, size_t
         rc = encode(&r, &metadata, ret_response, err);
     if (rc)
         metric_add(fails, 1);
-    response_release(&r);
+    region_response_release(&r);
     dynbuf_release(&metadata);
     return rc;
 }

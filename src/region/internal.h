@@ -6,10 +6,11 @@
 #include <stdatomic.h>
 
 #include "base/hash.h"
+#include "format/region/options.h"
 #include "os/thread.h"
 #include "region/server.h"
 
-enum { REGION_ENGINES_MAX = 4, REGION_OPTIONS_MAX = 1024, REGION_MEMBERS_MAX = 65536 };
+enum { REGION_ENGINES_MAX = 4, REGION_MEMBERS_MAX = 65536 };
 
 enum slot_status { SLOT_REGISTERING, SLOT_READY, SLOT_DEREGISTERING, SLOT_FAILED };
 
@@ -43,12 +44,13 @@ struct region_server {
     struct engine *engines[REGION_ENGINES_MAX];
     uint32_t n_engines;
 
-    pthread_mutex_t lock;      /* guards slots, list_version, planning */
+    pthread_mutex_t lock;      /* guards slots, list_version, planning, opening */
     pthread_cond_t planned;    /* `planning` fell */
     pthread_cond_t opened;     /* a register ended */
     struct u64_map slots;
     uint64_t list_version;     /* counts changes of the list */
     unsigned planning;
+    bool opening;              /* the list is being opened: regions that live in others are not known yet */
 
     pthread_mutex_t list_lock; /* held while the list is written */
     uint64_t list_saved;       /* version on disk */
@@ -66,12 +68,49 @@ struct region_server {
     uint64_t last_term;
 };
 
+enum region_body {
+    BODY_INSERTS = 3, BODY_DELETES, BODY_CREATE, BODY_DROP, BODY_OPEN, BODY_CLOSE, BODY_ALTER, BODY_FLUSH, BODY_COMPACT, BODY_TRUNCATE,
+    BODY_CREATES, BODY_DROPS, BODY_ALTERS, BODY_BULK_INSERT, BODY_SYNC, BODY_LIST_METADATA, BODY_BUILD_INDEX, BODY_APPLY_STAGING,
+}; /* numbers frozen: the oneof of RegionRequest */
+
+/* dispatch.c */
+
+/* Engine, path and options of a CreateRequest or OpenRequest. */
+struct region_registration {
+    char name[64];
+    struct engine *engine;
+    char *path;
+    struct kv *options;
+    uint32_t n_options;
+    uint64_t term;    /* of the host's lease */
+    uint64_t host_id; /* the region that this one lives in (metric engine); 0 = none. Such a region is not on the list: it comes with its host */
+};
+int region_registration_read(struct region_server *s, struct message m, bool create, struct region_registration *ret_reg, struct error *err);
+void region_registration_release(struct region_registration *reg);
+/* The status map, the list and leases around a create or open. End is called once for every begin that succeeded, with what came of it. */
+int region_register_begin(struct region_server *s, uint64_t id, struct region_registration *reg, struct error *err);
+int region_register_end(struct region_server *s, uint64_t id, const struct region_registration *reg, int rc, struct error *err);
+/* `drop` NULL: a close. */
+int region_deregister(struct region_server *s, uint64_t id, const struct region_drop_request *drop, struct error *err);
+/* One region's request; `b` is the single form. */
+int region_run_one(struct region_server *s, enum region_body b, struct message m, struct region_response *ret, struct error *err);
+
+/* batch.c */
+int region_request_id(struct message m, uint64_t *ret_id, struct error *err);
+int region_run_parallel(struct region_server *s, enum region_body b, struct message body, struct region_response *ret, struct error *err);
+int region_run_batch(struct region_server *s, enum region_body single, struct message body, struct region_response *ret, struct error *err);
+
 /* status.c */
 enum region_class { CLASS_REGISTER, CLASS_DEREGISTER, CLASS_OTHER };
 struct engine *region_engine_by_name(struct region_server *s, const char *name);
 /* Admits an operation (region-rpc.md 2.4). `engine` is asked for by CLASS_REGISTER only. *ret_engine = NULL: deregister of an absent region. */
 int region_begin(struct region_server *s, uint64_t id, enum region_class c, struct engine *engine, struct engine **ret_engine, struct error *err);
 void region_end(struct region_server *s, uint64_t id, enum region_class c, bool success);
+/* Returns once the region is not being opened from the list any more, or after a while. */
+void region_wait_opened(struct region_server *s, uint64_t id);
+/* Makes the regions that live in this one ready, or forgets them. */
+int region_register_members(struct region_server *s, struct engine *e, uint64_t id, struct error *err);
+void region_forget_members(struct region_server *s, struct engine *e, const uint64_t *ids, size_t n);
 void region_slot_free(struct region_slot *slot);
 void region_slot_clear_list(struct region_slot *slot);
 
@@ -101,9 +140,5 @@ int region_list_alter(struct region_server *s, uint64_t id, struct engine *engin
 /* Makes the list on disk as new as memory; a no-op when it is. */
 int region_list_save(struct region_server *s, struct error *err);
 void *region_list_open_all(void *server);
-
-/* dispatch.c */
-int region_deregister(struct region_server *s, uint64_t id, bool drop, struct error *err);
-int region_parse_options(const uint8_t *data, size_t size, uint32_t field, struct kv **ret_options, uint32_t *ret_n, struct error *err);
 
 #endif

@@ -51,8 +51,8 @@ int region_list_put(struct region_server *s, uint64_t id, const char *engine, co
 /* Adds an option to a slot that is not shared yet. */
 static int add_option(struct region_slot *slot, const char *key, const char *value, struct error *err)
 {
-    if (slot->n_options >= REGION_OPTIONS_MAX)
-        return error_set(err, ST_CORRUPT, "more than %d options", REGION_OPTIONS_MAX);
+    if (slot->n_options >= OPTIONS_MAP_MAX)
+        return error_set(err, ST_CORRUPT, "more than %d options", OPTIONS_MAP_MAX);
     struct kv *more = realloc(slot->options, (slot->n_options + 1) * sizeof(*more));
     if (!more)
         return error_no_memory(err, sizeof(*more));
@@ -248,6 +248,19 @@ static void fail_slot(struct region_server *s, uint64_t id, const struct error *
               id, (unsigned)(id >> 32), (unsigned)id, err->msg);
 }
 
+/* What the node did not get to before it ended; `rc` is what came of opening the region. A drop that the engine refuses (a region with others in it) had been
+ * refused then, too: the region stays. */
+static int finish_drop(struct region_server *s, struct engine *engine, uint64_t id, int rc, bool *dropping, struct error *err)
+{
+    struct region_drop_request drop = {.region_id = id};
+    if (rc == ST_OK && (rc = engine->ops->drop(engine, &drop, err)) == ST_INVALID_ARGUMENTS) {
+        region_list_mark_dropping(s, id, false);
+        *dropping = false;
+        rc = ST_OK;
+    }
+    return rc == ST_REGION_NOT_FOUND ? ST_OK : rc;
+}
+
 static void open_one(void *ctx, size_t i)
 {
     struct opening *o = ctx;
@@ -261,15 +274,15 @@ static void open_one(void *ctx, size_t i)
     struct engine *engine = slot->engine;
     bool dropping = slot->dropping;
     struct region_open_request open = {.region_id = id, .path = slot->path, .options = slot->options, .n_options = slot->n_options,
-                                       .writable = !slot->found};
+                                       .writable = !slot->found, .dropping = dropping};
     char *name = slot->engine_name;
     pthread_mutex_unlock(&s->lock);
     struct error err = {0};
     int rc = engine ? engine->ops->open(engine, &open, &err) : error_set(&err, ST_INVALID_ARGUMENTS, "engine %s is not registered", name);
-    if (rc && dropping && rc == ST_REGION_NOT_FOUND)
-        rc = ST_OK;
-    else if (rc == ST_OK && dropping)
-        rc = engine->ops->drop(engine, id, &err);
+    if (dropping)
+        rc = finish_drop(s, engine, id, rc, &dropping, &err);
+    if (rc == ST_OK && !dropping)
+        rc = region_register_members(s, engine, id, &err);
     if (rc)
         fail_slot(s, id, &err);
     region_end(s, id, CLASS_REGISTER, rc == ST_OK);
@@ -298,6 +311,10 @@ void *region_list_open_all(void *server)
         log_warn("region", "regions are opened one by one: %s", err.msg);
     thread_pool_for(pool, o.n, open_one, &o);
     thread_pool_free(pool);
+    pthread_mutex_lock(&s->lock);
+    s->opening = false;
+    pthread_cond_broadcast(&s->opened);
+    pthread_mutex_unlock(&s->lock);
     if (o.n)
         log_info("region", "%zu regions of the list opened or marked as failed", o.n);
     if (region_list_save(s, &err))

@@ -30,6 +30,8 @@ static void open_one(void *ctx, size_t i)
     open->rc = atomic_load(&o->server->stopping) ? error_set(&open->err, ST_CANCELLED, "the node is stopping")
                                                  : engine->ops->open(engine, &request, &open->err);
     if (open->rc == ST_OK)
+        open->rc = region_register_members(o->server, engine, open->region_id, &open->err);
+    if (open->rc == ST_OK)
         region_lease_arm(o->server, open->region_id, engine);
     region_end(o->server, open->region_id, CLASS_REGISTER, open->rc == ST_OK);
 }
@@ -59,7 +61,7 @@ void region_server_open_regions(struct region_server *s, struct region_open *ope
 
 int region_server_close_region(struct region_server *s, uint64_t region_id, struct error *err)
 {
-    return region_deregister(s, region_id, false, err);
+    return region_deregister(s, region_id, NULL, err);
 }
 
 /* ---- roles ---- */
@@ -118,6 +120,8 @@ int region_server_catchup(struct region_server *s, const struct region_catchup_r
     if (!engine->ops->catchup)
         return unsupported(engine, "catching up", err);
     int rc = engine->ops->catchup(engine, request, err);
+    if (rc == ST_OK)
+        rc = region_register_members(s, engine, request->region_id, err);
     region_lease_refresh(s, engine, request->region_id);
     return rc;
 }
@@ -126,7 +130,10 @@ int region_server_sync(struct region_server *s, const struct region_sync_request
 {
     struct engine *engine;
     TRY(region_begin(s, request->region_id, CLASS_OTHER, NULL, &engine, err));
-    return engine->ops->sync ? engine->ops->sync(engine, request, err) : ST_OK; /* the file engine has nothing to follow */
+    if (!engine->ops->sync)
+        return ST_OK; /* the file engine has nothing to follow */
+    TRY(engine->ops->sync(engine, request, err));
+    return region_register_members(s, engine, request->region_id, err);
 }
 
 int region_server_enter_staging(struct region_server *s, uint64_t region_id, const char *partition_expr, struct error *err)

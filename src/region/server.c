@@ -56,6 +56,7 @@ int region_server_start(struct region_server *s, struct error *err)
     else if (s->options.data_dir)
         TRY(region_discover(s, err));
     s->options.data_dir = NULL;
+    s->opening = true;
     TRY(thread_start(&s->opener, "region-opener", region_list_open_all, s, err));
     s->opener_started = true;
     return ST_OK;
@@ -78,7 +79,7 @@ void region_server_free(struct region_server *s)
     atomic_store(&s->stopping, true);
     region_server_wait_opened(s);
     thread_pool_free(s->writers);
-    for (uint32_t i = 0; i < s->n_engines; i++)
+    for (uint32_t i = s->n_engines; i-- > 0;) /* a later engine may stand on an earlier one */
         s->engines[i]->ops->free(s->engines[i]);
     size_t pos = 0;
     uint64_t id;

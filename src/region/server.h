@@ -27,7 +27,7 @@ struct region_server;
 
 int region_server_new(const struct region_server_options *options, struct region_server **ret_server, struct error *err);
 
-/* Makes an engine known under engine->ops->name; it belongs to the server then. Before start. */
+/* Makes an engine known under engine->ops->name; it belongs to the server then, which frees the last one first. Before start. */
 int region_server_add_engine(struct region_server *s, struct engine *engine, struct error *err);
 
 /* Reads the list of regions and opens them in the background; fails only when the list itself cannot be read. */

@@ -88,14 +88,20 @@ static int begin_register(struct region_server *s, struct region_slot *slot, uin
     return ST_OK;
 }
 
+/* Whether a start may still bring the region. A region that nobody knows may live in one that is being opened. */
+static bool may_come(const struct region_server *s, const struct region_slot *slot, bool maybe_member)
+{
+    return slot ? slot->listed && slot->status == SLOT_REGISTERING : maybe_member && s->opening;
+}
+
 /* A region of the list that is still being opened after a start is worth a wait: clients need not know that the node was away. s->lock held. */
-static struct region_slot *wait_opened(struct region_server *s, uint64_t id)
+static struct region_slot *wait_opened(struct region_server *s, uint64_t id, bool maybe_member)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += OPENING_WAIT_SECONDS;
     struct region_slot *slot = u64_map_get(&s->slots, id);
-    while (slot && slot->listed && slot->status == SLOT_REGISTERING && !atomic_load(&s->stopping)) {
+    while (may_come(s, slot, maybe_member) && !atomic_load(&s->stopping)) {
         if (pthread_cond_timedwait(&s->opened, &s->lock, &until) != 0)
             break;
         slot = u64_map_get(&s->slots, id);
@@ -103,11 +109,18 @@ static struct region_slot *wait_opened(struct region_server *s, uint64_t id)
     return slot;
 }
 
+void region_wait_opened(struct region_server *s, uint64_t id)
+{
+    pthread_mutex_lock(&s->lock);
+    wait_opened(s, id, false);
+    pthread_mutex_unlock(&s->lock);
+}
+
 int region_begin(struct region_server *s, uint64_t id, enum region_class c, struct engine *engine, struct engine **ret_engine, struct error *err)
 {
     int rc = ST_OK;
     pthread_mutex_lock(&s->lock);
-    struct region_slot *slot = wait_opened(s, id);
+    struct region_slot *slot = wait_opened(s, id, c != CLASS_REGISTER);
     if (c == CLASS_REGISTER) {
         rc = begin_register(s, slot, id, engine, err);
     } else if (c == CLASS_DEREGISTER) {
@@ -161,6 +174,42 @@ void region_end(struct region_server *s, uint64_t id, enum region_class c, bool 
     pthread_cond_broadcast(&s->opened);
     pthread_mutex_unlock(&s->lock);
     region_slot_free(gone);
+}
+
+int region_register_members(struct region_server *s, struct engine *e, uint64_t id, struct error *err)
+{
+    uint64_t *ids;
+    size_t n;
+    if (!e->ops->members)
+        return ST_OK;
+    TRY(e->ops->members(e, id, &ids, &n, err));
+    int rc = ST_OK;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < n && rc == ST_OK; i++) {
+        struct region_slot *slot = u64_map_get(&s->slots, ids[i]);
+        if (slot)
+            continue;
+        slot = calloc(1, sizeof(*slot));
+        rc = slot ? u64_map_put(&s->slots, ids[i], slot, err) : error_no_memory(err, sizeof(*slot));
+        if (rc)
+            free(slot);
+        else
+            *slot = (struct region_slot){.id = ids[i], .status = SLOT_READY, .engine = e};
+    }
+    pthread_mutex_unlock(&s->lock);
+    free(ids);
+    return rc;
+}
+
+void region_forget_members(struct region_server *s, struct engine *e, const uint64_t *ids, size_t n)
+{
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < n; i++) {
+        struct region_slot *slot = u64_map_get(&s->slots, ids[i]);
+        if (slot && slot->engine == e && slot->status == SLOT_READY && !slot->registering)
+            region_slot_free(u64_map_remove(&s->slots, ids[i]));
+    }
+    pthread_mutex_unlock(&s->lock);
 }
 
 int region_server_each(struct region_server *s, int (*each)(void *ctx, const struct region_info *info, struct error *err), void *ctx,

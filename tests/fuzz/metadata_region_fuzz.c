@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] % 3 == 0) {
         st = region_metadata_from_json((const char *)data + 1, size - 1, &m, NULL);
     } else if (data[0] % 3 == 1) {
-        st = region_metadata_from_create(data + 1, size - 1, false, &m, NULL);
+        st = region_metadata_from_create(data + 1, size - 1, false, ST_INVALID_ARGUMENTS, &m, NULL);
     } else {
         if (region_metadata_from_json(fixed, sizeof fixed - 1, &base, NULL) != ST_OK)
             abort();

@@ -49,7 +49,7 @@ static struct region_metadata *region_of(const uint8_t *rows, size_t size)
         id++;
     }
     if (create.size)
-        region_metadata_from_create(create.data, create.size, false, &m, NULL);
+        region_metadata_from_create(create.data, create.size, false, ST_INVALID_ARGUMENTS, &m, NULL);
     dynbuf_release(&create);
     dynbuf_release(&inner);
     dynbuf_release(&outer);

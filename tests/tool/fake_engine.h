@@ -65,11 +65,11 @@ static inline int fake_open(struct engine *e, const struct region_open_request *
     return ST_OK;
 }
 
-static inline int fake_drop(struct engine *e, uint64_t id, struct error *err)
+static inline int fake_drop(struct engine *e, const struct region_drop_request *drop, struct error *err)
 {
     struct fake_engine *f = (struct fake_engine *)e;
     TRY(fake_fail(f, err));
-    fake_put(f, id, false);
+    fake_put(f, drop->region_id, false);
     f->drops++;
     return ST_OK;
 }

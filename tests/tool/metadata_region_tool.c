@@ -55,7 +55,7 @@ int main(void)
         size_t n = unhex(more ? more : arg ? arg : "", data);
         data[n] = 0;
         if (strcmp(word, "create") == 0) {
-            st = region_metadata_from_create(data, n, false, &m, &err);
+            st = region_metadata_from_create(data, n, false, ST_INVALID_ARGUMENTS, &m, &err);
             if (st == ST_OK) {
                 st = region_columns_to_json(m, &out, &err);
                 region_metadata_unref(u64_map_get(&regions, m->region_id));

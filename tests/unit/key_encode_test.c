@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "format/key/key.h"
+#include "format/key/sparse.h"
 
 static size_t unhex(const char *hex, uint8_t *out)
 {
@@ -115,8 +116,89 @@ static void sparse(void **state)
     dynbuf_release(&out);
 }
 
+static struct key_label label(uint32_t id, const char *name, const char *value)
+{
+    return (struct key_label){id, name, strlen(name), (const uint8_t *)value, strlen(value)};
+}
+
+#define TSID(...) key_tsid((const struct key_label[]){__VA_ARGS__}, sizeof((const struct key_label[]){__VA_ARGS__}) / sizeof(struct key_label))
+
+/* metric-engine.md 8.5 and rows of a real cluster. */
+static void tsids(void **state)
+{
+    (void)state;
+    assert_true(TSID(label(2, "host", "127.0.0.1"), label(1, "namespace", "greptimedb")) == 2721566936019240841u);
+    assert_true(TSID(label(1, "job", "tag_0")) == 2955007454552897459u);
+    assert_true(TSID(label(1, "a", "A"), label(2, "b", "B")) == 389993161530827604u);
+    assert_true(TSID(label(1, "a", "A"), label(2, "c", "C")) == 17115505648791394694u);
+    assert_true(TSID(label(1, "a", "")) == 7451932209818078817u);
+    assert_true(TSID(label(1, "a", "12345678")) == 11214225022440443873u);
+    assert_true(TSID(label(1, "a", "123456789abcd")) == 9310616465184725070u);
+    assert_true(key_tsid(NULL, 0) == 0);
+    assert_true(TSID(label(3, "job", "job1")) == 0x56b6cf9dd07f3091u);
+    assert_true(TSID(label(2, "instance", "i2"), label(3, "job", "job0")) == 0x243b13c12c517911u);
+    assert_true(TSID(label(4, "code", "200"), label(2, "instance", "i2"), label(3, "job", "job1")) == 0x048da7039263cf1eu);
+}
+
+static int count_label(void *ctx, uint32_t column_id, struct error *err)
+{
+    (void)column_id;
+    (void)err;
+    ++*(int *)ctx;
+    return ST_OK;
+}
+
+/* Labels to key bytes and back. */
+static void sparse_both_ways(void **state)
+{
+    const struct key_label labels[] = {label(2, "host", "127.0.0.1"), label(7, "none", ""), label(1, "namespace", "greptimedb")};
+    const struct key_label two[] = {labels[0], labels[2]};
+    const struct { uint32_t id; const char *text; } wants[] = {{2, "127.0.0.1"}, {7, ""}, {1, "greptimedb"}, {5, NULL}};
+    uint8_t want[128];
+    struct column_builder b;
+    struct column *c;
+    struct dynbuf key, scratch;
+    int n_labels = 0;
+    (void)state;
+    dynbuf_init(&key, 1024);
+    dynbuf_init(&scratch, 1024);
+    size_t n = unhex("80 00 00 04 01 00 00 04 01 80 00 00 03 01 25 c4 f2 b5 75 e0 07 89 00 00 00 02 01 01 31 32 37 2e 30 2e 30 2e 09 31 00 00 00 00 00 00 00 01"
+                     "00 00 00 01 01 01 67 72 65 70 74 69 6d 65 09 64 62 00 00 00 00 00 00 02", want);
+    assert_int_equal(key_sparse_append(&key, 1025, two, 2, NULL), ST_OK);
+    assert_int_equal(key.size, n);
+    assert_memory_equal(key.data, want, n);
+    dynbuf_clear(&key);
+    assert_int_equal(key_sparse_append(&key, 9, labels, 3, NULL), ST_OK);
+    assert_int_equal(key_sparse_check(key.data, key.size, count_label, &n_labels, NULL), ST_OK);
+    assert_int_equal(n_labels, 3);
+    for (size_t cut = 1; cut < key.size; cut++) { /* a cut key is either damaged or has fewer labels */
+        n_labels = 0;
+        if (key_sparse_check(key.data, key.size - cut, count_label, &n_labels, NULL) == ST_OK)
+            assert_in_range(n_labels, 0, 2);
+    }
+    assert_int_equal(column_builder_init(&b, NULL, type_of(TYPE_UTF8), NULL), ST_OK);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(key_sparse_decode(key.data, key.size, wants[i].id, &scratch, &b, NULL), ST_OK);
+    assert_int_equal(column_builder_finish(&b, &c, NULL), ST_OK);
+    for (size_t i = 0; i < 4; i++) {
+        int32_t size = 0;
+        const uint8_t *text = wants[i].text ? column_bytes(c, (int64_t)i, &size) : NULL;
+        assert_int_equal(column_is_null(c, (int64_t)i), !wants[i].text);
+        if (wants[i].text)
+            assert_true((size_t)size == strlen(wants[i].text) && memcmp(text, wants[i].text, (size_t)size) == 0);
+    }
+    column_unref(c);
+    column_builder_release(&b);
+    assert_int_equal(column_builder_init(&b, NULL, type_of(TYPE_UINT64), NULL), ST_OK);
+    assert_int_equal(key_sparse_decode(key.data, key.size, KEY_COLUMN_TSID, &scratch, &b, NULL), ST_OK);
+    assert_int_equal(key_sparse_decode(key.data, key.size, KEY_COLUMN_TABLE_ID, &scratch, &b, NULL), ST_CORRUPT);
+    column_builder_release(&b);
+    dynbuf_release(&key);
+    dynbuf_release(&scratch);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(examples), cmocka_unit_test(sparse)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(examples), cmocka_unit_test(sparse), cmocka_unit_test(tsids), cmocka_unit_test(sparse_both_ways)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@ static int engine_create(struct engine *e, struct message create, struct region_
 
 static int engine_open(struct engine *e, const struct region_open_request *open, struct error *err)
 {
-    return mito_region_open(mito(e), open, err);
+    return mito_region_open(mito(e), open, REGION_PATH_BARE, err);
 }
 
 static int engine_close(struct engine *e, uint64_t region_id, struct error *err)
@@ -26,9 +26,9 @@ static int engine_close(struct engine *e, uint64_t region_id, struct error *err)
     return mito_region_close(mito(e), region_id, err);
 }
 
-static int engine_drop(struct engine *e, uint64_t region_id, struct error *err)
+static int engine_drop(struct engine *e, const struct region_drop_request *drop, struct error *err)
 {
-    return mito_region_drop(mito(e), region_id, err);
+    return mito_region_drop(mito(e), drop->region_id, err);
 }
 
 static int engine_alter(struct engine *e, uint64_t region_id, struct message alter, struct region_response *ret, struct error *err)
@@ -145,7 +145,7 @@ static int engine_file_refs(struct engine *e, uint64_t region_id, uint64_t sourc
 
 static int engine_gc(struct engine *e, const struct region_gc_request *request, struct region_file_sink *deleted, struct error *err)
 {
-    return mito_region_gc(mito(e), request, deleted, err);
+    return mito_region_gc(mito(e), request, REGION_PATH_BARE, deleted, err);
 }
 
 static void add_memtable(struct region_stat *s, struct memtable *m)

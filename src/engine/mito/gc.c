@@ -166,24 +166,26 @@ static int sweep_one(void *ctx, const struct object_info *info, struct error *er
     return tell(s->deleted, s->request->region_id, &f, err);
 }
 
-static int collect_dropped(struct mito_engine *e, const struct region_gc_request *q, struct region_file_sink *deleted, struct error *err)
+static int collect_dropped(struct mito_engine *e, const struct region_gc_request *q, enum region_path_type path_type, struct region_file_sink *deleted,
+                           struct error *err)
 {
     char *dir;
     if (!q->full_listing || !q->path)
         return error_set(err, ST_INVALID_ARGUMENTS, "region %llu is not open here, and without a full listing its files cannot be told",
                          (unsigned long long)q->region_id);
-    TRY(mito_region_dir(q->path, strlen(q->path), q->region_id, &dir, err));
+    TRY(mito_region_dir(q->path, strlen(q->path), path_type, q->region_id, &dir, err));
     struct sweep s = {e, q, dir, deleted};
     int st = e->options.store->ops->list(e->options.store, dir, false, sweep_one, &s, err);
     free(dir);
     return st;
 }
 
-int mito_region_gc(struct mito_engine *e, const struct region_gc_request *request, struct region_file_sink *deleted, struct error *err)
+int mito_region_gc(struct mito_engine *e, const struct region_gc_request *request, enum region_path_type path_type, struct region_file_sink *deleted,
+                   struct error *err)
 {
     struct mito_region *r;
     if (mito_region_get(e, request->region_id, &r, NULL) != ST_OK)
-        return collect_dropped(e, request, deleted, err);
+        return collect_dropped(e, request, path_type, deleted, err);
     pthread_mutex_lock(&r->job_lock);
     pthread_mutex_lock(&r->lock);
     int st = r->state != REGION_FOLLOWER

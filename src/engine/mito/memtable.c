@@ -82,7 +82,7 @@ size_t mem_part_bytes(const struct mem_part *p)
     return n;
 }
 
-int memtable_prepare(struct memtable *m, const struct row_write *w, struct prepared_write *ret_prepared, struct error *err)
+int memtable_prepare(struct memtable *m, struct row_write *w, struct prepared_write *ret_prepared, struct error *err)
 {
     struct buffer *ids;
     TRY(buffer_new_uninit(m->budget, (size_t)w->n_rows * 4, &ids, err));
@@ -99,6 +99,11 @@ void prepared_write_release(struct prepared_write *p)
 {
     buffer_unref(p->series);
     p->series = NULL;
+}
+
+void memtable_keys(struct memtable *m, const struct prepared_write *p, int64_t n, struct key_span *ret_keys)
+{
+    series_table_keys(m->series, (const uint32_t *)(const void *)p->series->data, n, ret_keys);
 }
 
 /* ---- merging small parts ---- */

@@ -19,8 +19,11 @@ void memtable_unref(struct memtable *m);
 struct prepared_write {
     struct buffer *series; /* uint32 per row */
 };
-int memtable_prepare(struct memtable *m, const struct row_write *w, struct prepared_write *ret_prepared, struct error *err);
+int memtable_prepare(struct memtable *m, struct row_write *w, struct prepared_write *ret_prepared, struct error *err);
 void prepared_write_release(struct prepared_write *p);
+
+/* The primary keys of the n rows of a prepared write; their bytes live as long as the memtable. */
+void memtable_keys(struct memtable *m, const struct prepared_write *p, int64_t n, struct key_span *ret_keys);
 
 /* Adds the rows of a prepared write; takes the columns out of `w`. Row i gets sequence `sequence + i`, or all get `sequence` (bulk inserts).
  * Thread-safe. Fails only when memory is out. */

@@ -109,6 +109,9 @@ struct held_file { struct held_file *next; struct sst_file *file; };
  * program, which knows both sides, sets this before it makes the engine. */
 extern int (*mito_cast_more)(struct budget *budget, struct column *c, struct dtype *type, struct column **ret_column, struct error *err);
 
+/* Where a region's folder stands below {table id}_{sequence}/ (mito-on-disk.md 1): the metric engine keeps two regions there. */
+enum region_path_type { REGION_PATH_BARE, REGION_PATH_DATA, REGION_PATH_METADATA };
+
 int mito_engine_new(const struct mito_options *options, struct engine **ret_engine, struct error *err);
 
 /* ---- shared between the files of this folder ---- */
@@ -151,12 +154,24 @@ void mito_hold_file(struct mito_engine *e, struct sst_file *file);
 void mito_release_held(struct mito_engine *e, bool all);
 int mito_region_file_refs(struct mito_engine *e, uint64_t region_id, uint64_t source_id, uint64_t *ret_manifest_version, struct region_file_sink *sink,
                           struct error *err);
-int mito_region_gc(struct mito_engine *e, const struct region_gc_request *request, struct region_file_sink *deleted, struct error *err);
+int mito_region_gc(struct mito_engine *e, const struct region_gc_request *request, enum region_path_type path_type, struct region_file_sink *deleted,
+                   struct error *err);
 
 /* region_open.c */
-int mito_region_dir(const char *path, size_t path_size, uint64_t region_id, char **ret_dir, struct error *err);
+int mito_region_dir(const char *path, size_t path_size, enum region_path_type type, uint64_t region_id, char **ret_dir, struct error *err);
 int mito_region_create(struct mito_engine *e, struct message create, struct region_response *ret, struct error *err);
-int mito_region_open(struct mito_engine *e, const struct region_open_request *open, struct error *err);
+/* What a create request says, its columns apart. Borrowed. */
+struct mito_create {
+    const char *path;         /* {catalog}/{schema} */
+    size_t path_size;
+    enum region_path_type path_type;
+    const struct kv *options;
+    uint32_t n_options;
+};
+/* The same from parts; idempotent. */
+int mito_region_create_as(struct mito_engine *e, struct region_metadata *metadata, const struct mito_create *create, struct region_response *ret,
+                          struct error *err);
+int mito_region_open(struct mito_engine *e, const struct region_open_request *open, enum region_path_type path_type, struct error *err);
 int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *err);
 int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *err);
 void mito_reap_dropped(struct mito_engine *e, bool force);
@@ -169,6 +184,16 @@ int mito_settle(struct mito_region *r, struct error *err);
 /* region_write.c */
 int mito_region_write(struct mito_engine *e, uint64_t region_id, bool is_delete, struct message write, uint64_t *ret_rows, struct error *err);
 int mito_region_bulk_insert(struct mito_engine *e, uint64_t region_id, struct message bulk, uint64_t *ret_rows, struct error *err);
+/* A put or delete that the metric engine decodes into rows of the region. The log gets them with whole keys. */
+struct mito_keyed_write {
+    /* Called again when the schema changed before the write was numbered. */
+    int (*decode)(void *ctx, struct region_metadata *metadata, struct budget *budget, struct row_write *ret_write, struct error *err);
+    void *ctx;
+    bool is_delete, has_version;
+    uint64_t version; /* of the partition expression that routed the write */
+};
+int mito_region_write_keyed(struct mito_engine *e, uint64_t region_id, const struct mito_keyed_write *write, uint64_t *ret_rows, struct error *err);
+
 /* The rows of a part of a WAL record, ready for the active memtable. They point into the record's payload until they are applied. */
 struct replayed_rows {
     struct row_write write;

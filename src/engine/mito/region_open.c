@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "engine/mito/mito.h"
 #include "format/proto/wire.h"
+#include "format/region/options.h"
 
 /* A dropped region's folder and the files of it that scans may still read. */
 struct dropped_region {
@@ -19,9 +20,10 @@ struct dropped_region {
 
 enum { DROP_WAIT_MS = 300000 };
 
-/* "data/{path}/{table id}/{table id}_{sequence}/" (region-rpc.md 9.2). */
-int mito_region_dir(const char *path, size_t path_size, uint64_t region_id, char **ret_dir, struct error *err)
+/* "data/{path}/{table id}/{table id}_{sequence}/" (region-rpc.md 9.2), and the path type's folder in it. */
+int mito_region_dir(const char *path, size_t path_size, enum region_path_type type, uint64_t region_id, char **ret_dir, struct error *err)
 {
+    static const char *const inside[] = {[REGION_PATH_BARE] = "", [REGION_PATH_DATA] = "data/", [REGION_PATH_METADATA] = "metadata/"};
     uint32_t table = (uint32_t)(region_id >> 32), sequence = (uint32_t)region_id & 0xffffff;
     size_t room = path_size + 64;
     char *dir = malloc(room);
@@ -31,7 +33,7 @@ int mito_region_dir(const char *path, size_t path_size, uint64_t region_id, char
         free(dir);
         return error_set(err, ST_INVALID_ARGUMENTS, "the path of region %llu is not a plain relative path", (unsigned long long)region_id);
     }
-    snprintf(dir, room, "data/%.*s/%u/%u_%010u/", (int)path_size, path, table, table, sequence);
+    snprintf(dir, room, "data/%.*s/%u/%u_%010u/%s", (int)path_size, path, table, table, sequence, inside[type]);
     *ret_dir = dir;
     return ST_OK;
 }
@@ -277,7 +279,7 @@ static int register_region(struct mito_engine *e, struct mito_region *r, struct 
     return st;
 }
 
-int mito_region_open(struct mito_engine *e, const struct region_open_request *open, struct error *err)
+int mito_region_open(struct mito_engine *e, const struct region_open_request *open, enum region_path_type path_type, struct error *err)
 {
     struct mito_region *r;
     if (mito_region_get(e, open->region_id, &r, NULL) == ST_OK) {
@@ -287,7 +289,7 @@ int mito_region_open(struct mito_engine *e, const struct region_open_request *op
     r = region_alloc(e, open->region_id);
     if (!r)
         return error_no_memory(err, sizeof *r);
-    int st = mito_region_dir(open->path, strlen(open->path), open->region_id, &r->dir, err);
+    int st = mito_region_dir(open->path, strlen(open->path), path_type, open->region_id, &r->dir, err);
     if (st == ST_OK)
         st = load_region(r, open->options, open->n_options, open->skip_wal_replay, open->writable, err);
     if (st == ST_NOT_FOUND)
@@ -301,72 +303,6 @@ int mito_region_open(struct mito_engine *e, const struct region_open_request *op
 
 /* ---- create ---- */
 
-struct create_body {
-    uint64_t region_id;
-    const char *path;
-    size_t path_size;
-    struct kv *options;
-    uint32_t n_options;
-};
-
-static char *copy_text(const struct pb_field *f)
-{
-    return strndup(f->size ? (const char *)f->data : "", f->size);
-}
-
-static void create_body_release(struct create_body *b)
-{
-    for (uint32_t i = 0; i < b->n_options; i++) {
-        free(b->options[i].key);
-        free(b->options[i].value);
-    }
-    free(b->options);
-}
-
-static int read_option(struct create_body *b, const struct pb_field *entry, struct error *err)
-{
-    struct pb_reader r = pb_inside(entry);
-    struct pb_field f, key = {0}, value = {0};
-    while (pb_next(&r, &f)) {
-        if (f.number == 1 && f.wire == PB_BYTES)
-            key = f;
-        else if (f.number == 2 && f.wire == PB_BYTES)
-            value = f;
-    }
-    struct kv *grown = realloc(b->options, (b->n_options + 1) * sizeof *grown);
-    if (!grown)
-        return error_no_memory(err, sizeof *grown);
-    b->options = grown;
-    b->options[b->n_options] = (struct kv){copy_text(&key), copy_text(&value)};
-    b->n_options++;
-    return ST_OK;
-}
-
-static int read_create(struct message m, struct create_body *ret_body, struct error *err)
-{
-    struct pb_reader r = pb_reader_of(m.data, m.size);
-    struct pb_field f;
-    struct create_body b = {.path = ""};
-    int st = ST_OK;
-    while (st == ST_OK && pb_next(&r, &f)) {
-        if (f.number == 1) {
-            b.region_id = f.value;
-        } else if (f.number == 5 && f.wire == PB_BYTES) {
-            b.path = (const char *)f.data;
-            b.path_size = f.size;
-        } else if (f.number == 6 && f.wire == PB_BYTES) {
-            st = read_option(&b, &f, err);
-        }
-    }
-    if (st == ST_OK && !pb_done(&r))
-        st = error_set(err, ST_INVALID_ARGUMENTS, "a create request is malformed protobuf");
-    if (st == ST_OK)
-        *ret_body = b;
-    else
-        create_body_release(&b);
-    return st;
-}
-
 /* A region that is there already must be the same one. */
 static int check_same(const struct mito_region *r, const struct region_metadata *wanted, struct error *err)
 {
@@ -376,7 +312,7 @@ static int check_same(const struct mito_region *r, const struct region_metadata 
                      (unsigned long long)r->id);
 }
 
-static int create_fresh(struct mito_region *r, struct region_metadata *metadata, const struct create_body *b, struct error *err)
+static int create_fresh(struct mito_region *r, struct region_metadata *metadata, const struct mito_create *b, struct error *err)
 {
     struct mito_engine *e = r->engine;
     TRY(region_options_parse(b->options, b->n_options, false, &r->options, err));
@@ -391,13 +327,13 @@ static int create_fresh(struct mito_region *r, struct region_metadata *metadata,
 }
 
 /* Opens what is on disk, or makes the region. Existing data that cannot be opened is never overwritten (unlike the peer's hazard, mito-on-disk.md 2.8). */
-static int create_or_open(struct mito_engine *e, const struct create_body *b, struct region_metadata *metadata, struct mito_region **ret_region,
+static int create_or_open(struct mito_engine *e, const struct mito_create *b, struct region_metadata *metadata, struct mito_region **ret_region,
                           struct error *err)
 {
-    struct mito_region *r = region_alloc(e, b->region_id);
+    struct mito_region *r = region_alloc(e, metadata->region_id);
     if (!r)
         return error_no_memory(err, sizeof *r);
-    int st = mito_region_dir(b->path, b->path_size, b->region_id, &r->dir, err);
+    int st = mito_region_dir(b->path, b->path_size, b->path_type, metadata->region_id, &r->dir, err);
     if (st == ST_OK)
         st = load_region(r, b->options, b->n_options, false, true, err);
     if (st == ST_OK)
@@ -417,22 +353,17 @@ static int create_or_open(struct mito_engine *e, const struct create_body *b, st
     return ST_OK;
 }
 
-int mito_region_create(struct mito_engine *e, struct message create, struct region_response *ret, struct error *err)
+int mito_region_create_as(struct mito_engine *e, struct region_metadata *metadata, const struct mito_create *create, struct region_response *ret,
+                          struct error *err)
 {
-    struct create_body body;
-    struct region_metadata *metadata = NULL;
     struct mito_region *r = NULL;
-    struct region_options options = {0};
-    TRY(read_create(create, &body, err));
-    int st = region_options_parse(body.options, body.n_options, false, &options, err);
-    if (st == ST_OK)
-        st = region_metadata_from_create(create.data, create.size, options.sparse_key, &metadata, err);
-    if (st == ST_OK && mito_region_get(e, body.region_id, &r, NULL) == ST_OK) {
+    int st;
+    if (mito_region_get(e, metadata->region_id, &r, NULL) == ST_OK) {
         pthread_mutex_lock(&r->lock);
         st = check_same(r, metadata, err);
         pthread_mutex_unlock(&r->lock);
-    } else if (st == ST_OK) {
-        st = create_or_open(e, &body, metadata, &r, err);
+    } else {
+        st = create_or_open(e, create, metadata, &r, err);
     }
     if (st == ST_OK) {
         pthread_mutex_lock(&r->lock);
@@ -441,9 +372,32 @@ int mito_region_create(struct mito_engine *e, struct message create, struct regi
         pthread_mutex_unlock(&r->lock);
     }
     mito_region_unref(r);
+    return st;
+}
+
+int mito_region_create(struct mito_engine *e, struct message create, struct region_response *ret, struct error *err)
+{
+    struct pb_reader r = pb_reader_of(create.data, create.size);
+    struct pb_field f;
+    struct mito_create parts = {.path = "", .path_type = REGION_PATH_BARE};
+    struct region_metadata *metadata = NULL;
+    struct region_options options = {0};
+    struct kv *kv;
+    while (pb_next(&r, &f))
+        if (f.number == 5 && f.wire == PB_BYTES) {
+            parts.path = (const char *)f.data;
+            parts.path_size = f.size;
+        }
+    TRY(options_map_read(create.data, create.size, 6, &kv, &parts.n_options, err));
+    parts.options = kv;
+    int st = region_options_parse(kv, parts.n_options, false, &options, err);
+    if (st == ST_OK)
+        st = region_metadata_from_create(create.data, create.size, options.sparse_key, ST_INVALID_ARGUMENTS, &metadata, err);
+    if (st == ST_OK)
+        st = mito_region_create_as(e, metadata, &parts, ret, err);
     region_metadata_unref(metadata);
     region_options_release(&options);
-    create_body_release(&body);
+    kv_list_free(kv, parts.n_options);
     return st;
 }
 

@@ -7,15 +7,16 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "arrow/ipc.h"
 #include "engine/mito/mito.h"
 #include "format/proto/wire.h"
+#include "format/rows/bulk.h"
 
 /* Fields shared by InsertRequest, DeleteRequest and BulkInsertRequest. */
 struct write_body {
     struct pb_field rows;              /* Rows or ArrowIpc */
     bool has_rows, has_version;
     uint64_t version;
+    const struct mito_keyed_write *keyed; /* decodes; `rows` is made of what it decoded then */
 };
 
 static int read_body(struct message m, struct write_body *ret_body, struct error *err)
@@ -65,10 +66,13 @@ static int check_write(const struct mito_region *r, const struct write_body *bod
 
 struct numbered { uint64_t sequence, entry_id, ticket; struct memtable *memtable; };
 
-/* The WalEntry head in front of a Rows message: {mutations = 1 {op_type = 1, sequence = 2, rows = 3}}. */
-static size_t mutation_head(uint8_t *out, bool is_delete, uint64_t sequence, size_t rows_size)
+/* Mutation.write_hint = 4 {primary_key_encoding = 1: SPARSE}, behind the rows. */
+static const uint8_t sparse_hint[] = {0x22, 0x02, 0x08, 0x01};
+
+/* The WalEntry head in front of a Rows message: {mutations = 1 {op_type = 1, sequence = 2, rows = 3}}; `behind` bytes of the mutation follow the rows. */
+static size_t mutation_head(uint8_t *out, bool is_delete, uint64_t sequence, size_t rows_size, size_t behind)
 {
-    size_t inside = (is_delete ? 0 : 2) + 1 + pb_varint_size(sequence) + 1 + pb_varint_size(rows_size) + rows_size;
+    size_t inside = (is_delete ? 0 : 2) + 1 + pb_varint_size(sequence) + 1 + pb_varint_size(rows_size) + rows_size + behind;
     uint8_t *p = out;
     *p++ = 0x0a;
     p = pb_write_varint(p, inside);
@@ -110,11 +114,14 @@ static int number_and_queue(struct mito_region *r, const struct row_write *w, bo
                             uint8_t *head, struct iovec *iov, struct numbered *ret, struct error *err)
 {
     struct numbered n = {.sequence = r->committed_sequence + 1, .entry_id = r->last_entry_id + 1};
-    size_t head_size = is_bulk ? bulk_head(head, w, n.sequence, time_position, body->rows.size) : mutation_head(head, w->is_delete, n.sequence, body->rows.size);
+    size_t hint_size = body->keyed && w->metadata->sparse_key ? sizeof sparse_hint : 0;
+    size_t head_size = is_bulk ? bulk_head(head, w, n.sequence, time_position, body->rows.size)
+                               : mutation_head(head, w->is_delete, n.sequence, body->rows.size, hint_size);
     iov[0] = (struct iovec){head, head_size};
     iov[1] = (struct iovec){(void *)body->rows.data, body->rows.size};
+    iov[2] = (struct iovec){(void *)sparse_hint, hint_size};
     if (r->wal_enabled) {
-        TRY(wal_enqueue(r->engine->options.wal, r->id, n.entry_id, iov, 2, &n.ticket, err));
+        TRY(wal_enqueue(r->engine->options.wal, r->id, n.entry_id, iov, hint_size ? 3 : 2, &n.ticket, err));
         r->last_entry_id = n.entry_id;
     }
     r->committed_sequence += (uint64_t)w->n_rows;
@@ -137,7 +144,7 @@ static int commit(struct mito_region *r, struct row_write *w, struct prepared_wr
                   const struct write_body *body, bool *ret_stale, struct error *err)
 {
     uint8_t head[96];
-    struct iovec iov[2];
+    struct iovec iov[3];
     struct numbered n;
     pthread_mutex_lock(&r->lock);
     int st = wait_writable(r, is_bulk, err);
@@ -161,34 +168,12 @@ static int commit(struct mito_region *r, struct row_write *w, struct prepared_wr
 static int decode_bulk(const struct pb_field *ipc, struct region_metadata *m, struct budget *budget, struct row_write *ret_write, uint32_t *ret_time_position,
                        struct error *err)
 {
-    struct pb_reader r = pb_inside(ipc);
-    struct pb_field f, parts[4] = {{0}};
-    struct schema *schema = NULL;
-    struct buffer *body = NULL;
-    struct batch *batch = NULL;
-    while (pb_next(&r, &f))
-        if (f.number <= 3 && f.wire == PB_BYTES)
-            parts[f.number] = f;
-    if (!pb_done(&r) || !parts[1].data || !parts[2].data)
-        return error_set(err, ST_INVALID_ARGUMENTS, "a bulk insert is malformed protobuf");
-    int st = ipc_decode_schema(parts[1].data, parts[1].size, &schema, err);
-    if (st == ST_OK)
-        st = buffer_new_uninit(budget, parts[3].size, &body, err);
-    if (st == ST_OK) {
-        if (parts[3].size)
-            memcpy(body->data, parts[3].data, parts[3].size);
-        st = ipc_decode_batch(schema, NULL, parts[2].data, parts[2].size, body, budget, &batch, err);
-    }
-    if (st == ST_OK) {
-        int time = schema_find(schema, m->columns[m->time_index].name);
-        *ret_time_position = time < 0 ? 0 : (uint32_t)time;
-        st = row_write_from_batch(batch, m, budget, ret_write, err);
-    }
-    if (st == ST_CORRUPT)
-        st = error_set(err, ST_INVALID_ARGUMENTS, "a bulk insert cannot be decoded: %s", err ? err->msg : "");
+    struct batch *batch;
+    TRY(bulk_batch_decode(ipc, budget, &batch, err));
+    int time = schema_find(batch->schema, m->columns[m->time_index].name);
+    *ret_time_position = time < 0 ? 0 : (uint32_t)time;
+    int st = row_write_from_batch(batch, m, budget, ret_write, err);
     batch_unref(batch);
-    buffer_unref(body);
-    schema_unref(schema);
     return st;
 }
 
@@ -199,8 +184,46 @@ static void note_written(struct mito_region *r, uint64_t bytes)
     pthread_mutex_unlock(&r->lock);
 }
 
+/* Whole keys are what the metric engine sends, and what its records in the log hold: no client of the mito engine has any. */
+static int refuse_keys(const struct row_write *w, bool is_bulk, struct error *err)
+{
+    if (w->keys_unchecked && !(is_bulk && w->metadata->sparse_key))
+        return error_set(err, ST_INVALID_ARGUMENTS, "unknown column " KEY_NAME_WHOLE);
+    return ST_OK;
+}
+
+static int decode(const struct write_body *body, struct region_metadata *m, struct budget *budget, bool is_delete, bool is_bulk, struct row_write *ret_write,
+                  uint32_t *ret_time_position, struct error *err)
+{
+    if (body->keyed)
+        return body->keyed->decode(body->keyed->ctx, m, budget, ret_write, err);
+    TRY(is_bulk ? decode_bulk(&body->rows, m, budget, ret_write, ret_time_position, err)
+                : row_write_decode(body->rows.data, body->rows.size, m, is_delete, budget, ret_write, err));
+    int st = refuse_keys(ret_write, is_bulk, err);
+    if (st != ST_OK)
+        row_write_release(ret_write);
+    return st;
+}
+
+/* The rows for the log of a write that came in another form. */
+static int encode_keyed(const struct row_write *w, struct memtable *memtable, const struct prepared_write *p, struct dynbuf *out, struct pb_field *ret_rows,
+                        struct error *err)
+{
+    struct key_span *keys = malloc((size_t)w->n_rows * sizeof *keys);
+    if (!keys)
+        return error_no_memory(err, (size_t)w->n_rows * sizeof *keys);
+    memtable_keys(memtable, p, w->n_rows, keys);
+    dynbuf_clear(out);
+    int st = row_write_encode_rows(w, keys, out, err);
+    free(keys);
+    ret_rows->data = out->data;
+    ret_rows->size = out->size;
+    return st;
+}
+
 /* Decodes against the metadata of the active memtable and commits; repeats when that memtable was replaced meanwhile. */
-static int write_region(struct mito_region *r, const struct write_body *body, bool is_delete, bool is_bulk, uint64_t *ret_rows, struct error *err)
+static int write_region(struct mito_region *r, struct write_body *body, bool is_delete, bool is_bulk, struct dynbuf *keyed_rows, uint64_t *ret_rows,
+                        struct error *err)
 {
     struct mito_engine *e = r->engine;
     for (;;) {
@@ -223,11 +246,12 @@ static int write_region(struct mito_region *r, const struct write_body *body, bo
         struct region_metadata *metadata = st == ST_OK ? region_metadata_ref(r->metadata) : NULL;
         pthread_mutex_unlock(&r->lock);
         if (st == ST_OK)
-            st = is_bulk ? decode_bulk(&body->rows, metadata, &e->write_budget, &w, &time_position, err)
-                         : row_write_decode(body->rows.data, body->rows.size, metadata, is_delete, &e->write_budget, &w, err);
+            st = decode(body, metadata, &e->write_budget, is_delete, is_bulk, &w, &time_position, err);
         uint64_t rows = st == ST_OK ? (uint64_t)w.n_rows : 0;
         if (st == ST_OK && rows)
             st = memtable_prepare(memtable, &w, &p, err);
+        if (st == ST_OK && rows && body->keyed)
+            st = encode_keyed(&w, memtable, &p, keyed_rows, &body->rows, err);
         if (st == ST_OK && rows)
             st = commit(r, &w, &p, memtable, is_bulk, time_position, body, &stale, err);
         prepared_write_release(&p);
@@ -251,7 +275,7 @@ static int write_by_id(struct mito_engine *e, uint64_t region_id, struct message
     TRY(read_body(m, &body, err));
     *ret_rows = 0;
     TRY(mito_region_get(e, region_id, &r, err));
-    int st = body.has_rows ? write_region(r, &body, is_delete, is_bulk, ret_rows, err) : ST_OK;
+    int st = body.has_rows ? write_region(r, &body, is_delete, is_bulk, NULL, ret_rows, err) : ST_OK;
     mito_region_unref(r);
     return st;
 }
@@ -264,6 +288,21 @@ int mito_region_write(struct mito_engine *e, uint64_t region_id, bool is_delete,
 int mito_region_bulk_insert(struct mito_engine *e, uint64_t region_id, struct message bulk, uint64_t *ret_rows, struct error *err)
 {
     return write_by_id(e, region_id, bulk, false, true, ret_rows, err);
+}
+
+int mito_region_write_keyed(struct mito_engine *e, uint64_t region_id, const struct mito_keyed_write *write, uint64_t *ret_rows, struct error *err)
+{
+    enum { KEYED_ROWS_MAX = 1 << 30 };
+    struct write_body body = {.has_version = write->has_version, .version = write->version, .keyed = write};
+    struct mito_region *r;
+    struct dynbuf rows;
+    *ret_rows = 0;
+    TRY(mito_region_get(e, region_id, &r, err));
+    dynbuf_init(&rows, KEYED_ROWS_MAX);
+    int st = write_region(r, &body, write->is_delete, false, &rows, ret_rows, err);
+    dynbuf_release(&rows);
+    mito_region_unref(r);
+    return st;
 }
 
 /* ---- replay ---- */

@@ -9,7 +9,9 @@
 #include "format/key/key.h"
 
 struct bytes { const uint8_t *data; uint32_t size; };
-struct wire_name { struct bytes span; uint32_t series; };
+struct wire_name { struct bytes span; uint32_t series, layout; }; /* layout: NO_LAYOUT or an id of by_layout */
+
+#define NO_LAYOUT UINT32_MAX
 
 struct series_table {
     pthread_mutex_t lock;
@@ -18,8 +20,9 @@ struct series_table {
     struct arena arena;           /* key and span bytes */
     struct bytes *keys;           /* by series id */
     struct wire_name *names;
-    uint32_t n_series, keys_capacity, n_names, names_capacity;
-    struct dict_map by_key, by_name;
+    struct bytes *layouts;        /* identities (rows.h), by layout id */
+    uint32_t n_series, keys_capacity, n_names, names_capacity, n_layouts, layouts_capacity;
+    struct dict_map by_key, by_name, by_layout;
     struct dynbuf key_scratch;
     struct series_snapshot *latest; /* NULL or a snapshot of n_series series */
 };
@@ -46,6 +49,7 @@ int series_table_new(struct region_metadata *metadata, struct budget *budget, st
     arena_init(&t->arena, budget);
     dict_map_init(&t->by_key);
     dict_map_init(&t->by_name);
+    dict_map_init(&t->by_layout);
     dynbuf_init(&t->key_scratch, (size_t)1 << 30);
     *ret_table = t;
     return ST_OK;
@@ -56,13 +60,16 @@ void series_table_free(struct series_table *t)
     if (!t)
         return;
     series_snapshot_unref(t->latest);
-    budget_release(t->budget, t->keys_capacity * sizeof *t->keys + t->names_capacity * sizeof *t->names);
+    budget_release(t->budget, t->keys_capacity * sizeof *t->keys + t->names_capacity * sizeof *t->names +
+                                  t->layouts_capacity * sizeof *t->layouts);
     dict_map_release(&t->by_key);
     dict_map_release(&t->by_name);
+    dict_map_release(&t->by_layout);
     dynbuf_release(&t->key_scratch);
     arena_release(&t->arena);
     free(t->keys);
     free(t->names);
+    free(t->layouts);
     region_metadata_unref(t->metadata);
     pthread_mutex_destroy(&t->lock);
     free(t);
@@ -78,6 +85,12 @@ static dict_key name_at(const void *ctx, uint32_t id)
 {
     const struct series_table *t = ctx;
     return (dict_key){t->names[id].span.data, t->names[id].span.size};
+}
+
+static dict_key layout_at(const void *ctx, uint32_t id)
+{
+    const struct series_table *t = ctx;
+    return (dict_key){t->layouts[id].data, t->layouts[id].size};
 }
 
 /* Doubles an array that is full; the growth is charged. */
@@ -97,65 +110,126 @@ static int room_for_one(struct series_table *t, void **array, uint32_t used, uin
     return ST_OK;
 }
 
-static int intern_key(struct series_table *t, const struct dynbuf *key, uint32_t *ret_id, struct error *err)
+static int copy_bytes(struct series_table *t, const void *data, size_t size, struct bytes *ret, struct error *err)
 {
-    uint64_t hash = hash_bytes(key->data, key->size);
-    uint32_t id = dict_map_find(&t->by_key, hash, key->data, key->size, key_at, t);
-    bool added;
-    if (id != UINT32_MAX) {
-        *ret_id = id;
-        return ST_OK;
-    }
-    TRY(room_for_one(t, (void **)&t->keys, t->n_series, &t->keys_capacity, sizeof *t->keys, err));
-    uint8_t *copy = (uint8_t *)arena_copy(&t->arena, key->data, key->size, err);
+    const uint8_t *copy = (const uint8_t *)arena_copy(&t->arena, data, size, err);
     if (!copy)
         return err ? (int)err->status : ST_NO_MEMORY;
-    t->keys[t->n_series] = (struct bytes){copy, (uint32_t)key->size};
-    TRY(dict_map_intern(&t->by_key, hash, key->data, key->size, key_at, t, ret_id, &added, err));
+    *ret = (struct bytes){copy, (uint32_t)size};
+    return ST_OK;
+}
+
+static int intern_key(struct series_table *t, uint64_t hash, struct bytes key, uint32_t *ret_id, struct error *err)
+{
+    bool added;
+    TRY(room_for_one(t, (void **)&t->keys, t->n_series, &t->keys_capacity, sizeof *t->keys, err));
+    TRY(copy_bytes(t, key.data, key.size, &t->keys[t->n_series], err));
+    TRY(dict_map_intern(&t->by_key, hash, key.data, key.size, key_at, t, ret_id, &added, err));
     t->n_series++;
     series_snapshot_unref(t->latest);
     t->latest = NULL;
     return ST_OK;
 }
 
+static int find_key(struct series_table *t, const struct row_write *w, struct bytes key, uint64_t hash, uint32_t *ret_id, struct error *err)
+{
+    *ret_id = dict_map_find(&t->by_key, hash, key.data, key.size, key_at, t);
+    if (*ret_id != UINT32_MAX)
+        return ST_OK;
+    if (w->keys_unchecked)
+        TRY(row_write_check_key(w->metadata, (struct key_span){key.data, key.size}, err));
+    return intern_key(t, hash, key, ret_id, err);
+}
+
+static int encode_key(struct series_table *t, struct row_write *w, const struct key_layout *layout, int64_t row, struct error *err)
+{
+    dynbuf_clear(&t->key_scratch);
+    return layout ? row_write_encode_labels(w, layout, w->spans[row], &t->key_scratch, err) : row_write_encode_key(w, w->spans[row], &t->key_scratch, err);
+}
+
 /* A span that no map knows yet. */
-static int resolve_new(struct series_table *t, const struct row_write *w, int64_t row, uint32_t *ret_id, struct error *err)
+static int resolve_new(struct series_table *t, struct row_write *w, const struct key_layout *layout, uint32_t layout_id, int64_t row, bool keep_name,
+                       uint32_t *ret_id, struct error *err)
 {
     struct key_span span = w->spans[row];
     uint32_t name;
     bool added;
-    dynbuf_clear(&t->key_scratch);
-    TRY(row_write_encode_key(w, span, &t->key_scratch, err));
-    TRY(intern_key(t, &t->key_scratch, ret_id, err));
+    TRY(encode_key(t, w, layout, row, err));
+    struct bytes key = {t->key_scratch.data, (uint32_t)t->key_scratch.size};
+    TRY(find_key(t, w, key, hash_bytes(key.data, key.size), ret_id, err));
+    if (!keep_name)
+        return ST_OK;
     TRY(room_for_one(t, (void **)&t->names, t->n_names, &t->names_capacity, sizeof *t->names, err));
-    uint8_t *copy = (uint8_t *)arena_copy(&t->arena, span.data, span.size, err);
-    if (!copy)
-        return err ? (int)err->status : ST_NO_MEMORY;
-    t->names[t->n_names] = (struct wire_name){{copy, span.size}, *ret_id};
+    struct wire_name *n = &t->names[t->n_names];
+    TRY(copy_bytes(t, span.data, span.size, &n->span, err));
+    n->series = *ret_id;
+    n->layout = layout_id;
     TRY(dict_map_intern(&t->by_name, w->hashes[row], span.data, span.size, name_at, t, &name, &added, err));
     t->n_names++;
     return ST_OK;
 }
 
-int series_table_resolve(struct series_table *t, const struct row_write *w, uint32_t *ret_ids, struct error *err)
+static int layout_id_of(struct series_table *t, const struct key_layout *l, uint32_t *ret_id, struct error *err)
+{
+    size_t size = ((size_t)l->n_labels + 1) * sizeof *l->identity;
+    bool added;
+    *ret_id = dict_map_find(&t->by_layout, l->hash, l->identity, size, layout_at, t);
+    if (*ret_id != UINT32_MAX)
+        return ST_OK;
+    TRY(room_for_one(t, (void **)&t->layouts, t->n_layouts, &t->layouts_capacity, sizeof *t->layouts, err));
+    TRY(copy_bytes(t, l->identity, size, &t->layouts[t->n_layouts], err));
+    TRY(dict_map_intern(&t->by_layout, l->hash, l->identity, size, layout_at, t, ret_id, &added, err));
+    t->n_layouts++;
+    return ST_OK;
+}
+
+/* Rows [from, to), whose spans mean what `layout` says (NULL: the region's key). */
+static int resolve_rows(struct series_table *t, struct row_write *w, const struct key_layout *layout, int64_t from, int64_t to, uint32_t *ret_ids,
+                        struct error *err)
+{
+    uint32_t layout_id = NO_LAYOUT;
+    if (layout)
+        TRY(layout_id_of(t, layout, &layout_id, err));
+    for (int64_t i = from; i < to; i++) {
+        struct bytes span = {w->spans[i].data, w->spans[i].size};
+        if (w->spans_are_keys) {
+            TRY(find_key(t, w, span, w->hashes[i], &ret_ids[i], err));
+            continue;
+        }
+        uint32_t name = dict_map_find(&t->by_name, w->hashes[i], span.data, span.size, name_at, t);
+        if (name != UINT32_MAX && t->names[name].layout == layout_id)
+            ret_ids[i] = t->names[name].series;
+        else /* a name that equal hashes of different tables have taken is not kept a second time */
+            TRY(resolve_new(t, w, layout, layout_id, i, name == UINT32_MAX, &ret_ids[i], err));
+    }
+    return ST_OK;
+}
+
+int series_table_resolve(struct series_table *t, struct row_write *w, uint32_t *ret_ids, struct error *err)
 {
     int st = ST_OK;
     pthread_mutex_lock(&t->lock);
     if (!w->spans) { /* no tags: one series with the empty key */
         uint32_t id = 0;
-        dynbuf_clear(&t->key_scratch);
-        st = intern_key(t, &t->key_scratch, &id, err);
+        st = find_key(t, w, (struct bytes){(const uint8_t *)"", 0}, hash_bytes("", 0), &id, err);
         memset(ret_ids, 0, (size_t)w->n_rows * sizeof *ret_ids);
+    } else if (!w->n_layouts) {
+        st = resolve_rows(t, w, NULL, 0, w->n_rows, ret_ids, err);
     }
-    for (int64_t i = 0; w->spans && i < w->n_rows && st == ST_OK; i++) {
-        uint32_t name = dict_map_find(&t->by_name, w->hashes[i], w->spans[i].data, w->spans[i].size, name_at, t);
-        if (name != UINT32_MAX)
-            ret_ids[i] = t->names[name].series;
-        else
-            st = resolve_new(t, w, i, &ret_ids[i], err);
+    for (uint32_t l = 0; l < w->n_layouts && st == ST_OK; l++) {
+        int64_t to = l + 1 < w->n_layouts ? w->layouts[l + 1].first_row : w->n_rows;
+        st = resolve_rows(t, w, &w->layouts[l], w->layouts[l].first_row, to, ret_ids, err);
     }
     pthread_mutex_unlock(&t->lock);
     return st;
+}
+
+void series_table_keys(struct series_table *t, const uint32_t *ids, int64_t n, struct key_span *ret_keys)
+{
+    pthread_mutex_lock(&t->lock);
+    for (int64_t i = 0; i < n; i++)
+        ret_keys[i] = (struct key_span){t->keys[ids[i]].data, t->keys[ids[i]].size}; /* the bytes stay where they are, the array may move */
+    pthread_mutex_unlock(&t->lock);
 }
 
 uint32_t series_table_count(struct series_table *t)
@@ -273,7 +347,7 @@ struct column *series_snapshot_keys(const struct series_snapshot *s)
 }
 
 /* Decodes every key once, filling the columns of all tags. */
-static int decode_tags(struct series_snapshot *s, struct error *err)
+static int decode_dense(struct series_snapshot *s, struct error *err)
 {
     uint32_t n_key = s->metadata->n_key, made = 0;
     struct column_builder *builders = calloc(n_key, sizeof *builders);
@@ -299,10 +373,31 @@ static int decode_tags(struct series_snapshot *s, struct error *err)
     return st;
 }
 
+/* One column out of sparse keys: a region may have far more labels than a query wants. */
+static int decode_sparse(struct series_snapshot *s, uint32_t k, struct error *err)
+{
+    const struct region_column *c = &s->metadata->columns[s->metadata->key[k]];
+    struct column_builder b;
+    struct dynbuf text;
+    dynbuf_init(&text, (size_t)1 << 30);
+    TRY(column_builder_init(&b, s->budget, c->type, err));
+    int st = ST_OK;
+    for (uint32_t i = 0; st == ST_OK && i < s->n; i++) {
+        int32_t size;
+        const uint8_t *key = column_bytes(s->keys, i, &size);
+        st = key_sparse_decode(key, (size_t)size, c->id, &text, &b, err);
+    }
+    if (st == ST_OK)
+        st = column_builder_finish(&b, &s->tags[k], err);
+    column_builder_release(&b);
+    dynbuf_release(&text);
+    return st;
+}
+
 int series_snapshot_tag(struct series_snapshot *s, uint32_t k, struct column **ret_tag, struct error *err)
 {
     pthread_mutex_lock(&s->lock);
-    int st = s->tags[k] ? ST_OK : decode_tags(s, err);
+    int st = s->tags[k] ? ST_OK : s->metadata->sparse_key ? decode_sparse(s, k, err) : decode_dense(s, err);
     if (st == ST_OK)
         *ret_tag = s->tags[k];
     pthread_mutex_unlock(&s->lock);

@@ -1,7 +1,8 @@
 /* The series dictionary of a memtable: primary keys to dense ids.
  *
  * A write names a series by the wire bytes of its tags (rows.h); a first map takes those bytes to an id without decoding anything. Bytes seen for the
- * first time are decoded and encoded as the memcomparable key, which a second map makes unique. Scans take a snapshot in which ids are ranked by key,
+ * first time are decoded and encoded as the memcomparable key, which a second map makes unique. Rows of logical tables (metric engine) name their series by
+ * table, label columns and label bytes; writes that bring whole keys use the second map only. Scans take a snapshot in which ids are ranked by key,
  * so that they sort rows by comparing integers.
  */
 #ifndef ENGINE_MITO_SERIES_H
@@ -19,8 +20,11 @@ struct series_snapshot;
 int series_table_new(struct region_metadata *metadata, struct budget *budget, struct series_table **ret_table, struct error *err);
 void series_table_free(struct series_table *t);
 
-/* Ids of the rows of a write, new series added. Thread-safe. ret_ids has w->n_rows elements. */
-int series_table_resolve(struct series_table *t, const struct row_write *w, uint32_t *ret_ids, struct error *err);
+/* Ids of the rows of a write, new series added. Thread-safe. ret_ids has w->n_rows elements. Scratch in `w` is written to. */
+int series_table_resolve(struct series_table *t, struct row_write *w, uint32_t *ret_ids, struct error *err);
+
+/* The keys of n series; their bytes live as long as the table. Thread-safe. */
+void series_table_keys(struct series_table *t, const uint32_t *ids, int64_t n, struct key_span *ret_keys);
 
 uint32_t series_table_count(struct series_table *t);
 

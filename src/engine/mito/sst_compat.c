@@ -9,6 +9,7 @@
 
 #include "engine/mito/mito.h"
 #include "format/key/key.h"
+#include "format/key/sparse.h"
 
 /* The time of this moment, n times: what current_timestamp() and now() give to rows that are older than their column, as the peer does. */
 static int current_time_column(struct budget *budget, struct dtype *type, int64_t n, struct column **ret_column, struct error *err)
@@ -298,25 +299,6 @@ static int decode_dense(const struct sst_footer *f, const struct sst_column *c, 
     return key_decode_value(key, size, &at, b, err);
 }
 
-static int decode_sparse(const struct region_column *c, const uint8_t *key, size_t size, struct dynbuf *text, struct column_builder *b,
-                         struct error *err)
-{
-    uint32_t table_id;
-    uint64_t tsid;
-    bool found;
-    if (c->id == KEY_COLUMN_TABLE_ID || c->id == KEY_COLUMN_TSID) {
-        TRY(key_sparse_prefix(key, size, &table_id, &tsid, err));
-        if (type_width(b->type) != (c->id == KEY_COLUMN_TSID ? 8 : 4))
-            return error_set(err, ST_CORRUPT, "column %s of a sparse key has an unexpected type", c->name);
-        return column_builder_append_fixed(b, c->id == KEY_COLUMN_TSID ? (void *)&tsid : (void *)&table_id, err);
-    }
-    if (!type_is_varlen(b->type))
-        return error_set(err, ST_CORRUPT, "label %s of a sparse key is no string", c->name);
-    dynbuf_clear(text);
-    TRY(key_sparse_label(key, size, c->id, text, &found, err));
-    return found ? column_builder_append_bytes(b, text->data, text->size, err) : column_builder_append_null(b, err);
-}
-
 /* The column that has the keys' codes over `values`; takes `values`. */
 static int code_values(struct budget *budget, const struct column *keys, struct column *values, struct column **ret_column, struct error *err)
 {
@@ -353,7 +335,7 @@ int sst_tag_from_key(struct budget *budget, const struct sst_footer *f, const st
     for (int64_t i = 0; st == ST_OK && i < keys->dictionary->length; i++) {
         int32_t size;
         const uint8_t *key = column_bytes(keys->dictionary, i, &size);
-        st = f->metadata->sparse_key ? decode_sparse(stored, key, (size_t)size, &text, &b, err) : decode_dense(f, c, key, (size_t)size, &b, err);
+        st = f->metadata->sparse_key ? key_sparse_decode(key, (size_t)size, stored->id, &text, &b, err) : decode_dense(f, c, key, (size_t)size, &b, err);
     }
     if (st == ST_OK)
         st = column_builder_finish(&b, &values, err);

@@ -2,7 +2,7 @@
  *
  * One description drives encoder, decoder and skipper: shape_of() says how a type's payload looks. Every read is checked against the end of the key.
  */
-#include "format/key/key.h"
+#include "format/key/internal.h"
 
 #include <string.h>
 
@@ -53,7 +53,7 @@ static int unsupported(const struct dtype *t, struct error *err)
     return error_set(err, ST_UNSUPPORTED, "type %s cannot be part of a primary key", type_print(t, name, sizeof name));
 }
 
-static int corrupt(const char *what, struct error *err)
+int key_corrupt(const char *what, struct error *err)
 {
     return error_set(err, ST_CORRUPT, "primary key: %s", what);
 }
@@ -250,12 +250,11 @@ static bool decode_fixed(const uint8_t *p, enum shape shape, const struct dtype 
     }
 }
 
-/* Measures the string at key[pos] (its presence byte is behind us); *ret_end is behind it. */
-static int scan_string(const uint8_t *key, size_t size, size_t pos, size_t *ret_length, size_t *ret_end, struct error *err)
+int key_string_measure(const uint8_t *key, size_t size, size_t pos, size_t *ret_length, size_t *ret_end, struct error *err)
 {
     size_t length = 0;
     if (pos >= size || key[pos] > 1)
-        return corrupt("bad string marker", err);
+        return key_corrupt("bad string marker", err);
     if (!key[pos++]) {
         *ret_length = 0;
         *ret_end = pos;
@@ -263,13 +262,13 @@ static int scan_string(const uint8_t *key, size_t size, size_t pos, size_t *ret_
     }
     for (;;) {
         if (size - pos < 9)
-            return corrupt("string is cut off", err);
+            return key_corrupt("string is cut off", err);
         uint8_t n = key[pos + 8];
         if (n < 1 || n > 9)
-            return corrupt("bad string chunk length", err);
+            return key_corrupt("bad string chunk length", err);
         for (unsigned i = n; i < 8; i++) {
             if (key[pos + i])
-                return corrupt("bad string padding", err);
+                return key_corrupt("bad string padding", err);
         }
         pos += 9;
         length += n == 9 ? 8 : n;
@@ -281,8 +280,7 @@ static int scan_string(const uint8_t *key, size_t size, size_t pos, size_t *ret_
     return ST_OK;
 }
 
-/* Removes the chunk lengths of the string that scan_string() measured. */
-static int append_string(const uint8_t *key, size_t pos, size_t length, struct dynbuf *out, struct error *err)
+int key_string_append(const uint8_t *key, size_t pos, size_t length, struct dynbuf *out, struct error *err)
 {
     TRY(dynbuf_reserve(out, length, err));
     for (size_t done = 0; done < length; done += 8)
@@ -296,12 +294,12 @@ static int scan_sequence(const uint8_t *key, size_t size, size_t pos, size_t *re
     size_t length = 0;
     while (pos < size && key[pos] == 1) {
         if (size - pos < 2)
-            return corrupt("bytes are cut off", err);
+            return key_corrupt("bytes are cut off", err);
         pos += 2;
         length++;
     }
     if (pos >= size || key[pos] != 0)
-        return corrupt("bytes are cut off", err);
+        return key_corrupt("bytes are cut off", err);
     *ret_length = length;
     *ret_end = pos + 1;
     return ST_OK;
@@ -310,9 +308,9 @@ static int scan_sequence(const uint8_t *key, size_t size, size_t pos, size_t *re
 static int presence(const uint8_t *key, size_t size, size_t pos, bool *ret_present, struct error *err)
 {
     if (pos >= size)
-        return corrupt("too few columns", err);
+        return key_corrupt("too few columns", err);
     if (key[pos] > 1)
-        return corrupt("bad presence byte", err);
+        return key_corrupt("bad presence byte", err);
     *ret_present = key[pos];
     return ST_OK;
 }
@@ -331,11 +329,11 @@ static int locate(const uint8_t *key, size_t size, size_t pos, const struct dtyp
     if (!*ret_present)
         return ST_OK;
     if (shape == SHAPE_STRING)
-        return scan_string(key, size, pos, ret_length, ret_end, err);
+        return key_string_measure(key, size, pos, ret_length, ret_end, err);
     if (shape == SHAPE_BYTES)
         return scan_sequence(key, size, pos, ret_length, ret_end, err);
     if (size - pos < fixed)
-        return corrupt("a value is cut off", err);
+        return key_corrupt("a value is cut off", err);
     *ret_end = pos + fixed;
     return ST_OK;
 }
@@ -353,7 +351,7 @@ static int decode_varlen(const uint8_t *key, size_t pos, size_t length, bool str
 {
     struct dynbuf bytes;
     dynbuf_init(&bytes, length + 64);
-    int st = string ? append_string(key, pos, length, &bytes, err) : dynbuf_reserve(&bytes, length + 1, err);
+    int st = string ? key_string_append(key, pos, length, &bytes, err) : dynbuf_reserve(&bytes, length + 1, err);
     if (st == ST_OK && !string) {
         for (size_t i = 0; i < length; i++)
             bytes.data[i] = key[pos + 1 + 2 * i];
@@ -378,47 +376,9 @@ int key_decode_value(const uint8_t *key, size_t size, size_t *pos, struct column
         TRY(decode_varlen(key, *pos + 1, length, shape == SHAPE_STRING, out, err));
     } else {
         if (!decode_fixed(key + *pos + 1, shape, out->type, value))
-            return corrupt("a value that the column's type does not have", err);
+            return key_corrupt("a value that the column's type does not have", err);
         TRY(shape == SHAPE_BOOL ? column_builder_append_bool(out, value[0], err) : column_builder_append_fixed(out, value, err));
     }
     *pos = end;
-    return ST_OK;
-}
-
-/* ---- sparse keys ---- */
-
-#define SPARSE_PREFIX 22
-
-int key_sparse_prefix(const uint8_t *key, size_t size, uint32_t *ret_table_id, uint64_t *ret_tsid, struct error *err)
-{
-    if (size < SPARSE_PREFIX || load_be32(key) != KEY_COLUMN_TABLE_ID || key[4] != 1 || load_be32(key + 9) != KEY_COLUMN_TSID || key[13] != 1)
-        return corrupt("not a sparse key", err);
-    *ret_table_id = load_be32(key + 5);
-    *ret_tsid = load_be64(key + 14);
-    return ST_OK;
-}
-
-int key_sparse_label(const uint8_t *key, size_t size, uint32_t column_id, struct dynbuf *out, bool *ret_found, struct error *err)
-{
-    uint32_t table;
-    uint64_t tsid;
-    TRY(key_sparse_prefix(key, size, &table, &tsid, err));
-    for (size_t pos = SPARSE_PREFIX; pos < size;) {
-        size_t length, end;
-        bool present;
-        if (size - pos < 5)
-            return corrupt("a label is cut off", err);
-        uint32_t id = load_be32(key + pos);
-        pos += 4;
-        TRY(locate(key, size, pos, type_of(TYPE_UTF8), &present, &length, &end, err));
-        if (id == column_id) {
-            if (present)
-                TRY(append_string(key, pos + 1, length, out, err));
-            *ret_found = present;
-            return ST_OK;
-        }
-        pos = end;
-    }
-    *ret_found = false;
     return ST_OK;
 }

@@ -1,4 +1,4 @@
-/* Primary key encoding: memcomparable, dense and sparse (mito-on-disk.md section 4). Pure. */
+/* Primary key encoding: memcomparable values, and dense keys as their concatenation (mito-on-disk.md section 4). Pure. Sparse keys: sparse.h. */
 #ifndef FORMAT_KEY_KEY_H
 #define FORMAT_KEY_KEY_H
 
@@ -19,13 +19,5 @@ int key_append_fixed(struct dynbuf *out, const struct dtype *type, const void *v
 int key_decode_value(const uint8_t *key, size_t size, size_t *pos, struct column_builder *out, struct error *err);
 /* Moves *pos behind one value without decoding it. */
 int key_skip_value(const uint8_t *key, size_t size, size_t *pos, const struct dtype *type, struct error *err);
-
-#define KEY_COLUMN_TSID 0x80000003u     /* reserved column ids (mito-on-disk.md 4.3) */
-#define KEY_COLUMN_TABLE_ID 0x80000004u
-
-/* Sparse keys: the fixed 22-byte prefix and its parts. */
-int key_sparse_prefix(const uint8_t *key, size_t size, uint32_t *ret_table_id, uint64_t *ret_tsid, struct error *err);
-/* Finds label `column_id`; *ret_found = false when the label is absent (null). Appends the text to out. */
-int key_sparse_label(const uint8_t *key, size_t size, uint32_t column_id, struct dynbuf *out, bool *ret_found, struct error *err);
 
 #endif

@@ -334,6 +334,26 @@ static int resolve_key(const struct meta_builder *b, struct region_metadata *m, 
     return st;
 }
 
+static dict_key name_of(const void *ctx, uint32_t i)
+{
+    const char *name = ((const struct region_metadata *)ctx)->columns[i].name;
+    return (dict_key){name, strlen(name)};
+}
+
+/* Few names are compared faster than hashed. */
+enum { NAMES_UNINDEXED_MAX = 8 };
+
+static int index_names(struct region_metadata *m, struct error *err)
+{
+    for (uint32_t i = 0; m->n_columns > NAMES_UNINDEXED_MAX && i < m->n_columns; i++) {
+        dict_key name = name_of(m, i);
+        uint32_t id;
+        bool added;
+        TRY(dict_map_intern(&m->by_name, hash_bytes(name.data, name.size), name.data, name.size, name_of, m, &id, &added, err));
+    }
+    return ST_OK;
+}
+
 int meta_finish(struct meta_builder *b, bool create, enum status status, struct region_metadata **ret_meta, struct error *err)
 {
     uint32_t time = 0;
@@ -350,6 +370,7 @@ int meta_finish(struct meta_builder *b, bool create, enum status status, struct 
     if (!m)
         return error_no_memory(err, sizeof *m);
     atomic_init(&m->refs, 1);
+    dict_map_init(&m->by_name);
     m->time_index = time;
     int st = resolve_key(b, m, status, err);
     for (uint32_t i = 0; i < b->n_columns && st == ST_OK; i++)
@@ -358,6 +379,8 @@ int meta_finish(struct meta_builder *b, bool create, enum status status, struct 
         m->columns = b->columns; /* lent until nothing can fail any more */
         m->n_columns = b->n_columns;
         st = make_schema(m, err);
+        if (st == ST_OK)
+            st = index_names(m, err);
     }
     if (st != ST_OK) {
         m->columns = NULL;
@@ -391,6 +414,7 @@ void region_metadata_unref(struct region_metadata *m)
     free(m->columns);
     free(m->key);
     free(m->partition_expr);
+    dict_map_release(&m->by_name);
     schema_unref(m->schema);
     free(m);
 }
@@ -407,13 +431,32 @@ struct region_metadata *region_metadata_with_version(const struct region_metadat
     return copy;
 }
 
+int region_metadata_project(const struct region_metadata *m, uint64_t region_id, const uint32_t *indexes, uint32_t n, struct region_metadata **ret_meta,
+                            struct error *err)
+{
+    struct meta_builder b = {.region_id = region_id};
+    int st = ST_OK;
+    for (uint32_t i = 0; i < n && st == ST_OK; i++) {
+        struct region_column *c;
+        st = meta_builder_insert(&b, i, &c, err);
+        if (st == ST_OK)
+            st = column_copy(&m->columns[indexes[i]], c, err);
+        if (st == ST_OK && c->semantic == SEMANTIC_TAG)
+            st = meta_builder_add_key(&b, c->id, err);
+    }
+    if (st == ST_OK)
+        st = meta_finish(&b, false, ST_UNEXPECTED, ret_meta, err);
+    meta_builder_release(&b);
+    return st;
+}
+
 int region_metadata_find(const struct region_metadata *m, const char *name, size_t size)
 {
-    for (uint32_t i = 0; i < m->n_columns; i++) {
+    for (uint32_t i = 0; m->n_columns <= NAMES_UNINDEXED_MAX && i < m->n_columns; i++)
         if (strlen(m->columns[i].name) == size && memcmp(m->columns[i].name, name, size) == 0)
             return (int)i;
-    }
-    return -1;
+    uint32_t i = dict_map_find(&m->by_name, hash_bytes(name, size), name, size, name_of, m);
+    return i == UINT32_MAX ? -1 : (int)i;
 }
 
 int region_metadata_find_id(const struct region_metadata *m, uint32_t column_id)

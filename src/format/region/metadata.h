@@ -13,6 +13,7 @@
 #include "arrow/type.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/hash.h"
 
 enum semantic_type { SEMANTIC_TAG = 0, SEMANTIC_FIELD = 1, SEMANTIC_TIMESTAMP = 2 };
 
@@ -52,6 +53,7 @@ struct region_metadata {
     uint32_t n_key;
     uint32_t *key;                /* indexes into columns, in primary key order */
     uint32_t time_index;          /* index into columns */
+    struct dict_map by_name;      /* column names to indexes; see region_metadata_find() */
     struct schema *schema;        /* the fields of all columns, with greptime:version = "0" as schema metadata */
 };
 
@@ -67,14 +69,21 @@ int region_metadata_from_json(const char *text, size_t size, struct region_metad
 int region_metadata_to_json(const struct region_metadata *m, struct dynbuf *out, struct error *err);
 /* The column list alone, as in the TABLE_COLUMN_METADATA extension. */
 int region_columns_to_json(const struct region_metadata *m, struct dynbuf *out, struct error *err);
+/* One element of that list. */
+int region_column_to_json(const struct region_column *c, struct dynbuf *out, struct error *err);
 
 /* Builds metadata from the wire: the body of a CreateRequest (region-rpc.md 4.3): column_defs, primary_key, partition, and the validation rules of 4.3.
- * ST_INVALID_ARGUMENTS names the rule. `sparse_key` comes from the region's options. */
-int region_metadata_from_create(const uint8_t *create_request, size_t size, bool sparse_key, struct region_metadata **ret_meta, struct error *err);
+ * A broken rule is named and has status `rule`; what is malformed by itself is ST_INVALID_ARGUMENTS. `sparse_key` comes from the region's options. */
+int region_metadata_from_create(const uint8_t *create_request, size_t size, bool sparse_key, enum status rule, struct region_metadata **ret_meta, struct error *err);
 
 /* The metadata after an AlterRequest's add_columns, drop_columns, modify_column_types, set/unset index(es), drop_defaults, set_defaults or sync_columns
  * (region-rpc.md 4.7), schema_version + 1; *ret_meta = NULL when nothing changes. set/unset_table_options are not handled here (ST_UNSUPPORTED). */
 int region_metadata_alter(const struct region_metadata *m, const uint8_t *alter_request, size_t size, struct region_metadata **ret_meta, struct error *err);
+
+/* Metadata of a table that has some of the columns: those at `indexes`, in that order; its tags are its key, in that order too. Dense, without partition
+ * expression, schema version 0 (metric-engine.md 9). */
+int region_metadata_project(const struct region_metadata *m, uint64_t region_id, const uint32_t *indexes, uint32_t n, struct region_metadata **ret_meta,
+                            struct error *err);
 
 /* The same metadata under another schema version; one reference, NULL = no memory. */
 struct region_metadata *region_metadata_with_version(const struct region_metadata *m, uint64_t schema_version);

@@ -6,7 +6,7 @@
 
 static const char *const semantic_names[] = {"Tag", "Field", "Timestamp"};
 
-int column_to_json(const struct region_column *c, struct dynbuf *out, struct error *err)
+int region_column_to_json(const struct region_column *c, struct dynbuf *out, struct error *err)
 {
     TRY(dynbuf_printf(out, err, "{\"column_schema\":{\"name\":"));
     TRY(json_put_string(out, c->name, strlen(c->name), err));
@@ -33,7 +33,7 @@ int region_columns_to_json(const struct region_metadata *m, struct dynbuf *out, 
     for (uint32_t i = 0; i < m->n_columns; i++) {
         if (i)
             TRY(dynbuf_append_byte(out, ',', err));
-        TRY(column_to_json(&m->columns[i], out, err));
+        TRY(region_column_to_json(&m->columns[i], out, err));
     }
     return dynbuf_append_byte(out, ']', err);
 }

@@ -23,6 +23,7 @@ struct slot { /* one column of the request's schema */
     struct value_form form;
     int32_t tag;                 /* position in the primary key, -1 for others */
     bool is_time;
+    bool is_whole_key;           /* __primary_key; then nothing else is set */
     struct buffer *values, *validity, *bytes;
     struct column_builder nested;
     bool has_nested;
@@ -35,6 +36,7 @@ struct decoder {
     struct slot *slots;
     uint32_t n_slots, n_planned; /* slots ready, slots allocated */
     int64_t n_rows;
+    bool whole_keys;             /* a column holds encoded keys: tags are not told */
     bool tags_in_order;          /* all tags present, side by side and in key order: spans point into the request */
     const uint8_t **tag_at;      /* per key column: where its `0A len value` stands in the current row; NULL = missing column */
     uint32_t *tag_size;
@@ -54,9 +56,7 @@ bool rows_count(const uint8_t *rows, size_t size, int64_t *ret_rows)
 
 /* ---- plan ---- */
 
-struct wire_column { const char *name; size_t name_size; int32_t datatype, semantic; struct pb_field extension; };
-
-static bool read_wire_column(const struct pb_field *message, struct wire_column *ret_column)
+bool wire_column_read(const struct pb_field *message, struct wire_column *ret_column)
 {
     struct pb_reader r = pb_inside(message);
     struct pb_field f;
@@ -96,7 +96,7 @@ static void read_decimal_extension(const struct pb_field *extension, uint64_t *r
     }
 }
 
-static int check_type(const struct wire_column *w, const struct region_column *c, struct error *err)
+int wire_column_check(const struct wire_column *w, const struct region_column *c, struct error *err)
 {
     int32_t datatype = w->datatype == 14 ? 17 : w->datatype; /* DATETIME is a timestamp in microseconds */
     bool good = datatype == c->wire_type;
@@ -123,14 +123,26 @@ static int32_t tag_position(const struct region_metadata *m, uint32_t index)
     return -1;
 }
 
+static int plan_whole_key(struct decoder *d, struct slot *s, const struct wire_column *w, struct error *err)
+{
+    if (d->whole_keys || w->datatype != 11 || w->semantic != SEMANTIC_TAG || !d->meta->n_key)
+        return error_set(err, ST_INVALID_ARGUMENTS, "column " KEY_NAME_WHOLE " must be the only one of its name, a binary tag of a region with a primary key");
+    *s = (struct slot){.index = UINT32_MAX, .tag = -1, .is_whole_key = true};
+    d->whole_keys = true;
+    d->out->spans_are_keys = d->out->keys_unchecked = true;
+    return ST_OK;
+}
+
 static int plan_slot(struct decoder *d, struct slot *s, const struct wire_column *w, struct error *err)
 {
+    if (w->name_size == sizeof KEY_NAME_WHOLE - 1 && memcmp(w->name, KEY_NAME_WHOLE, w->name_size) == 0)
+        return plan_whole_key(d, s, w, err);
     int index = region_metadata_find(d->meta, w->name, w->name_size);
     if (index < 0)
         return error_set(err, ST_INVALID_ARGUMENTS, "unknown column %.*s", (int)(w->name_size < 200 ? w->name_size : 200), w->name);
     s->index = (uint32_t)index;
     s->column = &d->meta->columns[index];
-    TRY(check_type(w, s->column, err));
+    TRY(wire_column_check(w, s->column, err));
     for (struct slot *other = d->slots; other < s; other++)
         if (other->index == s->index)
             return error_set(err, ST_INVALID_ARGUMENTS, "duplicate column %s", s->column->name);
@@ -144,7 +156,7 @@ static int slot_buffers(struct decoder *d, struct slot *s, struct error *err)
 {
     struct budget *budget = d->out->budget;
     size_t n = (size_t)d->n_rows;
-    if (s->tag >= 0)
+    if (s->tag >= 0 || s->is_whole_key)
         return ST_OK;
     if (s->form.kind == VALUE_NESTED) {
         TRY(column_builder_init(&s->nested, budget, s->column->type, err));
@@ -187,7 +199,7 @@ static int plan(struct decoder *d, const uint8_t *rows, size_t size, struct erro
     while (pb_next(&r, &f)) {
         if (f.number != 1 || f.wire != PB_BYTES)
             continue;
-        if (!read_wire_column(&f, &w))
+        if (!wire_column_read(&f, &w))
             return error_set(err, ST_INVALID_ARGUMENTS, "a column schema is malformed protobuf");
         TRY(plan_slot(d, &d->slots[d->n_slots], &w, err));
         TRY(slot_buffers(d, &d->slots[d->n_slots], err));
@@ -195,6 +207,9 @@ static int plan(struct decoder *d, const uint8_t *rows, size_t size, struct erro
     }
     int32_t expect = 0;
     bool in_order = true, started = false;
+    for (uint32_t i = 0; d->whole_keys && i < d->n_slots; i++)
+        if (d->slots[i].tag >= 0)
+            return error_set(err, ST_INVALID_ARGUMENTS, "tag %s stands beside " KEY_NAME_WHOLE, d->slots[i].column->name);
     for (uint32_t i = 0; i < d->n_slots; i++) {
         if (d->slots[i].tag >= 0) {
             in_order = in_order && d->slots[i].tag == expect;
@@ -280,17 +295,6 @@ static int put_general(struct decoder *d, struct slot *s, int64_t row, const uin
     }
 }
 
-/* A varint that ends exactly at `end`. */
-static inline bool whole_varint(const uint8_t *p, const uint8_t *end, uint64_t *ret_value)
-{
-    if (end - p == 1 && *p < 0x80) {
-        *ret_value = *p;
-        return true;
-    }
-    struct pb_reader r = {p, end};
-    return pb_varint(&r, ret_value) && r.p == end;
-}
-
 static inline int put_value(struct decoder *d, struct slot *s, int64_t row, const uint8_t *v, const uint8_t *end, struct error *err)
 {
     const struct value_form *f = &s->form;
@@ -346,40 +350,41 @@ static int assemble_span(struct decoder *d, int64_t row, struct error *err)
     return ST_OK;
 }
 
+/* The bytes of a row's __primary_key. */
+static int put_whole_key(struct decoder *d, int64_t row, const uint8_t *v, const uint8_t *end, struct error *err)
+{
+    struct pb_field m;
+    bool present;
+    if (!value_member(v, (size_t)(end - v), &m, &present) || !present || m.number != 12 || m.wire != PB_BYTES || m.size > UINT32_MAX)
+        return error_set(err, ST_INVALID_ARGUMENTS, "row %lld has no " KEY_NAME_WHOLE, (long long)row);
+    d->out->spans[row] = (struct key_span){m.data, (uint32_t)m.size};
+    return ST_OK;
+}
+
 static int decode_row(struct decoder *d, int64_t row, const uint8_t *p, const uint8_t *end, struct error *err)
 {
     const uint8_t *first_tag = NULL, *behind_tags = NULL;
     for (uint32_t i = 0; i < d->n_slots; i++) {
         struct slot *s = &d->slots[i];
-        const uint8_t *start = p;
-        uint64_t n;
-        if (end - p < 2 || *p != 0x0a)
+        const uint8_t *start = p, *value;
+        if (!row_next_value(&p, end, &value))
             return error_set(err, ST_INVALID_ARGUMENTS, "row %lld has %u values, its schema %u", (long long)row, i, d->n_slots);
-        if (p[1] < 0x80) {
-            n = p[1];
-            p += 2;
-        } else {
-            struct pb_reader r = {p + 1, end};
-            if (!pb_varint(&r, &n))
-                return error_set(err, ST_INVALID_ARGUMENTS, "row %lld is malformed protobuf", (long long)row);
-            p = r.p;
-        }
-        if (n > (uint64_t)(end - p))
-            return error_set(err, ST_INVALID_ARGUMENTS, "row %lld is malformed protobuf", (long long)row);
-        const uint8_t *value = p;
-        p += n;
         if (s->tag >= 0) {
             if (!first_tag)
                 first_tag = start;
             behind_tags = p;
             d->tag_at[s->tag] = start;
             d->tag_size[s->tag] = (uint32_t)(p - start);
+        } else if (s->is_whole_key) {
+            TRY(put_whole_key(d, row, value, p, err));
         } else {
             TRY(put_value(d, s, row, value, p, err));
         }
     }
     if (p != end)
         return error_set(err, ST_INVALID_ARGUMENTS, "row %lld has more values than its schema's %u", (long long)row, d->n_slots);
+    if (d->whole_keys)
+        return ST_OK;
     if (d->meta->n_key && d->tags_in_order)
         d->out->spans[row] = (struct key_span){first_tag, (uint32_t)(behind_tags - first_tag)};
     else if (d->meta->n_key)
@@ -405,9 +410,9 @@ static int decode_rows(struct decoder *d, const uint8_t *rows, size_t size, stru
 
 static int finish_slot(struct decoder *d, struct slot *s, struct error *err)
 {
-    struct column **out = &d->out->columns[s->index];
-    if (s->tag >= 0)
+    if (s->tag >= 0 || s->is_whole_key)
         return ST_OK;
+    struct column **out = &d->out->columns[s->index];
     if (s->has_nested)
         return column_builder_finish(&s->nested, out, err);
     struct buffer *validity = s->validity, *values = s->values, *bytes = s->bytes;
@@ -427,7 +432,7 @@ static void finish_spans(struct decoder *d)
     if (!d->meta->n_key)
         return;
     for (int64_t i = 0; i < w->n_rows; i++) {
-        if (!d->tags_in_order)
+        if (!d->tags_in_order && !d->whole_keys)
             w->spans[i].data = d->scratch_spans.data + (size_t)w->spans[i].data;
         w->hashes[i] = hash_bytes(w->spans[i].data, w->spans[i].size);
     }
@@ -439,9 +444,12 @@ static int finish(struct decoder *d, struct error *err)
     bool *present = calloc(d->meta->n_columns, sizeof *present);
     int st = present ? ST_OK : error_no_memory(err, d->meta->n_columns);
     for (uint32_t i = 0; st == ST_OK && i < d->n_slots; i++) {
-        present[d->slots[i].index] = true;
+        if (!d->slots[i].is_whole_key)
+            present[d->slots[i].index] = true;
         st = finish_slot(d, &d->slots[i], err);
     }
+    for (uint32_t k = 0; st == ST_OK && d->whole_keys && k < d->meta->n_key; k++)
+        present[d->meta->key[k]] = true;
     for (uint32_t i = 0; st == ST_OK && i < d->meta->n_columns; i++)
         if (!present[i])
             st = row_write_fill_missing(w, i, err);

@@ -11,6 +11,7 @@
 int row_write_alloc(struct row_write *w, struct region_metadata *metadata, int64_t n_rows, bool is_delete, struct budget *budget, struct error *err)
 {
     *w = (struct row_write){.metadata = region_metadata_ref(metadata), .is_delete = is_delete, .n_rows = n_rows, .budget = budget};
+    arena_init(&w->arena, budget);
     w->columns = calloc(metadata->n_columns, sizeof *w->columns);
     int st = w->columns ? ST_OK : error_no_memory(err, metadata->n_columns * sizeof *w->columns);
     if (st == ST_OK && metadata->n_key) {
@@ -41,6 +42,7 @@ void row_write_release(struct row_write *w)
     budget_release(w->budget, w->charged_bytes);
     buffer_unref(w->times);
     buffer_unref(w->scratch);
+    arena_release(&w->arena);
     region_metadata_unref(w->metadata);
     *w = (struct row_write){0};
 }
@@ -217,6 +219,46 @@ static int keys_of_batch(struct row_write *w, struct column *const *tags, struct
     return ST_OK;
 }
 
+/* A column of whole keys: the spans are its values. */
+static int take_whole_keys(struct row_write *w, struct column *given, struct error *err)
+{
+    struct column *keys;
+    if (!type_is_binary(type_values(given->type)) || !w->metadata->n_key || w->spans_are_keys)
+        return error_set(err, ST_INVALID_ARGUMENTS, "column " KEY_NAME_WHOLE " must be the only one of its name, binary, of a region with a primary key");
+    TRY(column_decode_dictionary(w->budget, given, &keys, err));
+    int st = column_null_count(keys) ? error_set(err, ST_INVALID_ARGUMENTS, "column " KEY_NAME_WHOLE " has nulls") : ST_OK;
+    for (int64_t i = 0; st == ST_OK && i < w->n_rows; i++) {
+        int32_t size;
+        const uint8_t *key = column_bytes(keys, i, &size);
+        w->spans[i] = (struct key_span){key, (uint32_t)size};
+        w->hashes[i] = hash_bytes(key, (size_t)size);
+    }
+    if (st == ST_OK) {
+        w->scratch = buffer_ref(keys->buffers[1]);
+        w->spans_are_keys = w->keys_unchecked = true;
+    }
+    column_unref(keys);
+    return st;
+}
+
+int row_write_check_key(const struct region_metadata *metadata, struct key_span key, struct error *err)
+{
+    size_t pos = 0;
+    int st = ST_OK;
+    if (metadata->sparse_key)
+        st = key_sparse_check(key.data, key.size, NULL, NULL, err);
+    for (uint32_t k = 0; !metadata->sparse_key && st == ST_OK && k < metadata->n_key; k++)
+        st = key_skip_value(key.data, key.size, &pos, metadata->columns[metadata->key[k]].type, err);
+    if (st == ST_OK && !metadata->sparse_key && pos != key.size)
+        st = error_set(err, ST_CORRUPT, "primary key: bytes behind the last column");
+    if (st == ST_CORRUPT) {
+        st = ST_INVALID_ARGUMENTS;
+        if (err)
+            err->status = ST_INVALID_ARGUMENTS;
+    }
+    return st;
+}
+
 static int take_times(struct row_write *w, struct column *given, struct error *err)
 {
     struct column *time;
@@ -236,6 +278,8 @@ static int take_times(struct row_write *w, struct column *given, struct error *e
 static int adopt_column(struct row_write *w, struct field *field, struct column *column, bool *present, struct column **tags, struct error *err)
 {
     const struct region_metadata *m = w->metadata;
+    if (strcmp(field->name, KEY_NAME_WHOLE) == 0)
+        return take_whole_keys(w, column, err);
     int index = region_metadata_find(m, field->name, strlen(field->name));
     if (index < 0)
         return error_set(err, ST_INVALID_ARGUMENTS, "unknown column %.200s", field->name);
@@ -251,6 +295,8 @@ static int adopt_column(struct row_write *w, struct field *field, struct column 
     present[index] = true;
     for (uint32_t k = 0; k < m->n_key; k++)
         if (m->key[k] == (uint32_t)index) {
+            if (!tags)
+                return error_set(err, ST_INVALID_ARGUMENTS, "column %s is a tag of the region, but no label of the table", c->name);
             tags[k] = column;
             return ST_OK;
         }
@@ -259,26 +305,38 @@ static int adopt_column(struct row_write *w, struct field *field, struct column 
     return column_decode_dictionary(w->budget, column, &w->columns[index], err);
 }
 
+int row_write_adopt(int64_t n_rows, struct field *const *fields, struct column *const *columns, uint32_t n, struct region_metadata *metadata,
+                    struct column **tags, struct budget *budget, struct row_write *ret_write, struct error *err)
+{
+    struct row_write w;
+    TRY(row_write_alloc(&w, metadata, n_rows, false, budget, err));
+    bool *present = calloc(metadata->n_columns, sizeof *present);
+    int st = present ? ST_OK : error_no_memory(err, metadata->n_columns);
+    for (uint32_t i = 0; st == ST_OK && i < n; i++)
+        st = adopt_column(&w, fields[i], columns[i], present, tags, err);
+    bool keys_made = !tags || w.spans_are_keys;
+    for (uint32_t i = 0; st == ST_OK && i < metadata->n_columns; i++)
+        if (!present[i] && !(keys_made && metadata->columns[i].semantic == SEMANTIC_TAG))
+            st = row_write_fill_missing(&w, i, err);
+    free(present);
+    if (st == ST_OK)
+        *ret_write = w;
+    else
+        row_write_release(&w);
+    return st;
+}
+
 int row_write_from_batch(const struct batch *batch, struct region_metadata *metadata, struct budget *budget, struct row_write *ret_write, struct error *err)
 {
     struct row_write w;
-    TRY(row_write_alloc(&w, metadata, batch->n_rows, false, budget, err));
-    bool *present = calloc(metadata->n_columns, sizeof *present);
     struct column **tags = calloc(metadata->n_key + 1, sizeof *tags);
-    int st = present && tags ? ST_OK : error_no_memory(err, metadata->n_columns);
-    for (uint32_t i = 0; st == ST_OK && i < batch->schema->n_fields; i++)
-        st = adopt_column(&w, batch->schema->fields[i], batch->columns[i], present, tags, err);
-    for (uint32_t i = 0; st == ST_OK && i < metadata->n_columns; i++)
-        if (!present[i])
-            st = row_write_fill_missing(&w, i, err);
-    if (st == ST_OK && metadata->n_key)
-        st = keys_of_batch(&w, tags, err);
-    free(present);
-    free(tags);
-    if (st != ST_OK) {
+    if (!tags)
+        return error_no_memory(err, metadata->n_key * sizeof *tags);
+    int st = row_write_adopt(batch->n_rows, batch->schema->fields, batch->columns, batch->schema->n_fields, metadata, tags, budget, &w, err);
+    if (st == ST_OK && metadata->n_key && !w.spans_are_keys && (st = keys_of_batch(&w, tags, err)) != ST_OK) /* tags beside whole keys say nothing new */
         row_write_release(&w);
-        return st;
-    }
+    free(tags);
+    TRY(st);
     row_write_time_bounds(&w);
     *ret_write = w;
     return ST_OK;

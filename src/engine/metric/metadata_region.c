@@ -1,0 +1,300 @@
+#include "engine/metric/metadata_region.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "format/proto/wire.h"
+
+#define REGION_PREFIX "__region_"
+#define COLUMN_PREFIX "__column_"
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* ---- keys ---- */
+
+static int put_base64(struct dynbuf *out, const char *text, struct error *err)
+{
+    size_t n = strlen(text);
+    const uint8_t *p = (const uint8_t *)text;
+    for (size_t i = 0; i < n; i += 3) {
+        size_t left = n - i < 3 ? n - i : 3;
+        uint32_t bits = (uint32_t)p[i] << 16 | (left > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (left > 2 ? p[i + 2] : 0);
+        for (size_t k = 0; k < left + 1; k++)
+            TRY(dynbuf_append_byte(out, (uint8_t)alphabet[bits >> (18 - 6 * k) & 63], err));
+    }
+    return ST_OK;
+}
+
+static bool get_base64(const char *text, size_t n, char *out, int64_t *ret_size)
+{
+    uint32_t bits = 0;
+    unsigned have = 0;
+    int64_t size = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *at = text[i] ? strchr(alphabet, text[i]) : NULL;
+        if (!at)
+            return false;
+        bits = bits << 6 | (uint32_t)(at - alphabet);
+        have += 6;
+        if (have >= 8) {
+            have -= 8;
+            out[size++] = (char)(bits >> have & 0xff);
+        }
+    }
+    *ret_size = size;
+    return have < 6 && (bits & ((1u << have) - 1)) == 0;
+}
+
+bool metadata_key_parse(const char *key, size_t key_size, uint64_t *ret_logical_id, char *name, int64_t *ret_name_size)
+{
+    enum { PREFIX = sizeof REGION_PREFIX - 1 };
+    bool column = key_size > PREFIX && memcmp(key, COLUMN_PREFIX, PREFIX) == 0;
+    if (key_size <= PREFIX || (!column && memcmp(key, REGION_PREFIX, PREFIX) != 0))
+        return false;
+    uint64_t id = 0;
+    size_t at = PREFIX;
+    for (; at < key_size && key[at] >= '0' && key[at] <= '9'; at++)
+        if (__builtin_mul_overflow(id, 10, &id) || __builtin_add_overflow(id, (uint64_t)(key[at] - '0'), &id))
+            return false;
+    *ret_logical_id = id;
+    *ret_name_size = -1;
+    if (at == PREFIX)
+        return false;
+    if (!column)
+        return at == key_size;
+    return at < key_size && key[at] == '_' && get_base64(key + at + 1, key_size - at - 1, name, ret_name_size);
+}
+
+int metadata_key_of_column(uint64_t logical_id, const char *name, struct dynbuf *out, struct error *err)
+{
+    TRY(dynbuf_printf(out, err, COLUMN_PREFIX "%llu_", (unsigned long long)logical_id));
+    return put_base64(out, name, err);
+}
+
+/* ---- changes ---- */
+
+enum { STRING = 12, TIMESTAMP_MS = 16 };          /* ColumnDataType */
+enum { STRING_VALUE = 13, TIMESTAMP_VALUE = 17 }; /* members of Value */
+
+void metadata_change_init(struct metadata_change *c, bool is_delete)
+{
+    c->is_delete = is_delete;
+    dynbuf_init(&c->rows, (size_t)1 << 30);
+}
+
+void metadata_change_release(struct metadata_change *c)
+{
+    dynbuf_release(&c->rows);
+}
+
+static int put_schema(struct dynbuf *rows, const char *name, uint32_t datatype, uint32_t semantic, struct error *err)
+{
+    uint8_t inside[32], *p = inside;
+    *p++ = 0x0a;
+    *p++ = (uint8_t)strlen(name);
+    p = (uint8_t *)mempcpy(p, name, strlen(name));
+    *p++ = 0x10;
+    *p++ = (uint8_t)datatype;
+    *p++ = 0x18;
+    *p++ = (uint8_t)semantic;
+    return pb_put_bytes(rows, 1, inside, (size_t)(p - inside), err);
+}
+
+static size_t text_value_size(size_t n)
+{
+    return 1 + pb_varint_size(n) + n;
+}
+
+static int put_text(struct dynbuf *rows, const struct dynbuf *text, struct error *err)
+{
+    TRY(pb_put_varint(rows, 1 << 3 | PB_BYTES, err));
+    TRY(pb_put_varint(rows, text_value_size(text->size), err));
+    return pb_put_bytes(rows, STRING_VALUE, text->data, text->size, err);
+}
+
+/* A row (ts = 0, k[, v]); `value` NULL in deletes. */
+static int put_row(struct metadata_change *c, const struct dynbuf *key, const struct dynbuf *value, struct error *err)
+{
+    static const uint8_t zero_time[] = {0x0a, 0x03, 0x88, 0x01, 0x00}; /* Value{timestamp_millisecond_value = 17: 0} */
+    struct dynbuf *rows = &c->rows;
+    if (!rows->size) {
+        TRY(put_schema(rows, "ts", TIMESTAMP_MS, SEMANTIC_TIMESTAMP, err));
+        TRY(put_schema(rows, "k", STRING, SEMANTIC_TAG, err));
+        if (!c->is_delete)
+            TRY(put_schema(rows, "v", STRING, SEMANTIC_FIELD, err));
+    }
+    size_t k = text_value_size(key->size), v = c->is_delete ? 0 : text_value_size(value->size);
+    TRY(pb_put_varint(rows, 2 << 3 | PB_BYTES, err));
+    TRY(pb_put_varint(rows, sizeof zero_time + 1 + pb_varint_size(k) + k + (c->is_delete ? 0 : 1 + pb_varint_size(v) + v), err));
+    TRY(dynbuf_append(rows, zero_time, sizeof zero_time, err));
+    TRY(put_text(rows, key, err));
+    return c->is_delete ? ST_OK : put_text(rows, value, err);
+}
+
+int metadata_change_region(struct metadata_change *c, uint64_t logical_id, struct error *err)
+{
+    struct dynbuf key, value;
+    dynbuf_init(&key, 64);
+    dynbuf_init(&value, 0);
+    int st = dynbuf_printf(&key, err, REGION_PREFIX "%llu", (unsigned long long)logical_id);
+    if (st == ST_OK)
+        st = put_row(c, &key, &value, err);
+    dynbuf_release(&key);
+    return st;
+}
+
+int metadata_change_column(struct metadata_change *c, uint64_t logical_id, const struct region_column *column, struct error *err)
+{
+    struct dynbuf key, value;
+    dynbuf_init(&key, 1 << 20);
+    dynbuf_init(&value, 16 << 20);
+    int st = metadata_key_of_column(logical_id, column->name, &key, err);
+    if (st == ST_OK && !c->is_delete)
+        st = region_column_to_json(column, &value, err);
+    if (st == ST_OK)
+        st = put_row(c, &key, &value, err);
+    dynbuf_release(&key);
+    dynbuf_release(&value);
+    return st;
+}
+
+int metadata_change_write(struct metadata_change *c, struct metric_engine *e, uint64_t metadata_id, struct error *err)
+{
+    struct engine *m = metric_mito(e);
+    struct dynbuf request;
+    uint64_t rows;
+    if (!c->rows.size)
+        return ST_OK;
+    dynbuf_init(&request, c->rows.size + 64);
+    int st = pb_put_uint(&request, 1, metadata_id, err);
+    if (st == ST_OK)
+        st = pb_put_bytes(&request, 2, c->rows.data, c->rows.size, err);
+    if (st == ST_OK)
+        st = m->ops->write(m, metadata_id, c->is_delete, (struct message){request.data, request.size}, &rows, err);
+    dynbuf_release(&request);
+    return st;
+}
+
+/* ---- recovery ---- */
+
+struct id_list {
+    uint64_t logical_id;
+    bool is_region;
+    uint32_t n, room, *ids;
+};
+
+struct recovery {
+    struct u64_map lists; /* struct id_list by logical id */
+    const struct region_metadata *data;
+    struct dynbuf name;
+    uint64_t unknown; /* columns that the data region lacks */
+};
+
+static int list_of(struct recovery *r, uint64_t id, struct id_list **ret_list, struct error *err)
+{
+    struct id_list *l = u64_map_get(&r->lists, id);
+    if (!l) {
+        l = calloc(1, sizeof *l);
+        if (!l || u64_map_put(&r->lists, id, l, err) != ST_OK) {
+            free(l);
+            return error_no_memory(err, sizeof *l);
+        }
+        l->logical_id = id;
+    }
+    *ret_list = l;
+    return ST_OK;
+}
+
+static int recover_key(struct recovery *r, const char *key, size_t size, struct error *err)
+{
+    struct id_list *l;
+    uint64_t id;
+    int64_t name_size;
+    dynbuf_clear(&r->name);
+    TRY(dynbuf_reserve(&r->name, size + 1, err));
+    if (!metadata_key_parse(key, size, &id, (char *)r->name.data, &name_size))
+        return error_set(err, ST_UNEXPECTED, "the metadata region has a key that is neither a region's nor a column's: %.*s",
+                         (int)(size < 200 ? size : 200), key);
+    TRY(list_of(r, id, &l, err));
+    if (name_size < 0) {
+        l->is_region = true;
+        return ST_OK;
+    }
+    int column = region_metadata_find(r->data, (const char *)r->name.data, (size_t)name_size);
+    if (column < 0) { /* no row can have it */
+        r->unknown++;
+        return ST_OK;
+    }
+    if (l->n == l->room) {
+        uint32_t room = l->room ? l->room * 2 : 8, *more = realloc(l->ids, room * sizeof *more);
+        if (!more)
+            return error_no_memory(err, room * sizeof *more);
+        l->ids = more;
+        l->room = room;
+    }
+    l->ids[l->n++] = r->data->columns[column].id;
+    return ST_OK;
+}
+
+static int recover_batch(struct recovery *r, const struct batch *b, struct error *err)
+{
+    struct column *keys;
+    TRY(column_decode_dictionary(NULL, b->columns[0], &keys, err));
+    int st = ST_OK;
+    for (int64_t i = 0; i < keys->length && st == ST_OK; i++) {
+        int32_t size;
+        const uint8_t *key = column_bytes(keys, i, &size);
+        st = recover_key(r, (const char *)key, (size_t)size, err);
+    }
+    column_unref(keys);
+    return st;
+}
+
+static int read_keys(struct metric_engine *e, uint64_t metadata_id, struct recovery *r, struct error *err)
+{
+    struct engine *m = metric_mito(e);
+    struct table *table;
+    struct batch_stream *stream = NULL;
+    TRY(m->ops->table(m, metadata_id, &table, err));
+    int column = schema_find(table->schema, "k");
+    uint32_t wanted = (uint32_t)column;
+    struct scan_request q = {.columns = &wanted, .n_columns = 1, .limit = -1};
+    int st = column < 0 ? error_set(err, ST_CORRUPT, "region %llu is no metadata region: it has no column k", (unsigned long long)metadata_id)
+                        : table->ops->scan(table, &q, NULL, &stream, err);
+    while (st == ST_OK) {
+        struct batch *batch;
+        st = batch_stream_next(stream, &batch, err);
+        if (st != ST_OK || !batch)
+            break;
+        st = recover_batch(r, batch, err);
+        batch_unref(batch);
+    }
+    batch_stream_free(stream);
+    table_free(table);
+    return st;
+}
+
+int metadata_region_recover(struct metric_engine *e, struct metric_physical *p, const struct region_metadata *data, struct error *err)
+{
+    struct recovery r = {.data = data};
+    size_t pos = 0;
+    uint64_t id;
+    void *value;
+    u64_map_init(&r.lists);
+    dynbuf_init(&r.name, 1 << 20);
+    int st = read_keys(e, p->metadata_id, &r, err);
+    while (u64_map_next(&r.lists, &pos, &id, &value)) {
+        struct id_list *l = value;
+        if (st == ST_OK && l->is_region)
+            st = metric_logical_put(e, id, p, l->ids, l->n, err);
+        free(l->ids);
+        free(l);
+    }
+    if (r.unknown)
+        log_warn("metric", "metadata region %llu names %llu columns that its data region lacks: they are left out",
+                 (unsigned long long)p->metadata_id, (unsigned long long)r.unknown);
+    u64_map_release(&r.lists);
+    dynbuf_release(&r.name);
+    return st;
+}

@@ -1,0 +1,306 @@
+/* Reading logical regions: the data region, cut to the rows of one table and the columns it has, under the schema that clients know (metric-engine.md
+ * 9). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/metric/metric.h"
+#include "format/key/sparse.h"
+
+/* ---- metadata ---- */
+
+struct named_index {
+    const char *name;
+    uint32_t index;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct named_index *)a)->name, ((const struct named_index *)b)->name);
+}
+
+/* The columns `ids` of the data region, sorted by name. */
+static int project(const struct region_metadata *data, uint64_t logical_id, const uint32_t *ids, uint32_t n, struct region_metadata **ret_meta,
+                   struct error *err)
+{
+    struct named_index *order = malloc((n + 1) * sizeof *order);
+    uint32_t *indexes = malloc((n + 1) * sizeof *indexes), found = 0;
+    int st = order && indexes ? ST_OK : error_no_memory(err, n * sizeof *order);
+    for (uint32_t i = 0; st == ST_OK && i < n; i++) {
+        int at = region_metadata_find_id(data, ids[i]);
+        if (at >= 0)
+            order[found++] = (struct named_index){data->columns[at].name, (uint32_t)at};
+    }
+    if (st == ST_OK) {
+        qsort(order, found, sizeof *order, by_name);
+        for (uint32_t i = 0; i < found; i++)
+            indexes[i] = order[i].index;
+        st = region_metadata_project(data, logical_id, indexes, found, ret_meta, err);
+    }
+    free(order);
+    free(indexes);
+    return st;
+}
+
+/* Metadata of a logical region and of the data region it is in. */
+static int logical_metadata(struct metric_engine *e, uint64_t id, struct region_metadata **ret_meta, uint64_t *ret_data_id, struct error *err)
+{
+    struct engine *m = metric_mito(e);
+    struct metric_physical *p;
+    struct region_metadata *data;
+    uint32_t *ids, n;
+    TRY(metric_logical_get(e, id, &p, &ids, &n, err));
+    int st = m->ops->metadata(m, p->id, &data, err);
+    if (st == ST_OK) {
+        st = project(data, id, ids, n, ret_meta, err);
+        region_metadata_unref(data);
+    }
+    *ret_data_id = p->id;
+    free(ids);
+    metric_physical_unref(p);
+    return st;
+}
+
+int metric_metadata(struct metric_engine *e, uint64_t id, struct region_metadata **ret_meta, struct error *err)
+{
+    struct engine *m = metric_mito(e);
+    uint64_t data_id;
+    return metric_is_physical(e, id) ? m->ops->metadata(m, id, ret_meta, err) : logical_metadata(e, id, ret_meta, &data_id, err);
+}
+
+/* ---- the stream ---- */
+
+struct logical_stream {
+    struct batch_stream base;
+    struct batch_stream *data; /* the wanted columns, then __table_id */
+    uint32_t table_id, n_columns;
+    struct budget *budget;
+};
+
+/* Rows of the table: how many, and which unless it is all of them. */
+static int select_rows(struct logical_stream *s, struct column *table_ids, uint32_t *rows, int64_t *ret_n, struct error *err)
+{
+    struct column *plain;
+    int64_t n = 0;
+    TRY(column_decode_dictionary(NULL, table_ids, &plain, err));
+    const uint32_t *ids = COLUMN_VALUES(plain, uint32_t);
+    for (int64_t i = 0; i < plain->length; i++) {
+        rows[n] = (uint32_t)i;
+        n += ids[i] == s->table_id;
+    }
+    column_unref(plain);
+    *ret_n = n;
+    return ST_OK;
+}
+
+static int cut_batch(struct logical_stream *s, struct batch *b, struct batch **ret_batch, struct error *err)
+{
+    uint32_t *rows = malloc(((size_t)b->n_rows + 1) * sizeof *rows), made = 0;
+    struct column **columns = calloc(s->n_columns + 1, sizeof *columns);
+    int64_t n = 0;
+    int st = rows && columns ? select_rows(s, b->columns[s->n_columns], rows, &n, err) : error_no_memory(err, (size_t)b->n_rows * sizeof *rows);
+    for (; st == ST_OK && made < s->n_columns; made += st == ST_OK) {
+        if (n == b->n_rows)
+            columns[made] = column_ref(b->columns[made]);
+        else
+            st = column_take(s->budget, b->columns[made], rows, n, &columns[made], err);
+    }
+    if (st == ST_OK)
+        st = batch_new(s->base.schema, n, columns, ret_batch, err);
+    else
+        for (uint32_t i = 0; i < made; i++)
+            column_unref(columns[i]);
+    free(rows);
+    free(columns);
+    return st;
+}
+
+static int stream_next(struct batch_stream *base, struct batch **ret_batch, struct error *err)
+{
+    struct logical_stream *s = (struct logical_stream *)base;
+    *ret_batch = NULL;
+    for (;;) {
+        struct batch *b, *cut;
+        TRY(batch_stream_next(s->data, &b, err));
+        if (!b)
+            return ST_OK;
+        int st = cut_batch(s, b, &cut, err);
+        batch_unref(b);
+        TRY(st);
+        if (cut->n_rows) {
+            *ret_batch = cut;
+            return ST_OK;
+        }
+        batch_unref(cut);
+    }
+}
+
+static void stream_free(struct batch_stream *base)
+{
+    struct logical_stream *s = (struct logical_stream *)base;
+    batch_stream_free(s->data);
+    schema_unref(base->schema);
+    free(s);
+}
+
+static const struct batch_stream_ops stream_ops = {stream_next, stream_free};
+
+/* ---- the table ---- */
+
+struct logical_table {
+    struct table base;
+    struct table *data;
+    struct region_metadata *metadata;
+    uint32_t *places; /* per column of the logical schema: index into the data region's */
+    uint32_t table_id_place;
+    struct column *table_id; /* one value */
+};
+
+static void table_free_logical(struct table *base)
+{
+    struct logical_table *t = (struct logical_table *)base;
+    table_free(t->data);
+    region_metadata_unref(t->metadata);
+    column_unref(t->table_id);
+    free(t->places);
+    free(t);
+}
+
+static int check_columns(const struct logical_table *t, const struct scan_request *q, struct error *err)
+{
+    uint32_t n = t->base.schema->n_fields;
+    for (uint32_t i = 0; i < q->n_columns; i++)
+        if (q->columns[i] >= n)
+            return error_set(err, ST_INVALID_ARGUMENTS, "column %u of a table with %u columns", q->columns[i], n);
+    for (uint32_t i = 0; i < q->n_predicates; i++)
+        if (q->predicates[i].column >= n)
+            return error_set(err, ST_INVALID_ARGUMENTS, "column %u of a table with %u columns", q->predicates[i].column, n);
+    return ST_OK;
+}
+
+static int stream_schema(const struct logical_table *t, const struct scan_request *q, struct schema **ret_schema, struct error *err)
+{
+    struct field **fields = malloc((q->n_columns + 1) * sizeof *fields);
+    if (!fields)
+        return error_no_memory(err, q->n_columns * sizeof *fields);
+    for (uint32_t i = 0; i < q->n_columns; i++)
+        fields[i] = t->base.schema->fields[q->columns[i]];
+    struct schema *plain = schema_new(fields, q->n_columns);
+    free(fields);
+    *ret_schema = plain ? schema_with_meta(plain, t->base.schema->meta, t->base.schema->n_meta) : NULL;
+    schema_unref(plain);
+    return *ret_schema ? ST_OK : error_no_memory(err, 256);
+}
+
+static int scan_data(struct logical_table *t, struct logical_stream *s, const struct scan_request *q, struct work_context *work, struct error *err)
+{
+    struct scan_request data = *q;
+    uint32_t *columns = malloc((q->n_columns + 1) * sizeof *columns);
+    struct scan_predicate *predicates = malloc((q->n_predicates + 1) * sizeof *predicates);
+    int st = columns && predicates ? ST_OK : error_no_memory(err, (q->n_columns + q->n_predicates) * sizeof *predicates);
+    for (uint32_t i = 0; st == ST_OK && i < q->n_columns; i++)
+        columns[i] = t->places[q->columns[i]];
+    for (uint32_t i = 0; st == ST_OK && i < q->n_predicates; i++) {
+        predicates[i] = q->predicates[i];
+        predicates[i].column = t->places[predicates[i].column];
+    }
+    if (st == ST_OK) {
+        columns[q->n_columns] = t->table_id_place;
+        predicates[q->n_predicates] = (struct scan_predicate){t->table_id_place, SCAN_EQ, t->table_id};
+        data.columns = columns;
+        data.n_columns++;
+        data.predicates = predicates;
+        data.n_predicates++;
+        data.limit = -1; /* the data region does not know yet which rows count */
+        st = t->data->ops->scan(t->data, &data, work, &s->data, err);
+    }
+    free(columns);
+    free(predicates);
+    return st;
+}
+
+static int table_scan(struct table *base, const struct scan_request *q, struct work_context *work, struct batch_stream **ret_stream,
+                      struct error *err)
+{
+    struct logical_table *t = (struct logical_table *)base;
+    TRY(check_columns(t, q, err));
+    struct logical_stream *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_no_memory(err, sizeof *s);
+    s->base.ops = &stream_ops;
+    s->table_id = (uint32_t)(base->region_id >> 32);
+    s->n_columns = q->n_columns;
+    s->budget = work ? work->budget : NULL;
+    int st = stream_schema(t, q, &s->base.schema, err);
+    if (st == ST_OK)
+        st = scan_data(t, s, q, work, err);
+    if (st == ST_OK)
+        *ret_stream = &s->base;
+    else
+        stream_free(&s->base);
+    return st;
+}
+
+static const struct table_ops logical_ops = {table_scan, table_free_logical};
+
+/* Finds the columns in the snapshot, whose schema is at least as new as the metadata. */
+static int find_places(struct logical_table *t, struct error *err)
+{
+    const struct region_metadata *m = t->metadata;
+    t->places = malloc((m->n_columns + 1) * sizeof *t->places);
+    if (!t->places)
+        return error_no_memory(err, m->n_columns * sizeof *t->places);
+    for (uint32_t i = 0; i <= m->n_columns; i++) {
+        const char *name = i < m->n_columns ? m->columns[i].name : KEY_NAME_TABLE_ID;
+        int at = schema_find(t->data->schema, name);
+        if (at < 0)
+            return error_set(err, ST_CORRUPT, "the data region of table %u has no column %s", (uint32_t)(m->region_id >> 32), name);
+        *(i < m->n_columns ? &t->places[i] : &t->table_id_place) = (uint32_t)at;
+    }
+    return ST_OK;
+}
+
+static int table_id_value(uint32_t id, struct column **ret_column, struct error *err)
+{
+    struct column_builder b;
+    TRY(column_builder_init(&b, NULL, type_of(TYPE_UINT32), err));
+    int st = column_builder_append_fixed(&b, &id, err);
+    if (st == ST_OK)
+        st = column_builder_finish(&b, ret_column, err);
+    column_builder_release(&b);
+    return st;
+}
+
+static int logical_table(struct metric_engine *e, uint64_t id, struct table **ret_table, struct error *err)
+{
+    struct engine *m = metric_mito(e);
+    uint64_t data_id;
+    struct logical_table *t = calloc(1, sizeof *t);
+    if (!t)
+        return error_no_memory(err, sizeof *t);
+    int st = logical_metadata(e, id, &t->metadata, &data_id, err);
+    if (st == ST_OK)
+        st = m->ops->table(m, data_id, &t->data, err);
+    if (st == ST_OK)
+        st = find_places(t, err);
+    if (st == ST_OK)
+        st = table_id_value((uint32_t)(id >> 32), &t->table_id, err);
+    if (st != ST_OK) {
+        table_free_logical(&t->base);
+        return st;
+    }
+    t->base = (struct table){.ops = &logical_ops,
+                             .schema = t->metadata->schema,
+                             .key = t->metadata->key,
+                             .n_key = t->metadata->n_key,
+                             .time_index = (int32_t)t->metadata->time_index,
+                             .region_id = id,
+                             .append_mode = t->data->append_mode};
+    *ret_table = &t->base;
+    return ST_OK;
+}
+
+int metric_table(struct metric_engine *e, uint64_t id, struct table **ret_table, struct error *err)
+{
+    struct engine *m = metric_mito(e);
+    return metric_is_physical(e, id) ? m->ops->table(m, id, ret_table, err) : logical_table(e, id, ret_table, err);
+}
