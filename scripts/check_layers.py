@@ -27,6 +27,7 @@ ABOVE = {
     'wal': ['base', 'os', 'format/raftlog'],
     'engine': ['base', 'arrow', 'format'],
     'engine/mito': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'engine'],
+    'engine/file': ['base', 'os', 'arrow', 'format', 'store', 'engine'],
     'engine/metric': ['base', 'os', 'arrow', 'format', 'engine', 'engine/mito'],
     'region': ['base', 'os', 'arrow', 'format', 'exec', 'engine'],
     'config': ['base', 'os'],

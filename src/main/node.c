@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "cluster/cluster.h"
+#include "engine/file/file.h"
 #include "engine/metric/metric.h"
 #include "engine/mito/mito.h"
 #include "exec/expr.h"
@@ -139,11 +140,18 @@ static int add_engine(struct node *n, struct engine *engine, struct error *err)
     return ST_OK;
 }
 
+/* The executor's casts for the file engine: neither knows of the other. */
+static int cast_column(struct budget *budget, struct column *c, struct dtype *type, bool lenient, struct column **ret_column, struct error *err)
+{
+    struct expr_context ctx = {.budget = budget};
+    return expr_cast(&ctx, c, type, lenient, ret_column, err);
+}
+
 static int start_engines(struct node *n, struct error *err)
 {
     mito_cast_more = cast_stored;
     const struct config *c = n->config;
-    struct engine *mito, *metric;
+    struct engine *mito, *metric, *file;
     struct mito_options o = {
         .store = n->store, .wal = n->wal, .peer_log = n->peer_log, .root_budget = &n->root, .node_id = config_u64(c, OPT_NODE_ID),
         .write_buffer_bytes = config_u64(c, OPT_MITO_WRITE_BUFFER), .write_reject_bytes = config_u64(c, OPT_MITO_WRITE_REJECT),
@@ -159,7 +167,10 @@ static int start_engines(struct node *n, struct error *err)
     if (config_is_set(c, OPT_METRIC_FLUSH))
         m.flush_interval_ms = config_duration_ms(c, OPT_METRIC_FLUSH);
     TRY(metric_engine_new(&m, &metric, err));
-    return add_engine(n, metric, err);
+    TRY(add_engine(n, metric, err));
+    struct file_engine_options f = {.store = n->store, .fs = fs_posix(), .budget = &n->query, .cast = cast_column};
+    TRY(file_engine_new(&f, &file, err));
+    return add_engine(n, file, err);
 }
 
 static int start_regions(struct node *n, struct error *err)

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "engine/mito/predicate.h"
+#include "format/key/key.h"
+#include "format/key/sparse.h"
 #include "engine/mito/sst_internal.h"
 
 static int read_object(void *ctx, uint64_t offset, void *data, size_t size, struct error *err)
@@ -226,6 +228,17 @@ static bool within(enum scan_op op, const struct column *v, int64_t i, const str
     }
 }
 
+/* Whether a value between the bounds satisfies the predicate; takes them, an unknown one is NULL. */
+static bool some_within(const struct scan_predicate *p, struct column *min, struct column *max)
+{
+    bool keep = false;
+    for (int64_t i = 0; i < p->values->length && !keep; i++)
+        keep = !min || !max || within(p->op, p->values, i, min, max);
+    column_unref(min);
+    column_unref(max);
+    return keep;
+}
+
 bool sst_bounds_may_match(const struct scan_predicate *p, const struct parquet_bounds *b, int64_t values, struct dtype *type)
 {
     if (p->op == SCAN_IS_NULL)
@@ -235,14 +248,37 @@ bool sst_bounds_may_match(const struct scan_predicate *p, const struct parquet_b
     if (p->op == SCAN_IS_NOT_NULL || !b->has_min || !b->has_max || !p->values || type_values(p->values->type)->id == TYPE_NULL)
         return true;
     struct column *min, *max;
-    bool keep = false;
     bound_column(type, b->min, b->min_size, &min);
     bound_column(type, b->max, b->max_size, &max);
-    for (int64_t i = 0; i < p->values->length && !keep; i++)
-        keep = !min || !max || within(p->op, p->values, i, min, max);
-    column_unref(min);
-    column_unref(max);
-    return keep;
+    return some_within(p, min, max);
+}
+
+/* The first column's value in an encoded key; NULL when it is null or the key, which may be a truncated bound, does not show it. */
+static struct column *leading_value(const struct sst_footer *f, struct dtype *type, const uint8_t *key, uint32_t size)
+{
+    struct column_builder b;
+    struct column *value = NULL;
+    struct dynbuf scratch;
+    size_t pos = 0;
+    if (column_builder_init(&b, NULL, type, NULL) != ST_OK)
+        return NULL;
+    dynbuf_init(&scratch, size);
+    int st = f->metadata->sparse_key ? key_sparse_decode(key, size, f->metadata->columns[f->metadata->key[0]].id, &scratch, &b, NULL)
+                                     : key_decode_value(key, size, &pos, &b, NULL);
+    if (st == ST_OK && b.null_count == 0)
+        column_builder_finish(&b, &value, NULL);
+    column_builder_release(&b);
+    dynbuf_release(&scratch);
+    return value;
+}
+
+bool sst_key_bounds_may_match(const struct sst_footer *f, const struct sst_column *c, const struct scan_predicate *p, const struct parquet_bounds *key)
+{
+    struct dtype *type = f->metadata->columns[c->file_column].type;
+    if (c->key_position != 0 || !type_equal(type, c->want->type, false) || !key->has_min || !key->has_max || !p->values || p->op == SCAN_IS_NULL ||
+        p->op == SCAN_IS_NOT_NULL)
+        return true;
+    return some_within(p, leading_value(f, type, key->min, key->min_size), leading_value(f, type, key->max, key->max_size));
 }
 
 static bool default_may_match(const struct scan_predicate *p, const struct region_column *c)
@@ -303,6 +339,9 @@ bool sst_may_match(const struct sst_footer *f, const struct read_request *q, uin
         const struct parquet_chunk *chunk = place >= 0 ? chunk_of(f, row_group, (uint32_t)place) : NULL;
         struct dtype *type = f->metadata->columns[c.file_column].type;
         if (chunk && type_equal(type, c.want->type, false) && !sst_bounds_may_match(p, &chunk->bounds, chunk->values, type))
+            return false;
+        const struct parquet_chunk *keys = place < 0 ? chunk_of(f, row_group, f->key) : NULL;
+        if (keys && !sst_key_bounds_may_match(f, &c, p, &keys->bounds))
             return false;
     }
     return true;

@@ -37,6 +37,8 @@ bool sst_may_match(const struct sst_footer *f, const struct read_request *q, uin
 /* The same for anything that has bounds, as a page: by one predicate, by the request's times. */
 bool sst_bounds_may_match(const struct scan_predicate *p, const struct parquet_bounds *b, int64_t values, struct dtype *type);
 bool sst_times_may_match(const struct read_request *q, const struct parquet_bounds *b);
+/* By the bounds of the encoded keys, for the column that leads them (in sparse keys the table id) and stands in no Parquet column of its own. */
+bool sst_key_bounds_may_match(const struct sst_footer *f, const struct sst_column *c, const struct scan_predicate *p, const struct parquet_bounds *key);
 /* Whether the file's times and the request's are of one unit. */
 bool sst_times_comparable(const struct sst_footer *f, const struct read_request *q);
 /* Whether some time of the row group may lie outside of the request's. */

@@ -126,6 +126,7 @@ struct page_test {
     const struct read_request *q;
     const struct scan_predicate *predicate; /* NULL: the request's times */
     struct dtype *type;
+    const struct sst_column *leading;       /* not NULL: the pages are of keys, the predicate is on the column that leads them */
 };
 
 static int select_by(const struct page_test *t, const struct parquet_source *source, uint32_t row_group, uint32_t column, struct row_selection *s,
@@ -144,7 +145,10 @@ static int select_by(const struct page_test *t, const struct parquet_source *sou
     for (uint32_t p = 0; kept && p < index.n_pages; p++) {
         int64_t end = p + 1 < index.n_pages ? index.pages[p + 1].first_row : group->n_rows;
         const struct parquet_bounds *b = &index.bounds[p];
-        kept[p] = t->predicate ? sst_bounds_may_match(t->predicate, b, end - index.pages[p].first_row, t->type) : sst_times_may_match(t->q, b);
+        if (t->leading)
+            kept[p] = sst_key_bounds_may_match(t->f, t->leading, t->predicate, b);
+        else
+            kept[p] = t->predicate ? sst_bounds_may_match(t->predicate, b, end - index.pages[p].first_row, t->type) : sst_times_may_match(t->q, b);
         pruned += !kept[p];
     }
     if (pruned)
@@ -158,15 +162,17 @@ int sst_select_pages(const struct sst_footer *f, const struct read_request *q, c
                      struct row_selection *s, int64_t *pages_pruned, struct error *err)
 {
     if (sst_times_cut(f, q, row_group) && sst_times_comparable(f, q))
-        TRY(select_by(&(struct page_test){f, q, NULL, NULL}, source, row_group, f->time, s, pages_pruned, err));
+        TRY(select_by(&(struct page_test){f, q, NULL, NULL, NULL}, source, row_group, f->time, s, pages_pruned, err));
     for (uint32_t i = 0; i < q->n_predicates && s->n_rows; i++) {
         const struct scan_predicate *p = &q->predicates[i];
         struct sst_column c = sst_find_column(f, q->metadata, p->column);
-        if (!sst_usable(f, q, p) || c.file_column < 0 || f->place[c.file_column] < 0 || c.want->semantic == SEMANTIC_TIMESTAMP)
+        if (!sst_usable(f, q, p) || c.file_column < 0 || c.want->semantic == SEMANTIC_TIMESTAMP)
             continue;
         struct dtype *type = f->metadata->columns[c.file_column].type;
-        if (type_equal(type, c.want->type, false))
-            TRY(select_by(&(struct page_test){f, q, p, type}, source, row_group, (uint32_t)f->place[c.file_column], s, pages_pruned, err));
+        if (f->place[c.file_column] < 0 && c.key_position == 0)
+            TRY(select_by(&(struct page_test){f, q, p, type, &c}, source, row_group, f->key, s, pages_pruned, err));
+        else if (f->place[c.file_column] >= 0 && type_equal(type, c.want->type, false))
+            TRY(select_by(&(struct page_test){f, q, p, type, NULL}, source, row_group, (uint32_t)f->place[c.file_column], s, pages_pruned, err));
     }
     return ST_OK;
 }

@@ -186,7 +186,7 @@ int region_metadata_from_create(const uint8_t *create_request, size_t size, bool
     struct meta_builder b = {.sparse_key = sparse_key};
     int st = read_create(create_request, size, &b, err);
     if (st == ST_OK)
-        st = meta_finish(&b, true, rule, ret_meta, err);
+        st = meta_finish(&b, rule != ST_OK, rule != ST_OK ? rule : ST_INVALID_ARGUMENTS, ret_meta, err);
     meta_builder_release(&b);
     return st;
 }

@@ -71,9 +71,13 @@ int region_metadata_to_json(const struct region_metadata *m, struct dynbuf *out,
 int region_columns_to_json(const struct region_metadata *m, struct dynbuf *out, struct error *err);
 /* One element of that list. */
 int region_column_to_json(const struct region_column *c, struct dynbuf *out, struct error *err);
+struct json_value;
+/* Such an element back into a zeroed column, which region_column_release() cleans up, also after a failure. ST_CORRUPT. */
+int region_column_from_json(const struct json_value *v, struct region_column *ret_column, struct error *err);
 
 /* Builds metadata from the wire: the body of a CreateRequest (region-rpc.md 4.3): column_defs, primary_key, partition, and the validation rules of 4.3.
- * A broken rule is named and has status `rule`; what is malformed by itself is ST_INVALID_ARGUMENTS. `sparse_key` comes from the region's options. */
+ * A broken rule is named and has status `rule`; what is malformed by itself is ST_INVALID_ARGUMENTS. `rule` ST_OK: only what all metadata must hold counts, not
+ * the rules of new regions (file engine). `sparse_key` comes from the region's options. */
 int region_metadata_from_create(const uint8_t *create_request, size_t size, bool sparse_key, enum status rule, struct region_metadata **ret_meta, struct error *err);
 
 /* The metadata after an AlterRequest's add_columns, drop_columns, modify_column_types, set/unset index(es), drop_defaults, set_defaults or sync_columns

@@ -56,7 +56,7 @@ static int bad_column(const char *what, const char *name, struct error *err)
     return error_set(err, ST_CORRUPT, "column metadata %s: bad %s", name ? name : "?", what);
 }
 
-int column_from_json(const struct json_value *v, struct region_column *c, struct error *err)
+int region_column_from_json(const struct json_value *v, struct region_column *c, struct error *err)
 {
     const struct json_value *s = json_get(v, "column_schema"), *semantic = json_get(v, "semantic_type"), *meta = json_get(s, "metadata");
     const char *name = json_text(json_get(s, "name"));
@@ -92,13 +92,14 @@ static int read_metadata(const struct json_value *v, struct meta_builder *b, str
 {
     const struct json_value *columns = json_get(v, "column_metadatas"), *key = json_get(v, "primary_key");
     const struct json_value *encoding = json_get(v, "primary_key_encoding"), *expr = json_get(v, "partition_expr");
+    const struct json_value *version = json_get(v, "schema_version"); /* manifests of file regions have none */
     if (!json_is(columns, JSON_ARRAY) || !json_is(key, JSON_ARRAY) || !json_u64(json_get(v, "region_id"), &b->region_id) ||
-        !json_u64(json_get(v, "schema_version"), &b->schema_version))
+        (version && !json_u64(version, &b->schema_version)))
         return error_set(err, ST_CORRUPT, "region metadata: a member is missing or of another kind");
     for (const struct json_value *c = columns->first; c; c = c->next) {
         struct region_column *column;
         TRY(meta_builder_insert(b, b->n_columns, &column, err));
-        TRY(column_from_json(c, column, err));
+        TRY(region_column_from_json(c, column, err));
     }
     for (const struct json_value *k = key->first; k; k = k->next) {
         uint64_t id;
