@@ -121,11 +121,17 @@ static int open_wal(struct node *n, struct error *err)
     return open_peer_log(n, base, dir, err);
 }
 
+/* The executor's casts for the storage side: neither knows of the other. */
+static int cast_column(struct budget *budget, struct column *c, struct dtype *type, bool lenient, struct column **ret_column, struct error *err)
+{
+    struct expr_context ctx = {.budget = budget};
+    return expr_cast(&ctx, c, type, lenient, ret_column, err);
+}
+
 /* A stored column under the type that an ALTER gave it, as TRY_CAST would. */
 static int cast_stored(struct budget *budget, struct column *c, struct dtype *type, struct column **ret_column, struct error *err)
 {
-    struct expr_context ctx = {.budget = budget};
-    return expr_cast(&ctx, c, type, true, ret_column, err);
+    return cast_column(budget, c, type, true, ret_column, err);
 }
 
 /* Takes the engine. */
@@ -138,13 +144,6 @@ static int add_engine(struct node *n, struct engine *engine, struct error *err)
     }
     log_info("regiond", "Region Engine %s is registered", engine->ops->name);
     return ST_OK;
-}
-
-/* The executor's casts for the file engine: neither knows of the other. */
-static int cast_column(struct budget *budget, struct column *c, struct dtype *type, bool lenient, struct column **ret_column, struct error *err)
-{
-    struct expr_context ctx = {.budget = budget};
-    return expr_cast(&ctx, c, type, lenient, ret_column, err);
 }
 
 static int start_engines(struct node *n, struct error *err)

@@ -30,7 +30,7 @@ static void wanted_free(struct wanted *all, size_t n)
     free(all);
 }
 
-int metric_manifest_info(struct metric_engine *e, const struct metric_physical *p, struct dynbuf *out, struct error *err)
+static int put_manifest_info(struct metric_engine *e, const struct metric_physical *p, struct dynbuf *out, struct error *err)
 {
     struct engine *m = metric_mito(e);
     struct region_stat data, meta;
@@ -246,7 +246,7 @@ static int apply(struct metric_engine *e, struct metric_physical *p, const struc
     if (st == ST_OK)
         st = region_columns_to_json(data, &ret->alter_physical, err);
     if (st == ST_OK)
-        st = metric_manifest_info(e, p, &ret->manifest_info, err);
+        st = put_manifest_info(e, p, &ret->manifest_info, err);
     region_metadata_unref(data);
     return st;
 }

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
-#include "engine/metric/metric.h"
+#include "engine/metric/request.h"
 
 static struct metric_family physical_count = {
     .name = "greptime_metric_engine_physical_region_count", .help = "physical region count", .kind = METRIC_GAUGE};
@@ -43,6 +43,31 @@ int metric_physical_get(struct metric_engine *e, uint64_t id, struct metric_phys
         return not_found(id, "Physical", err);
     *ret_physical = p;
     return ST_OK;
+}
+
+int metric_physical_put(struct metric_engine *e, struct metric_physical *p, bool *ret_added, struct error *err)
+{
+    pthread_rwlock_wrlock(&e->lock);
+    bool added = !u64_map_get(&e->physicals, p->id);
+    int st = added ? u64_map_put(&e->physicals, p->id, p, err) : ST_OK;
+    if (added && st == ST_OK)
+        atomic_fetch_add(&p->refs, 1);
+    metric_set(metric_plain(&physical_count), (int64_t)e->physicals.count);
+    pthread_rwlock_unlock(&e->lock);
+    *ret_added = added;
+    return st;
+}
+
+void metric_physical_remove(struct metric_engine *e, struct metric_physical *p)
+{
+    pthread_rwlock_wrlock(&e->lock);
+    bool was = u64_map_get(&e->physicals, p->id) == p;
+    if (was)
+        u64_map_remove(&e->physicals, p->id);
+    metric_set(metric_plain(&physical_count), (int64_t)e->physicals.count);
+    pthread_rwlock_unlock(&e->lock);
+    if (was)
+        metric_physical_unref(p);
 }
 
 bool metric_is_physical(struct metric_engine *e, uint64_t id)
@@ -296,11 +321,26 @@ static int engine_stat(struct engine *e, uint64_t id, struct region_stat *ret_st
     return ST_OK;
 }
 
+/* Those of the data region and the engine's own, which the data region is not told. */
 static int engine_options(struct engine *e, uint64_t id, struct kv **ret_options, uint32_t *ret_n, struct error *err)
 {
     struct engine *m = metric_mito(metric(e));
+    struct metric_physical *p;
+    struct kv *options;
+    uint32_t n;
     TRY(need_physical(e, id, "an option", err));
-    return m->ops->options(m, id, ret_options, ret_n, err);
+    TRY(metric_physical_get(metric(e), id, &p, err));
+    struct metric_index index = p->index;
+    metric_physical_unref(p);
+    TRY(m->ops->options(m, id, &options, &n, err));
+    int st = metric_index_options(&index, &options, &n, err);
+    if (st != ST_OK) {
+        kv_list_free(options, n);
+        return st;
+    }
+    *ret_options = options;
+    *ret_n = n;
+    return ST_OK;
 }
 
 /* ---- the flusher ---- */
@@ -314,7 +354,6 @@ static uint64_t *physical_ids(struct metric_engine *e, size_t *ret_n)
     uint64_t *ids = malloc((e->physicals.count + 1) * sizeof *ids);
     while (ids && u64_map_next(&e->physicals, &pos, &ids[n], &value))
         n++;
-    metric_set(metric_plain(&physical_count), (int64_t)e->physicals.count);
     pthread_rwlock_unlock(&e->lock);
     *ret_n = n;
     return ids;

@@ -79,6 +79,9 @@ static inline uint64_t metric_metadata_id(uint64_t data_id)
 int metric_physical_get(struct metric_engine *e, uint64_t id, struct metric_physical **ret_physical, struct error *err);
 void metric_physical_unref(struct metric_physical *p);
 bool metric_is_physical(struct metric_engine *e, uint64_t id);
+/* Adds the region unless there is one of its id: *ret_added. The map takes a reference of its own. */
+int metric_physical_put(struct metric_engine *e, struct metric_physical *p, bool *ret_added, struct error *err);
+void metric_physical_remove(struct metric_engine *e, struct metric_physical *p);
 /* The physical region of a logical one, and (ret_ids != NULL) a malloc'ed copy of its column ids. */
 int metric_logical_get(struct metric_engine *e, uint64_t id, struct metric_physical **ret_physical, uint32_t **ret_ids, uint32_t *ret_n,
                        struct error *err);
@@ -99,7 +102,6 @@ int metric_members(struct metric_engine *e, uint64_t id, uint64_t **ret_ids, siz
 /* ddl.c: logical regions coming, and changes of both kinds. */
 int metric_create_many(struct metric_engine *e, const struct message *creates, size_t n, struct region_response *ret, struct error *err);
 int metric_alter_many(struct metric_engine *e, const struct message *alters, size_t n, struct region_response *ret, struct error *err);
-int metric_manifest_info(struct metric_engine *e, const struct metric_physical *p, struct dynbuf *out, struct error *err);
 
 /* write.c */
 int metric_write_many(struct metric_engine *e, bool is_delete, const struct message *writes, size_t n, uint64_t *ret_rows, struct error *err);

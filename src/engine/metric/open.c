@@ -37,27 +37,18 @@ int metric_members(struct metric_engine *e, uint64_t id, uint64_t **ret_ids, siz
     return ST_OK;
 }
 
-/* Forgets the region and all that live in it. ddl_lock held. */
+/* Forgets the region and all that live in it. ddl_lock held. Without memory for the list of those they stay in the map, and the closed region with them. */
 static void forget(struct metric_engine *e, struct metric_physical *p)
 {
-    size_t pos = 0, n = 0;
-    uint64_t id;
-    void *value;
+    uint64_t *ids = NULL;
+    size_t n = 0;
     p->closed = true;
-    pthread_rwlock_wrlock(&e->lock);
-    uint64_t *ids = malloc((p->n_logicals + 1) * sizeof *ids);
-    while (ids && u64_map_next(&e->logicals, &pos, &id, &value))
-        if (((struct metric_logical *)value)->physical == p)
-            ids[n++] = id;
-    bool was = u64_map_get(&e->physicals, p->id) == p;
-    if (was)
-        u64_map_remove(&e->physicals, p->id);
-    pthread_rwlock_unlock(&e->lock);
+    if (metric_members(e, p->id, &ids, &n, NULL) != ST_OK)
+        atomic_fetch_add(&p->refs, 1);
     for (size_t i = 0; i < n; i++)
         metric_logical_remove(e, ids[i]);
     free(ids);
-    if (was)
-        metric_physical_unref(p);
+    metric_physical_remove(e, p);
 }
 
 /* Both mito regions are open: takes over what they say. A region that somebody else registered meanwhile stays as it is. */
@@ -68,13 +59,9 @@ static int adopt(struct metric_engine *e, uint64_t id, const struct metric_index
     struct metric_physical *p = physical_alloc(id, index);
     if (!p)
         return error_no_memory(err, sizeof *p);
+    bool mine;
     pthread_mutex_lock(&p->ddl_lock);
-    pthread_rwlock_wrlock(&e->lock);
-    bool mine = !u64_map_get(&e->physicals, id);
-    int st = mine ? u64_map_put(&e->physicals, id, p, err) : ST_OK;
-    if (mine && st == ST_OK)
-        atomic_fetch_add(&p->refs, 1);
-    pthread_rwlock_unlock(&e->lock);
+    int st = metric_physical_put(e, p, &mine, err);
     if (mine && st == ST_OK) {
         st = m->ops->metadata(m, id, &data, err);
         if (st == ST_OK) {

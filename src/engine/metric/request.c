@@ -121,7 +121,7 @@ int metric_index_parse(const struct kv *options, uint32_t n, struct metric_index
         double d = strtod(rate, &end);
         if (end == rate || *end || !(d > 0) || d > 1)
             return error_set(err, ST_INVALID_ARGUMENTS, "Invalid index false positive rate: %.200s", rate);
-        index.rate_in_10000 = (uint32_t)(d * 10000);
+        index.rate_in_10000 = (uint32_t)(d * 10000 + 1e-6);
     }
     *ret_index = index;
     return ST_OK;

@@ -24,6 +24,9 @@ void metric_create_release(struct metric_create *c);
 /* The options index.*. */
 int metric_index_parse(const struct kv *options, uint32_t n, struct metric_index *ret_index, struct error *err);
 
+/* Adds them to a list of malloc'ed pairs; what was added before a failure is on it. */
+int metric_index_options(const struct metric_index *index, struct kv **options, uint32_t *n, struct error *err);
+
 /* Options of the two mito regions of a physical one: malloc'ed, the strings are borrowed. *ret_sparse: what the data region's keys will be if it is
  * new. */
 int metric_data_options(const struct kv *options, uint32_t n, bool sparse_default, struct kv **ret_options, uint32_t *ret_n, bool *ret_sparse,
