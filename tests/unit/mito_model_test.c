@@ -578,7 +578,7 @@ static int do_op(struct run *run, struct region *r, const struct op *op, struct 
     case OP_TRUNCATE:
         return do_truncate(run, r, op, err);
     case OP_DROP_REGION:
-        return e->ops->drop(e, r->id, err);
+        return e->ops->drop(e, &(struct region_drop_request){.region_id = r->id}, err);
     case OP_CREATE:
         return do_create(run, r, op, err);
     default:
