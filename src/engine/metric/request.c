@@ -127,6 +127,29 @@ int metric_index_parse(const struct kv *options, uint32_t n, struct metric_index
     return ST_OK;
 }
 
+int metric_index_options(const struct metric_index *index, struct kv **options, uint32_t *n, struct error *err)
+{
+    char granularity[16], rate[16];
+    const struct kv own[] = {{(char *)"index.type", (char *)(index->kind == METRIC_INDEX_INVERTED ? "inverted" : "skipping")},
+                             {(char *)"index.granularity", granularity},
+                             {(char *)"index.false_positive_rate", rate}};
+    uint32_t count = index->kind == METRIC_INDEX_NONE ? 0 : index->kind == METRIC_INDEX_INVERTED ? 1 : 3;
+    snprintf(granularity, sizeof granularity, "%u", index->granularity);
+    snprintf(rate, sizeof rate, "%.4f", index->rate_in_10000 / 10000.0);
+    struct kv *grown = realloc(*options, ((size_t)*n + count + 1) * sizeof *grown);
+    if (!grown)
+        return error_no_memory(err, count * sizeof *grown);
+    *options = grown;
+    for (uint32_t i = 0; i < count; i++) {
+        grown[*n] = (struct kv){strdup(own[i].key), strdup(own[i].value)};
+        bool good = grown[*n].key && grown[*n].value;
+        ++*n;
+        if (!good)
+            return error_no_memory(err, 64);
+    }
+    return ST_OK;
+}
+
 struct option_list {
     struct kv *kv;
     uint32_t n;
