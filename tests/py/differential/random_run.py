@@ -162,7 +162,8 @@ class RandomRun:
 
     def sort_round(self, seed):
         rng = random.Random(seed)
-        keys = [f'{expression(rng, rng.choice(ROOTS[:-1]), 1)} {rng.choice(["ASC", "DESC"])} NULLS {rng.choice(["FIRST", "LAST"])}' for _ in range(rng.choice([1, 2, 3]))]
+        kinds = [r for r in ROOTS if r not in ('bytes', 'ints')]  # decode() of a constant fails, and DataFusion does not compute constant keys
+        keys = [f'{expression(rng, rng.choice(kinds), 1)} {rng.choice(["ASC", "DESC"])} NULLS {rng.choice(["FIRST", "LAST"])}' for _ in range(rng.choice([1, 2, 3]))]
         limit = rng.choice(['', '', ' LIMIT 10', ' LIMIT 3 OFFSET 2', ' LIMIT 0'])
         sql = f'SELECT k FROM t ORDER BY {", ".join(keys)}, k{limit}'
         found = self.whole(seed, sql, 0, [0])
