@@ -19,9 +19,11 @@ static const struct sign { const char *name, *text; int precedence; } signs[] = 
     {"is_distinct_from", "IS DISTINCT FROM", 20}, {"is_not_distinct_from", "IS NOT DISTINCT FROM", 20}, {"regex_match", "~", 20},
     {"regex_imatch", "~*", 20}, {"regex_not_match", "!~", 20}, {"regex_not_imatch", "!~*", 20}, {"like", "LIKE", 20}, {"ilike", "ILIKE", 20},
     {"add", "+", 30}, {"subtract", "-", 30}, {"multiply", "*", 40}, {"divide", "/", 40}, {"modulus", "%", 40}, {"str_concat", "||", 30},
-    {"bitwise_and", "&", 25}, {"bitwise_or", "|", 25}, {"bitwise_xor", "BIT_XOR", 25}, {"bitwise_shift_left", "<<", 25}, {"bitwise_shift_right", ">>", 25}};
+    {"bitwise_and", "&", 25}, {"bitwise_or", "|", 25}, {"bitwise_xor", "BIT_XOR", 25}, {"bitwise_shift_left", "<<", 25},
+    {"bitwise_shift_right", ">>", 25}};
 static const struct sign tests[] = {
-    {"is_null", "IS NULL", 0}, {"is_not_null", "IS NOT NULL", 0}, {"is_true", "IS TRUE", 0}, {"is_not_true", "IS NOT TRUE", 0}, {"is_false", "IS FALSE", 0},
+    {"is_null", "IS NULL", 0}, {"is_not_null", "IS NOT NULL", 0}, {"is_true", "IS TRUE", 0}, {"is_not_true", "IS NOT TRUE", 0},
+    {"is_false", "IS FALSE", 0},
     {"is_not_false", "IS NOT FALSE", 0}, {"is_unknown", "IS UNKNOWN", 0}, {"is_not_unknown", "IS NOT UNKNOWN", 0}};
 
 static const struct sign *find(const struct sign *table, size_t n, const char *name)

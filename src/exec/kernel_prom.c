@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "exec/expr_internal.h"
 #include "exec/vec.h"
 
@@ -161,12 +162,11 @@ static double window_sum(const struct window *w)
     return (s[0] + s[2]) + (s[1] + s[3]);
 }
 
-/* The bits as an integer that orders as IEEE's total order does. */
-static int64_t total_order(double d)
+static int64_t order_of(double d)
 {
     int64_t bits;
     memcpy(&bits, &d, 8);
-    return bits ^ (int64_t)((uint64_t)(bits >> 63) >> 1);
+    return total_order64(bits);
 }
 
 static bool extreme(const struct window *w, bool most, double *ret)
@@ -174,9 +174,9 @@ static bool extreme(const struct window *w, bool most, double *ret)
     uint32_t best = 0;
     if (w->n == 0)
         return false;
-    int64_t key = total_order(w->v[0]);
+    int64_t key = order_of(w->v[0]);
     for (uint32_t i = 1; i < w->n; i++) {
-        int64_t k = total_order(w->v[i]);
+        int64_t k = order_of(w->v[i]);
         if (most ? k > key : k < key) {
             key = k;
             best = i;
@@ -303,7 +303,7 @@ static int by_total_order(const void *a, const void *b)
     double x, y;
     memcpy(&x, a, sizeof x);
     memcpy(&y, b, sizeof y);
-    int64_t k = total_order(x), l = total_order(y);
+    int64_t k = order_of(x), l = order_of(y);
     return (k > l) - (k < l);
 }
 

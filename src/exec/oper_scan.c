@@ -47,8 +47,8 @@ static int scan_describe(const struct oper *base, struct dynbuf *out, bool verbo
     const struct scan_oper *o = (const struct scan_oper *)base;
     uint64_t id = o->table->region_id;
     const struct scan_stats none = {0}, *stats = o->stream && o->stream->stats ? o->stream->stats : &none;
-    TRY(dynbuf_printf(out, err, "SeqScan: region=%llu(%u, %u), \"partition_count\":{\"count\":1, \"mem_ranges\":%lld, \"files\":%lld, \"file_ranges\":%lld}",
-                      (unsigned long long)id, (uint32_t)(id >> 32), (uint32_t)id, (long long)stats->memtable_ranges, (long long)stats->files,
+    TRY(dynbuf_printf(out, err, "SeqScan: region=%llu(%u, %u), \"partition_count\":{\"count\":1, ", (unsigned long long)id, (uint32_t)(id >> 32), (uint32_t)id));
+    TRY(dynbuf_printf(out, err, "\"mem_ranges\":%lld, \"files\":%lld, \"file_ranges\":%lld}", (long long)stats->memtable_ranges, (long long)stats->files,
                       (long long)stats->file_ranges));
     if (o->request.last_row_only)
         TRY(dynbuf_printf(out, err, ", \"selector\":\"LastRow\""));

@@ -53,7 +53,9 @@ int oper_union_new(struct oper *const *inputs, uint32_t n, struct schema *schema
         return error_no_memory(err, n * sizeof *others);
     }
     memcpy(others, inputs + 1, (n - 1) * sizeof(struct oper *));
-    o->base = (struct oper){.ops = &union_ops, .schema = schema_ref(schema), .input = inputs[0], .others = others, .n_others = n - 1, .work = inputs[0]->work};
+    o->base = (struct oper){.ops = &union_ops, .schema = schema_ref(schema), .input = inputs[0], .work = inputs[0]->work};
+    o->base.others = others;
+    o->base.n_others = n - 1;
     *ret_oper = &o->base;
     return ST_OK;
 }

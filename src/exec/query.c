@@ -255,7 +255,8 @@ int query_metrics_json(const struct query *q, struct dynbuf *out, struct error *
 {
     uint64_t ns = 0, bytes = 0;
     add_up(q->root, &ns, &bytes);
-    TRY(dynbuf_printf(out, err, "{\"elapsed_compute\":%llu,\"memory_usage\":%llu,\"plan_metrics\":[", (unsigned long long)ns, (unsigned long long)bytes));
+    TRY(dynbuf_printf(out, err, "{\"elapsed_compute\":%llu,\"memory_usage\":%llu,\"plan_metrics\":[", (unsigned long long)ns,
+                      (unsigned long long)bytes));
     TRY(json_tree(q->root, 0, q->verbose, out, err));
     return dynbuf_printf(out, err, "]}");
 }

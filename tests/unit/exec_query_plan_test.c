@@ -199,6 +199,43 @@ static void test_moments_of_integers(void **state)
     assert_string_equal(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, ms, 2), "v s")), "250 18.2574\n");
 }
 
+/* A Literal without the Expression around it. */
+static struct msg literal_body(struct msg x)
+{
+    struct msg m = x; /* without the Expression around it */
+    m.size = x.size - 2;
+    memmove(m.data, x.data + 2, m.size);
+    return m;
+}
+
+static struct msg x_literal(uint32_t kind, struct msg body)
+{
+    return put_msg(MSG, 1, put_msg(MSG, kind, body));
+}
+
+/* Literals that no frontend sends today. */
+static void test_rare_literals(void **state)
+{
+    (void)state;
+    struct msg zoned = put_uint(put_uint(MSG, 1, 3), 2, 5), pair = put_msg(put_msg(MSG, 1, literal_body(x_text("k"))), 2, literal_body(x_int(7)));
+    struct msg type = put_msg(put_msg(MSG, 1, put_msg(MSG, 12, put_uint(MSG, 2, 1))), 2, put_msg(MSG, 7, put_uint(MSG, 2, 1)));
+    struct msg exprs[] = {x_literal(35, zoned), x_literal(26, put_msg(MSG, 1, pair)), x_literal(32, type), put_msg(MSG, 1, put_bytes(MSG, 23, "abcd", 4)),
+                          put_msg(MSG, 1, put_uint(MSG, 14, 9)), x_literal(37, put_uint(put_uint(MSG, 1, 6), 2, 11))};
+    run(plan_of(r_fetch(r_project(read_all(), 5, exprs, 6), 0, x_int(1)), "z m e b t c"));
+    const struct dtype *types[6];
+    for (int i = 0; i < 6; i++)
+        types[i] = result->fields[i]->type;
+    assert_string_equal(types[0]->timezone, "UTC");
+    assert_int_equal(types[1]->id, TYPE_MAP);
+    assert_int_equal(types[2]->children[0]->type->children[1]->type->id, TYPE_INT64);
+    assert_int_equal(types[3]->width, 4);
+    assert_int_equal(types[4]->unit, UNIT_SECOND);
+    assert_int_equal(types[5]->id, TYPE_TIME64);
+    struct msg bad = x_literal(26, MSG), user = x_literal(33, put_uint(MSG, 1, 3));
+    assert_non_null(strstr(run(plan_of(r_project(read_all(), 5, &bad, 1), "x")), "no entries"));
+    assert_non_null(strstr(run(plan_of(r_project(read_all(), 5, &user, 1), "x")), "user-defined"));
+}
+
 /* A virtual table (ReadRel 5) of the columns a (string) and b (i64): rows of literals, or of expressions (member 2). */
 static struct msg r_values(const struct msg *values, int n, uint32_t number, struct msg *extra)
 {
@@ -216,17 +253,9 @@ static struct msg r_values(const struct msg *values, int n, uint32_t number, str
     return put_msg(MSG, 1, read);
 }
 
-static struct msg literal(struct msg x)
-{
-    struct msg m = x; /* without the Expression around it */
-    m.size = x.size - 2;
-    memmove(m.data, x.data + 2, m.size);
-    return m;
-}
-
 static void test_virtual_table(void **state)
 {
-    struct msg rows[] = {literal(x_text("x")), literal(x_int(1)), literal(x_text("y")), literal(x_int(2))};
+    struct msg rows[] = {literal_body(x_text("x")), literal_body(x_int(1)), literal_body(x_text("y")), literal_body(x_int(2))};
     (void)state;
     assert_string_equal(run(plan_of(r_values(rows, 4, 1, NULL), "a b")), "x 1\ny 2\n");
     assert_int_equal(result->fields[1]->type->id, TYPE_INT64);
@@ -239,14 +268,14 @@ static void test_virtual_table(void **state)
     /* No columns: one row, and an expression can be asked for. */
     struct msg one = put_msg(MSG, 1, put_msg(put_msg(MSG, 2, put_msg(MSG, 2, MSG)), 5, put_msg(MSG, 1, MSG))), v = x_int(7);
     assert_string_equal(run(plan_of(r_project(one, 0, &v, 1), "v")), "7\n");
-    rows[1] = literal(x_text("no number"));
+    rows[1] = literal_body(x_text("no number"));
     assert_non_null(strstr(run(plan_of(r_values(rows, 2, 1, NULL), "a b")), "no number"));
     assert_non_null(strstr(run(plan_of(put_msg(MSG, 1, put_msg(MSG, 2, MSG)), "")), "names no table"));
 }
 
 static void test_union(void **state)
 {
-    struct msg rows[] = {literal(x_text("x")), literal(x_int(1))}, hv[] = {x_field(0), x_field(2)}, hf[] = {x_field(0), x_field(3)};
+    struct msg rows[] = {literal_body(x_text("x")), literal_body(x_int(1))}, hv[] = {x_field(0), x_field(2)}, hf[] = {x_field(0), x_field(3)};
     (void)state;
     struct msg set = put_msg(put_msg(MSG, 2, r_values(rows, 2, 1, NULL)), 2, r_project(read_all(), 5, hv, 2));
     struct msg all = put_msg(MSG, 8, put_uint(put_msg(set, 2, r_project(read_all(), 5, hv, 2)), 3, 6));
@@ -313,7 +342,7 @@ static void test_errors(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_aggregate), CASE(test_grouping_sets), CASE(test_computed_keys_of_sets), CASE(test_moments_of_integers), CASE(test_filtered_arguments), CASE(test_virtual_table), CASE(test_union), CASE(test_exchange), CASE(test_metrics),
+    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_aggregate), CASE(test_grouping_sets), CASE(test_computed_keys_of_sets), CASE(test_moments_of_integers), CASE(test_filtered_arguments), CASE(test_rare_literals), CASE(test_virtual_table), CASE(test_union), CASE(test_exchange), CASE(test_metrics),
                                        CASE(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,24 +63,30 @@ static int decode_struct(struct plan_decoder *d, const struct pb_field *kind, co
     return st;
 }
 
-static int decode_map(struct plan_decoder *d, const struct pb_field *kind, uint64_t variation, unsigned depth, struct dtype **ret_type, struct error *err)
+/* Map of entries {key not null, value}. */
+static int map_type(struct plan_decoder *d, struct dtype *key_type, struct dtype *value_type, struct dtype **ret_type, struct error *err)
 {
-    struct pb_field key = plan_member(kind, 1), value = plan_member(kind, 2);
-    struct dtype *key_type, *value_type, *entries = NULL, *map = NULL;
-    bool nullable;
-    TRY(plan_decode_type(d, &key, NULL, 0, NULL, depth + 1, &key_type, &nullable, err));
-    TRY(plan_decode_type(d, &value, NULL, 0, NULL, depth + 1, &value_type, &nullable, err));
-    if (variation == 1)
-        return made(d, type_dictionary((enum type_id)key_type->id, value_type), ret_type, err);
     struct field *members[2] = {field_new("key", key_type, false), field_new("value", value_type, true)};
-    entries = members[0] && members[1] ? type_struct(members, 2) : NULL;
+    struct dtype *entries = members[0] && members[1] ? type_struct(members, 2) : NULL;
     struct field *f = entries ? field_new("entries", entries, false) : NULL;
-    map = f ? type_list(TYPE_MAP, f) : NULL;
+    struct dtype *map = f ? type_list(TYPE_MAP, f) : NULL;
     field_unref(f);
     type_unref(entries);
     field_unref(members[0]);
     field_unref(members[1]);
     return made(d, map, ret_type, err);
+}
+
+static int decode_map(struct plan_decoder *d, const struct pb_field *kind, uint64_t variation, unsigned depth, struct dtype **ret_type, struct error *err)
+{
+    struct pb_field key = plan_member(kind, 1), value = plan_member(kind, 2);
+    struct dtype *key_type, *value_type;
+    bool nullable;
+    TRY(plan_decode_type(d, &key, NULL, 0, NULL, depth + 1, &key_type, &nullable, err));
+    TRY(plan_decode_type(d, &value, NULL, 0, NULL, depth + 1, &value_type, &nullable, err));
+    if (variation == 1)
+        return made(d, type_dictionary((enum type_id)key_type->id, value_type), ret_type, err);
+    return map_type(d, key_type, value_type, ret_type, err);
 }
 
 static int decode_decimal(struct plan_decoder *d, const struct pb_field *kind, struct dtype **ret_type, struct error *err)
@@ -343,6 +349,98 @@ static int struct_literal(struct plan_decoder *d, const struct pb_field *f, unsi
     return plan_keep_column(d, *ret_column, err);
 }
 
+/* One map value of the joined keys and values, which are taken. */
+static int map_of(struct plan_decoder *d, struct column *keys, struct column *values, struct column **ret_column, struct error *err)
+{
+    struct column *members[2] = {keys, values}, *entries = NULL;
+    struct dtype *type = NULL;
+    struct buffer *offsets = NULL;
+    int64_t n = keys->length;
+    int st = map_type(d, keys->type, values->type, &type, err);
+    if (st == ST_OK && column_null_count(keys))
+        st = error_set(err, ST_UNEXPECTED, "a map literal has a NULL key");
+    if (st == ST_OK)
+        st = buffer_new(NULL, 8, &offsets, err);
+    if (st != ST_OK) {
+        column_unref(keys);
+        column_unref(values);
+        return st;
+    }
+    ((int32_t *)(void *)offsets->data)[1] = (int32_t)n;
+    st = column_new_nested(type->children[0]->type, n, 0, NULL, NULL, members, 2, &entries, err);
+    if (st != ST_OK) {
+        buffer_unref(offsets);
+        return st;
+    }
+    TRY(column_new_nested(type, 1, 0, NULL, offsets, &entries, 1, ret_column, err));
+    return plan_keep_column(d, *ret_column, err);
+}
+
+/* {key_values=1 {key=1, value=2}}; the keys are of one type, and the values. */
+static int map_literal(struct plan_decoder *d, const struct pb_field *f, unsigned depth, struct column **ret_column, struct error *err)
+{
+    uint32_t n = plan_count(f, 1), i = 0;
+    struct pb_field pair;
+    struct column **keys = arena_array(d->arena, n + 1, sizeof *keys, err), **values = arena_array(d->arena, n + 1, sizeof *values, err);
+    struct column *all_keys, *all_values;
+    if (!keys || !values)
+        return err ? (int)err->status : ST_NO_MEMORY;
+    for (struct pb_reader r = plan_inside(f); plan_next(&r, 1, &pair); i++) {
+        struct pb_field key = plan_member(&pair, 1), value = plan_member(&pair, 2);
+        TRY(plan_decode_literal(d, &key, depth + 1, &keys[i], err));
+        TRY(plan_decode_literal(d, &value, depth + 1, &values[i], err));
+        if (!type_equal(keys[i]->type, keys[0]->type, false) || !type_equal(values[i]->type, values[0]->type, false))
+            return error_set(err, ST_UNEXPECTED, "the entries of a map literal differ in type");
+    }
+    if (n == 0)
+        return error_set(err, ST_UNEXPECTED, "a map literal has no entries");
+    TRY(column_concat(NULL, keys, n, &all_keys, err));
+    int st = column_concat(NULL, values, n, &all_values, err);
+    if (st != ST_OK) {
+        column_unref(all_keys);
+        return st;
+    }
+    return map_of(d, all_keys, all_values, ret_column, err);
+}
+
+/* Type.Map in a literal of no entries. */
+static int empty_map_literal(struct plan_decoder *d, const struct pb_field *f, unsigned depth, struct column **ret_column, struct error *err)
+{
+    struct pb_field key = plan_member(f, 1), value = plan_member(f, 2);
+    struct dtype *key_type, *value_type;
+    struct column *keys, *values;
+    bool nullable;
+    TRY(plan_decode_type(d, &key, NULL, 0, NULL, depth + 1, &key_type, &nullable, err));
+    TRY(plan_decode_type(d, &value, NULL, 0, NULL, depth + 1, &value_type, &nullable, err));
+    TRY(column_new_nulls(NULL, key_type, 0, &keys, err));
+    int st = column_new_nulls(NULL, value_type, 0, &values, err);
+    if (st != ST_OK) {
+        column_unref(keys);
+        return st;
+    }
+    return map_of(d, keys, values, ret_column, err);
+}
+
+/* {type_reference=1, value=2 Any {value=2 UInt32Value {value=1}}}: half floats, the only user-defined type with values. */
+static int user_literal(struct plan_decoder *d, const struct pb_field *f, struct column **ret_column, struct error *err)
+{
+    const char *name = u64_map_get(&d->type_names, number_in(f, 1) + 1);
+    struct pb_field any = plan_member(f, 2), value = plan_member(&any, 2);
+    uint16_t half = (uint16_t)number_in(&value, 1);
+    if (!name || strcmp(name, "fp16") != 0)
+        return error_set(err, ST_UNEXPECTED, "a literal of the user-defined type %s", name ? name : "(not declared)");
+    return fixed_literal(d, type_of(TYPE_FLOAT16), &half, ret_column, err);
+}
+
+static int fixed_binary_literal(struct plan_decoder *d, const struct pb_field *f, struct column **ret_column, struct error *err)
+{
+    struct dtype *type = NULL;
+    if (f->size == 0 || f->size > 1 << 20)
+        return error_set(err, ST_UNEXPECTED, "a fixed binary literal of %zu bytes", f->size);
+    TRY(made(d, type_fixed_binary((int32_t)f->size), &type, err));
+    return fixed_literal(d, type, f->data, ret_column, err);
+}
+
 static int bool_literal(struct plan_decoder *d, bool v, struct column **ret_column, struct error *err)
 {
     struct column_builder b;
@@ -374,6 +472,8 @@ int plan_decode_literal(struct plan_decoder *d, const struct pb_field *message, 
     case 7: return fixed_literal(d, type_of(variation ? TYPE_UINT64 : TYPE_INT64), &v.value, ret_column, err);
     case 10: return fixed_literal(d, type_of(TYPE_FLOAT32), &v.value, ret_column, err);
     case 11: return fixed_literal(d, type_of(TYPE_FLOAT64), &v.value, ret_column, err);
+    case 14: /* deprecated: microseconds, or the unit that the variation says */
+        return fixed_literal(d, type_temporal(TYPE_TIMESTAMP, variation < 4 ? (enum time_unit)variation : UNIT_MICRO), &v.value, ret_column, err);
     case 16: return fixed_literal(d, type_of(TYPE_DATE32), &v.value, ret_column, err);
     default: break;
     }
@@ -383,7 +483,12 @@ int plan_decode_literal(struct plan_decoder *d, const struct pb_field *message, 
     case 12: return bytes_literal(d, type_of(strings[variation < 3 ? variation : 0]), &v, ret_column, err);
     case 13: return bytes_literal(d, type_of(binaries[variation < 3 ? variation : 0]), &v, ret_column, err);
     case 19: case 20: case 36: return interval_literal(d, &v, ret_column, err);
+    case 21: return bytes_literal(d, type_of(TYPE_UTF8), &v, ret_column, err);
+    case 23: return fixed_binary_literal(d, &v, ret_column, err);
     case 24: return decimal_literal(d, &v, ret_column, err);
+    case 26: return map_literal(d, &v, depth, ret_column, err);
+    case 32: return empty_map_literal(d, &v, depth, ret_column, err);
+    case 33: return user_literal(d, &v, ret_column, err);
     case 25: return struct_literal(d, &v, depth, ret_column, err);
     case 29: return null_literal(d, &v, depth, ret_column, err);
     case 30: return list_literal(d, &v, variation, depth, ret_column, err);
