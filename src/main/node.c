@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "cluster/cluster.h"
@@ -146,6 +147,16 @@ static int add_engine(struct node *n, struct engine *engine, struct error *err)
     return ST_OK;
 }
 
+/* The kinds of index for which these three options do not say "disable". */
+static uint8_t index_kinds(const struct config *c, enum option_id inverted, enum option_id fulltext, enum option_id bloom)
+{
+    const struct { enum option_id option; uint8_t kind; } all[] = {{inverted, SST_INDEX_INVERTED}, {fulltext, SST_INDEX_FULLTEXT}, {bloom, SST_INDEX_BLOOM}};
+    uint8_t kinds = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        kinds |= strcasecmp(config_text(c, all[i].option), "disable") == 0 ? 0 : all[i].kind;
+    return kinds;
+}
+
 static int start_engines(struct node *n, struct error *err)
 {
     mito_cast_more = cast_stored;
@@ -156,6 +167,9 @@ static int start_engines(struct node *n, struct error *err)
         .write_buffer_bytes = config_u64(c, OPT_MITO_WRITE_BUFFER), .write_reject_bytes = config_u64(c, OPT_MITO_WRITE_REJECT),
         .footer_cache_bytes = config_u64(c, OPT_MITO_META_CACHE), .checkpoint_distance = (uint32_t)config_u64(c, OPT_MITO_CHECKPOINT_DISTANCE),
         .default_flat_format = config_bool(c, OPT_MITO_FLAT_FORMAT),
+        .flush_indexes = index_kinds(c, OPT_MITO_INV_FLUSH, OPT_MITO_FT_FLUSH, OPT_MITO_BF_FLUSH),
+        .compaction_indexes = index_kinds(c, OPT_MITO_INV_COMPACTION, OPT_MITO_FT_COMPACTION, OPT_MITO_BF_COMPACTION),
+        .query_indexes = index_kinds(c, OPT_MITO_INV_APPLY, OPT_MITO_FT_APPLY, OPT_MITO_BF_APPLY),
         .max_background_jobs = (unsigned)(config_u64(c, OPT_MITO_FLUSHES) + config_u64(c, OPT_MITO_COMPACTIONS)),
         .auto_flush_interval_ms = config_duration_ms(c, OPT_MITO_AUTO_FLUSH), .wal_purge_bytes = config_u64(c, OPT_WAL_PURGE_THRESHOLD),
         .write_stall_max_ms = WRITE_STALL_MAX_MS, .gc_enabled = config_bool(c, OPT_MITO_GC_ENABLE),

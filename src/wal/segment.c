@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/bits.h"
-#include "wal/crc32c.h"
+#include "base/crc32c.h"
 
 enum { WINDOW_BYTES = 1 << 20, FAILED_CHECKS_MAX = 64 };
 static const char magic[8] = { 'R', 'G', 'N', 'D', 'W', 'A', 'L', '1' };

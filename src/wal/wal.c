@@ -23,7 +23,7 @@
 #include <time.h>
 
 #include "os/thread.h"
-#include "wal/crc32c.h"
+#include "base/crc32c.h"
 #include "wal/internal.h"
 
 enum { BATCH_VECTORS = 1000, BATCH_BYTES = 16 << 20 };

@@ -34,8 +34,11 @@ static void try_bloom(const struct puffin_source *s, struct arena *a)
 static void try_inverted(const struct puffin_source *s, struct arena *a)
 {
     struct inverted_index x;
-    if (inverted_index_open(s, a, &x, NULL) == ST_OK)
-        inverted_index_find(&x, 0);
+    const struct inverted_range ranges[] = {{{NULL, 0, false}, {NULL, 0, false}}, {{"a", 1, true}, {"b\x80", 2, false}}};
+    uint8_t bits[1 << 13];
+    if (inverted_index_open(s, a, &x, NULL) == ST_OK && inverted_index_segments(&x) <= 8 * sizeof bits)
+        for (uint32_t i = 0; i < x.n_columns && i < 4; i++)
+            inverted_index_select(s, &x, &x.columns[i], ranges, 2, bits, NULL, NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -8,7 +8,7 @@
 
 #include "base/bits.h"
 #include "os/fs_sim.h"
-#include "wal/crc32c.h"
+#include "base/crc32c.h"
 #include "wal/segment.h"
 
 enum { FILE_MAX = 1 << 16 };

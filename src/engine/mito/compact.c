@@ -32,6 +32,7 @@ struct compaction { /* one window */
     bool drop_deletes;
     int64_t window_seconds;
     uint64_t output_bytes_max;
+    uint64_t index_segment_rows; /* the region's option */
     struct file_meta *outputs;
     uint32_t n_outputs;
 };
@@ -143,6 +144,7 @@ static void describe(const struct mito_region *r, struct compaction *c)
     c->metadata = region_metadata_ref(r->metadata);
     c->mode = r->options.append_mode ? MERGE_APPEND : r->options.merge_mode;
     c->format = r->format;
+    c->index_segment_rows = r->options.index_segment_rows;
     c->time_min = INT64_MIN;
     c->time_max = INT64_MAX;
     c->output_bytes_max = r->options.max_output_file_bytes ? r->options.max_output_file_bytes : DEFAULT_OUTPUT_BYTES;
@@ -258,7 +260,8 @@ static int write_outputs(struct compaction *c, struct error *err)
     }
     TRY(read_inputs(c, &source, err));
     struct sst_write_options options = {.store = c->region->engine->options.store, .region_dir = c->region->dir, .metadata = c->metadata, .format = c->format,
-                                        .level = 1, .sequence = sequence, .file_bytes_max = c->output_bytes_max,
+                                        .level = 1, .sequence = sequence, .indexes = c->region->engine->options.compaction_indexes,
+                                        .index_segment_rows = c->index_segment_rows, .file_bytes_max = c->output_bytes_max,
                                         .budget = &c->region->engine->job_budget};
     int st = sst_write(&options, source, &c->outputs, &c->n_outputs, err);
     row_source_free(source);

@@ -107,10 +107,7 @@ static int delete_file(struct mito_engine *e, const char *dir, const struct remo
     }
     if (!f->is_index && !f->has_index_version)
         return ST_OK;
-    if (f->index_version)
-        snprintf(key, sizeof key, "%sindex/%s.%llu.puffin", dir, f->file_id, (unsigned long long)f->index_version);
-    else
-        snprintf(key, sizeof key, "%sindex/%s.puffin", dir, f->file_id);
+    TRY(sst_index_key(dir, f->file_id, f->index_version, key, sizeof key, err));
     return store->ops->remove(store, key, err);
 }
 

@@ -33,6 +33,7 @@ struct mito_options {
     size_t footer_cache_bytes;   /* sst_meta_cache_size */
     uint32_t checkpoint_distance;
     bool default_flat_format;
+    uint8_t flush_indexes, compaction_indexes, query_indexes; /* enum sst_index_kind bits: what is built when, and what queries may use */
     unsigned max_background_jobs;
     int64_t auto_flush_interval_ms;
     uint64_t wal_purge_bytes;    /* past this the regions that hold the oldest segment are flushed */

@@ -19,6 +19,7 @@ struct mito_table {
     struct sst_file **files;
     uint32_t n_files;
     enum merge_mode mode;
+    uint8_t indexes;             /* kinds that queries may use */
 };
 
 static void snapshot_unref(struct mito_table *t)
@@ -92,7 +93,7 @@ static int open_origin(struct scan_stream *s, struct origin *o, bool alone, stru
                              .n_predicates = s->request.n_predicates, .append = append, .alone = alone, .last_row_only = alone && s->request.last_row_only,
                              .limit = (alone || append) && s->request.limit > 0 ? s->request.limit : 0, .time_min = s->time_min, .time_max = s->time_max,
                              .has_max_sequence = s->request.has_memtable_max_sequence, .max_sequence = s->request.memtable_max_sequence,
-                             .budget = s->budget, .work = s->work, .stats = &s->stats, .need_key = !alone};
+                             .indexes = s->snapshot->indexes, .budget = s->budget, .work = s->work, .stats = &s->stats, .need_key = !alone};
     struct memtable_view *view = o->view;
     o->view = NULL;
     return view ? memtable_view_source_new(view, &q, ret_source, err) : mito_file_source(o->file, &q, ret_source, err);
@@ -289,6 +290,7 @@ static int take_snapshot(struct mito_table *t, struct mito_region *r, struct err
         t->files[t->n_files++] = sst_file_ref(r->files[i]);
     t->metadata = region_metadata_ref(r->metadata);
     t->mode = r->options.append_mode ? MERGE_APPEND : r->options.merge_mode;
+    t->indexes = r->engine->options.query_indexes;
     t->base = (struct table){.ops = &mito_table_ops, .schema = t->metadata->schema, .key = t->metadata->key, .n_key = t->metadata->n_key,
                              .time_index = (int32_t)t->metadata->time_index, .region_id = r->id, .append_mode = r->options.append_mode};
     return ST_OK;

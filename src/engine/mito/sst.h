@@ -10,6 +10,8 @@
 #include "os/thread.h"
 #include "store/object_store.h"
 
+enum { SST_ROW_GROUP_ROWS = 102400 };
+
 /* A live file: shared by the versions that list it and the scans that read it. When `deleted` is set and the last reference goes, the object (and its
  * index files) are removed from the store: readers keep what they hold. */
 struct sst_file {
@@ -41,6 +43,8 @@ struct sst_write_options {
     enum sst_format format;
     uint8_t level;
     uint64_t sequence;                   /* every row's __sequence, and FileMeta.sequence */
+    uint8_t indexes;                     /* kinds of indexes to write (enum sst_index_kind bits), for the columns that want them */
+    uint64_t index_segment_rows;         /* rows per segment of an inverted index; 0 = default */
     uint64_t file_bytes_max;             /* start another file past this many; 0 = never */
     struct budget *budget;
     struct work_context *work;

@@ -1,6 +1,7 @@
 #include "engine/mito/sst_index.h"
 
 #include "engine/mito/sst_internal.h"
+#include "format/key/key.h"
 
 static int read_object(void *ctx, uint64_t offset, void *data, size_t size, struct error *err)
 {
@@ -35,4 +36,20 @@ void sst_index_close(struct sst_index *x)
 {
     arena_release(&x->arena);
     x->reader->ops->close(x->reader);
+}
+
+int sst_index_value(const struct column *values, int64_t i, struct dynbuf *scratch, const uint8_t **ret_data, size_t *ret_size, struct error *err)
+{
+    if (type_is_string(values->type)) {
+        int32_t size;
+        const uint8_t *text = column_bytes(values, i, &size);
+        *ret_data = size ? text : (const uint8_t *)"";
+        *ret_size = (size_t)size;
+        return ST_OK;
+    }
+    dynbuf_clear(scratch);
+    TRY(key_append_value(scratch, values, i, err));
+    *ret_data = scratch->data;
+    *ret_size = scratch->size;
+    return ST_OK;
 }

@@ -22,4 +22,28 @@ struct sst_index {
 int sst_index_open(const struct sst_file *file, struct budget *budget, struct sst_index *ret_index, struct error *err);
 void sst_index_close(struct sst_index *x);
 
+/* The bytes by which indexes know value i, not null, of a column that is no dictionary; they are the column's or lie in `scratch`. ST_UNSUPPORTED for
+ * types that cannot be in a key. */
+int sst_index_value(const struct column *values, int64_t i, struct dynbuf *scratch, const uint8_t **ret_data, size_t *ret_size, struct error *err);
+
+/* ---- reading ---- */
+
+struct sst_footer;
+struct row_selection;
+
+/* Leaves out of `rows`, rows of the whole file, what the indexes that the request allows rule out. */
+void sst_index_select(const struct sst_file *file, const struct sst_footer *f, const struct read_request *q, struct row_selection *rows);
+
+/* ---- writing ---- */
+
+struct sst_indexer;
+
+/* For a new file with these options; *ret_indexer = NULL when none of its columns wants an index. */
+int sst_indexer_new(const struct sst_write_options *o, struct sst_indexer **ret_indexer, struct error *err);
+void sst_indexer_free(struct sst_indexer *x); /* NULL is allowed */
+/* The file's next rows. */
+void sst_indexer_add(struct sst_indexer *x, const struct row_batch *b);
+/* Writes the index file of the SST `meta` and fills in what meta says of it; leaves both out when that fails. */
+void sst_indexer_finish(struct sst_indexer *x, struct file_meta *meta);
+
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/mito/predicate.h"
+#include "engine/mito/sst_index.h"
 #include "engine/mito/sst_select.h"
 
 #define BATCH_ROWS 8192
@@ -23,6 +24,8 @@ struct sst_source {
     bool read_key, read_time;
     int64_t left;                   /* rows still wanted, by the request's limit */
     uint32_t *row_groups, n_row_groups, next;
+    int64_t *group_starts;          /* per entry of row_groups: its first row in the file */
+    struct row_selection indexed;   /* rows of the file that its indexes do not rule out */
     struct row_batch *group;        /* the decoded row group */
     int64_t row;
 };
@@ -30,6 +33,7 @@ struct sst_source {
 /* A row group while it is read. All the columns hold the selected rows. */
 struct parts {
     uint32_t row_group;
+    int64_t start;          /* its first row in the file */
     struct row_selection rows;
     struct column *key, *time, *sequence, *op, **columns;
     struct column **tested; /* per predicate; shared with `columns` where one column is both */
@@ -227,6 +231,7 @@ static int select_rows(struct sst_source *s, struct parts *p, struct error *err)
 {
     struct parquet_source source = sst_parquet_source(s->reader);
     int64_t pruned = 0;
+    TRY(row_selection_intersect(&p->rows, &s->indexed, p->start, err));
     TRY(sst_select_pages(s->footer, &s->request, &source, p->row_group, &p->rows, &pruned, err));
     if (s->request.stats)
         s->request.stats->pages_pruned += pruned;
@@ -272,10 +277,10 @@ static int read_columns(struct sst_source *s, struct parts *p, struct error *err
     return p->key ? sst_extend_keys(s->request.budget, s->footer, s->request.metadata, &p->key, err) : ST_OK;
 }
 
-static int read_group(struct sst_source *s, uint32_t g, struct error *err)
+static int read_group(struct sst_source *s, uint32_t i, struct error *err)
 {
-    struct parts p = {0};
-    int st = parts_init(s, g, &p, err);
+    struct parts p = {.start = s->group_starts[i]};
+    int st = parts_init(s, s->row_groups[i], &p, err);
     if (st == ST_OK)
         st = select_rows(s, &p, err);
     if (st == ST_OK && p.rows.n_rows)
@@ -304,7 +309,7 @@ static int source_next(struct row_source *base, struct row_batch **ret_batch, st
         s->group = NULL;
         if (s->next == s->n_row_groups || (s->request.limit && s->left <= 0))
             return ST_OK;
-        int st = read_group(s, s->row_groups[s->next++], err);
+        int st = read_group(s, s->next++, err);
         if (st == ST_CORRUPT)
             error_prefix(err, "SST %s%s", s->file->dir, s->file->meta.file_id);
         TRY(st);
@@ -329,6 +334,8 @@ static void source_free(struct row_source *base)
     free(s->columns);
     free(s->tested);
     free(s->row_groups);
+    free(s->group_starts);
+    row_selection_release(&s->indexed);
     free(s);
 }
 
@@ -365,12 +372,20 @@ static int prepare(struct sst_source *s, struct error *err)
 {
     uint32_t total = parquet_n_row_groups(s->footer->parquet);
     TRY(prepare_columns(s, err));
+    int64_t start = 0, n;
     s->row_groups = malloc((total + 1) * sizeof *s->row_groups);
-    if (!s->row_groups)
-        return error_no_memory(err, total * sizeof *s->row_groups);
-    for (uint32_t g = 0; g < total; g++)
-        if (sst_may_match(s->footer, &s->request, g))
-            s->row_groups[s->n_row_groups++] = g;
+    s->group_starts = malloc((total + 1) * sizeof *s->group_starts);
+    if (!s->row_groups || !s->group_starts)
+        return error_no_memory(err, total * sizeof *s->group_starts);
+    TRY(row_selection_init(&s->indexed, s->request.budget, parquet_n_rows(s->footer->parquet), err));
+    sst_index_select(s->file, s->footer, &s->request, &s->indexed);
+    for (uint32_t g = 0; g < total; g++, start += n) {
+        n = parquet_row_group(s->footer->parquet, g)->n_rows;
+        if (!row_selection_touches(&s->indexed, start, start + n) || !sst_may_match(s->footer, &s->request, g))
+            continue;
+        s->group_starts[s->n_row_groups] = start;
+        s->row_groups[s->n_row_groups++] = g;
+    }
     if (s->request.stats) {
         s->request.stats->files++;
         s->request.stats->file_ranges += s->n_row_groups;

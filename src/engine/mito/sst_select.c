@@ -97,27 +97,66 @@ void row_selection_cut(struct row_selection *s, int64_t n)
     s->n_rows = n;
 }
 
+int row_selection_intersect(struct row_selection *s, const struct row_selection *other, int64_t base, struct error *err)
+{
+    struct row_selection both = {.budget = s->budget};
+    TRY(reserve(&both, (size_t)s->n + other->n + 1, err));
+    for (uint32_t i = 0, k = 0; i < s->n && k < other->n;) {
+        int64_t start = other->ranges[k].start - base, end = other->ranges[k].end - base;
+        int64_t from = s->ranges[i].start > start ? s->ranges[i].start : start, to = s->ranges[i].end < end ? s->ranges[i].end : end;
+        if (from < to)
+            add_range(&both, from, to);
+        if (s->ranges[i].end < end)
+            i++;
+        else
+            k++;
+    }
+    row_selection_release(s);
+    *s = both;
+    return ST_OK;
+}
+
+int row_selection_keep_segments(struct row_selection *s, const uint8_t *bits, uint64_t n_segments, uint64_t rows_per_segment, struct error *err)
+{
+    struct row_selection kept = {.budget = s->budget};
+    uint32_t runs = 0;
+    for (uint64_t i = 0; i < n_segments; i++)
+        runs += bit_get(bits, (int64_t)i) && !(i && bit_get(bits, (int64_t)i - 1));
+    TRY(reserve(&kept, (size_t)runs + 1, err));
+    for (uint64_t i = 0; i < n_segments; i++)
+        if (bit_get(bits, (int64_t)i))
+            add_range(&kept, (int64_t)(i * rows_per_segment), (int64_t)((i + 1) * rows_per_segment));
+    int st = row_selection_intersect(s, &kept, 0, err);
+    row_selection_release(&kept);
+    return st;
+}
+
+bool row_selection_touches(const struct row_selection *s, int64_t start, int64_t end)
+{
+    uint32_t low = 0, high = s->n;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (s->ranges[middle].end <= start)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < s->n && s->ranges[low].start < end;
+}
+
 /* ---- pages ---- */
 
 /* Leaves in `s` what lies in the kept pages, too. */
 static int intersect_pages(struct row_selection *s, const struct parquet_page_index *x, const bool *kept, int64_t n_rows, struct error *err)
 {
-    struct row_selection both = {.budget = s->budget};
-    TRY(reserve(&both, (size_t)s->n + x->n_pages, err));
-    uint32_t r = 0;
-    for (uint32_t p = 0; p < x->n_pages; p++) {
-        int64_t start = x->pages[p].first_row, end = p + 1 < x->n_pages ? x->pages[p + 1].first_row : n_rows;
-        while (r < s->n && s->ranges[r].end <= start)
-            r++;
-        for (uint32_t i = r; kept[p] && i < s->n && s->ranges[i].start < end; i++) {
-            int64_t from = s->ranges[i].start > start ? s->ranges[i].start : start, to = s->ranges[i].end < end ? s->ranges[i].end : end;
-            if (from < to)
-                add_range(&both, from, to);
-        }
-    }
-    row_selection_release(s);
-    *s = both;
-    return ST_OK;
+    struct row_selection pages = {.budget = s->budget};
+    TRY(reserve(&pages, x->n_pages, err));
+    for (uint32_t p = 0; p < x->n_pages; p++)
+        if (kept[p])
+            add_range(&pages, x->pages[p].first_row, p + 1 < x->n_pages ? x->pages[p + 1].first_row : n_rows);
+    int st = row_selection_intersect(s, &pages, 0, err);
+    row_selection_release(&pages);
+    return st;
 }
 
 /* A test of a page's bounds. */

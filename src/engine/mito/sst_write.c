@@ -1,4 +1,5 @@
 /* Writing SSTs in both layouts (mito-on-disk.md 3.1 to 3.7). A file becomes visible only when it is whole; a failure removes those written before it. */
+#include "engine/mito/sst_index.h"
 #include "engine/mito/sst_internal.h"
 
 #include <stdlib.h>
@@ -16,6 +17,7 @@ struct sst_writer {
     struct kv kv;                 /* greptime:metadata; the Parquet writer reads it when it finishes */
     struct object_writer *out;
     struct parquet_writer *parquet;
+    struct sst_indexer *indexer;  /* of the open file; NULL = no index */
     uint64_t bytes;
     struct file_meta meta;        /* of the open file */
     struct dynbuf last_key;
@@ -84,9 +86,10 @@ static int open_file(struct sst_writer *w, struct error *err)
     TRY(o->store->ops->create(o->store, key, &w->out, err));
     w->kv = (struct kv){(char *)"greptime:metadata", (char *)w->json.data};
     struct parquet_writer_options p = {.schema = w->schema, .columns = w->codecs, .dictionary_bytes_max = 1 << 20, .page_bytes_max = 1 << 20,
-                                       .page_rows_max = 20000, .row_group_rows = 102400, .created_by = "regiond " REGIOND_VERSION, .kv = &w->kv, .n_kv = 1,
+                                       .page_rows_max = 20000, .row_group_rows = SST_ROW_GROUP_ROWS, .created_by = "regiond " REGIOND_VERSION, .kv = &w->kv, .n_kv = 1,
                                        .store_arrow_schema = true, .write = put_bytes, .ctx = w, .budget = o->budget};
-    return parquet_writer_new(&p, &w->parquet, err);
+    TRY(parquet_writer_new(&p, &w->parquet, err));
+    return sst_indexer_new(o, &w->indexer, err);
 }
 
 static int close_file(struct sst_writer *w, struct error *err)
@@ -107,7 +110,12 @@ static int close_file(struct sst_writer *w, struct error *err)
     w->out = NULL;
     w->files[w->n_files++] = w->meta; /* before the commit: one that fails may leave the object there */
     w->meta = (struct file_meta){0};
-    return out->ops->commit(out, err);
+    TRY(out->ops->commit(out, err));
+    if (w->indexer)
+        sst_indexer_finish(w->indexer, &w->files[w->n_files - 1]);
+    sst_indexer_free(w->indexer);
+    w->indexer = NULL;
+    return ST_OK;
 }
 
 /* Series and time range. Keys ascend, so a series is new when its key differs from the one before. */
@@ -178,6 +186,8 @@ static int write_all(struct sst_writer *w, struct row_source *source, struct err
         int st = b->n_rows && !w->parquet ? open_file(w, err) : ST_OK;
         if (st == ST_OK && b->n_rows)
             st = append(w, b, err);
+        if (st == ST_OK && w->indexer)
+            sst_indexer_add(w->indexer, b);
         row_batch_free(b);
         if (st == ST_OK && w->parquet && w->o->file_bytes_max && w->bytes >= w->o->file_bytes_max)
             st = close_file(w, err);
@@ -198,6 +208,7 @@ int sst_write(const struct sst_write_options *options, struct row_source *source
     if (st == ST_OK)
         st = write_all(&w, source, err);
     parquet_writer_free(w.parquet);
+    sst_indexer_free(w.indexer);
     if (w.out)
         w.out->ops->abort(w.out);
     file_meta_release(&w.meta);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/mito/sst_footer.h"
+#include "engine/mito/sst_internal.h"
 
 enum { KEY_BYTES = 1280 };
 static const char PUFFIN_MAGIC[4] = {'P', 'F', 'A', '1'};
@@ -182,12 +183,8 @@ static bool check_index(const struct verify_request *q, const char *dir, const s
     char key[KEY_BYTES];
     struct object_reader *r;
     char head[4], tail[4];
-    if (!m->available_indexes)
+    if (!m->available_indexes || sst_index_key(dir, m->file_id, m->index_version, key, sizeof key, NULL) != ST_OK)
         return false;
-    if (m->index_version)
-        snprintf(key, sizeof key, "%sindex/%s.%llu.puffin", dir, m->file_id, (unsigned long long)m->index_version);
-    else
-        snprintf(key, sizeof key, "%sindex/%s.puffin", dir, m->file_id);
     if (q->store->ops->open(q->store, key, &r, NULL) != ST_OK) {
         say(q, VERIFY_NOTE, key, "the index is listed in the manifest and not there: scans of its file are slower");
         return false;

@@ -38,34 +38,12 @@ static int read_change(const uint8_t *message, size_t size, struct index_change 
     return pb_done(&r) ? ST_OK : error_set(err, ST_INVALID_ARGUMENTS, "malformed index change");
 }
 
-struct fulltext { bool enable, chinese, case_sensitive, tantivy; uint64_t granularity, rate; };
-
-static struct fulltext read_fulltext(const char *text)
-{
-    struct fulltext f = {.granularity = 10240, .rate = 100};
-    struct arena arena;
-    const struct json_value *v;
-    if (!text)
-        return f;
-    arena_init(&arena, NULL);
-    if (json_parse(&arena, text, strlen(text), &v, NULL) == ST_OK) {
-        json_bool(json_get(v, "enable"), &f.enable);
-        json_bool(json_get(v, "case-sensitive"), &f.case_sensitive);
-        f.chinese = json_get(v, "analyzer") && json_is_string(json_get(v, "analyzer"), "Chinese");
-        f.tantivy = json_get(v, "backend") && json_is_string(json_get(v, "backend"), "tantivy");
-        json_u64(json_get(v, "granularity"), &f.granularity);
-        json_u64(json_get(v, "false-positive-rate-in-10000"), &f.rate);
-    }
-    arena_release(&arena);
-    return f;
-}
-
 static int put_meta(struct region_column *c, const char *key, struct dynbuf *text, struct error *err)
 {
     return column_meta_set(c, key, (const char *)text->data, text->size, err);
 }
 
-static int write_fulltext(struct region_column *c, const struct fulltext *f, struct error *err)
+static int write_fulltext(struct region_column *c, const struct region_fulltext_options *f, struct error *err)
 {
     struct dynbuf out;
     dynbuf_init(&out, 4096);
@@ -90,7 +68,7 @@ static int check_bloom(uint64_t granularity, double rate, struct error *err)
 static int change_fulltext(struct region_column *c, const struct index_change *x, bool set, struct error *err)
 {
     const char *old_text = column_meta_get(c, "greptime:fulltext");
-    struct fulltext old = read_fulltext(old_text);
+    struct region_fulltext_options old = region_fulltext_read(old_text);
     if (!type_is_string(c->type))
         return error_set(err, ST_INVALID_ARGUMENTS, "column %s is no string, it cannot have a fulltext index", c->name);
     if (!set) {
@@ -100,7 +78,7 @@ static int change_fulltext(struct region_column *c, const struct index_change *x
         return write_fulltext(c, &old, err);
     }
     TRY(check_bloom(x->number[6], x->rate, err));
-    struct fulltext f = {x->number[2] != 0, x->number[3] == 1, x->number[4] != 0, x->number[5] == 0, x->number[6], (uint64_t)(x->rate * 10000)};
+    struct region_fulltext_options f = {x->number[2] != 0, x->number[3] == 1, x->number[4] != 0, x->number[5] == 0, x->number[6], (uint64_t)(x->rate * 10000)};
     if (old_text && (old.chinese != f.chinese || old.case_sensitive != f.case_sensitive))
         return error_set(err, ST_INVALID_ARGUMENTS, "analyzer and case sensitivity of the fulltext index of column %s cannot change", c->name);
     f.enable = true;

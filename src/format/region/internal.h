@@ -34,6 +34,7 @@ int meta_finish(struct meta_builder *b, bool create, enum status status, struct 
 int column_copy(const struct region_column *c, struct region_column *ret_copy, struct error *err);
 bool column_same(const struct region_column *a, const struct region_column *b);
 const char *column_meta_get(const struct region_column *c, const char *key);
+struct region_fulltext_options region_fulltext_read(const char *text); /* NULL: the defaults, not enabled */
 int column_meta_set(struct region_column *c, const char *key, const char *value, size_t size, struct error *err);
 void column_meta_remove(struct region_column *c, const char *key);
 char *text_copy(const void *text, size_t size);

@@ -63,6 +63,16 @@ void region_metadata_unref(struct region_metadata *m);
 int region_metadata_find(const struct region_metadata *m, const char *name, size_t size); /* index or -1 */
 int region_metadata_find_id(const struct region_metadata *m, uint32_t column_id);         /* index or -1 */
 
+/* What a column's metadata says of its indexes; rates are false positives in 10000. */
+struct region_fulltext_options { bool enable, chinese, case_sensitive, tantivy; uint64_t granularity, rate; };
+struct region_index_options {
+    bool inverted;
+    bool skipping;                 /* as a Bloom filter */
+    uint64_t skipping_granularity, skipping_rate;
+    struct region_fulltext_options fulltext;
+};
+struct region_index_options region_index_options(const struct region_column *c);
+
 /* Reads the RegionMetadata JSON text. ST_CORRUPT with the place of the fault. */
 int region_metadata_from_json(const char *text, size_t size, struct region_metadata **ret_meta, struct error *err);
 /* Compact JSON in the peer's key order, byte-equal to serde_json's. */

@@ -1,5 +1,5 @@
 /* CRC-32C: eight bytes a step in hardware, a table of bytes otherwise. */
-#include "wal/crc32c.h"
+#include "base/crc32c.h"
 
 #include <pthread.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* CRC-32C (Castagnoli), with the SSE4.2 instruction where the processor has it. */
-#ifndef WAL_CRC32C_H
-#define WAL_CRC32C_H
+#ifndef BASE_CRC32C_H
+#define BASE_CRC32C_H
 
 #include <stddef.h>
 #include <stdint.h>

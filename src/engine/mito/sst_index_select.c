@@ -1,0 +1,229 @@
+/* Which rows of a file a scan need not look at, by the file's indexes. */
+#include "engine/mito/sst_index.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "engine/mito/sst_select.h"
+#include "format/index/bloom.h"
+#include "format/index/inverted.h"
+
+static struct metric_family apply_elapsed = {.name = "greptime_index_apply_elapsed",
+                                             .help = "seconds that the use of an index took",
+                                             .kind = METRIC_HISTOGRAM,
+                                             .label_names = {"type"},
+                                             .bounds = {0.01, 0.1, 1, 10, 100, 1000}};
+static struct metric_family rows_pruned = {
+    .name = "regiond_index_rows_pruned_total", .help = "rows that an index ruled out", .kind = METRIC_COUNTER, .label_names = {"type"}};
+
+enum { VALUES_MAX = 4096, SEGMENTS_MAX = 1 << 26 };
+
+/* An index in use. */
+struct use {
+    const struct sst_footer *f;
+    const struct read_request *q;
+    struct sst_index *index;
+    struct row_selection *rows; /* of the whole file */
+};
+
+/* The hashes of the values that a predicate asks for. */
+static int hash_values(const struct column *values, uint64_t *hashes, uint32_t *ret_n, struct error *err)
+{
+    struct dynbuf scratch;
+    const uint8_t *data;
+    size_t size;
+    uint32_t n = 0;
+    int st = ST_OK;
+    dynbuf_init(&scratch, 64 << 20);
+    for (int64_t i = 0; i < values->length && st == ST_OK; i++) {
+        if (column_is_null(values, i))
+            continue;
+        st = sst_index_value(values, i, &scratch, &data, &size, err);
+        if (st == ST_OK)
+            hashes[n++] = bloom_hash(data, size);
+    }
+    dynbuf_release(&scratch);
+    *ret_n = n;
+    return st;
+}
+
+/* An index is of all the file's rows, or of no use. */
+static int check_rows(const struct use *u, const char *blob, uint64_t n_rows, uint64_t rows_per_segment, struct error *err)
+{
+    int64_t want = parquet_n_rows(u->f->parquet);
+    if (n_rows != (uint64_t)want || n_rows / rows_per_segment > SEGMENTS_MAX)
+        return error_set(err, ST_CORRUPT, "blob %s is of %llu rows in segments of %llu, the file has %lld", blob, (unsigned long long)n_rows,
+                         (unsigned long long)rows_per_segment, (long long)want);
+    return ST_OK;
+}
+
+/* Sets the bits of the segments that may hold one of the values. Those without selected rows are not looked at. */
+static int test_segments(const struct use *u, const struct puffin_source *blob, const struct bloom_index *x, const uint64_t *hashes, uint32_t n,
+                         uint8_t *bits, struct error *err)
+{
+    struct buffer *scratch = NULL;
+    uint32_t r = 0, last = UINT32_MAX;
+    bool any = false;
+    int st = ST_OK;
+    for (uint32_t s = 0; s < x->n_segments && st == ST_OK; s++) {
+        uint64_t start = s * x->rows_per_segment;
+        while (r < u->rows->n && (uint64_t)u->rows->ranges[r].end <= start)
+            r++;
+        if (r == u->rows->n)
+            break;
+        if ((uint64_t)u->rows->ranges[r].start >= start + x->rows_per_segment)
+            continue;
+        if (x->filter_of[s] != last)
+            st = bloom_index_test(blob, x, s, hashes, n, u->q->budget, &scratch, &any, err);
+        last = x->filter_of[s];
+        if (any)
+            bit_set(bits, s);
+    }
+    buffer_unref(scratch);
+    return st;
+}
+
+static int apply_bloom(const struct use *u, const struct region_column *c, const struct scan_predicate *p, struct error *err)
+{
+    struct puffin_source blob;
+    struct bloom_index x;
+    char type[64];
+    uint32_t n;
+    snprintf(type, sizeof type, SST_BLOB_BLOOM "%u", (unsigned)c->id);
+    const struct puffin_blob *b = puffin_find(&u->index->file, type);
+    if (!b || (p->op != SCAN_EQ && p->op != SCAN_IN))
+        return ST_OK;
+    TRY(puffin_blob_source(&u->index->source, b, &blob, err));
+    TRY(bloom_index_open(&blob, &u->index->arena, &x, err));
+    TRY(check_rows(u, type, x.n_rows, x.rows_per_segment, err));
+    uint64_t *hashes = ARENA_ARRAY(&u->index->arena, (size_t)p->values->length + 1, uint64_t, err);
+    uint8_t *bits = hashes ? arena_alloc(&u->index->arena, bits_bytes(x.n_segments) + 1, err) : NULL;
+    if (!bits)
+        return ST_NO_MEMORY;
+    TRY(hash_values(p->values, hashes, &n, err));
+    TRY(test_segments(u, &blob, &x, hashes, n, bits, err));
+    return row_selection_keep_segments(u->rows, bits, x.n_segments, x.rows_per_segment, err);
+}
+
+/* The ranges of values that the predicate lets through; their bytes live in the arena. *ret_n = 0: it is of no use here. */
+static int make_ranges(const struct scan_predicate *p, struct arena *a, struct inverted_range *ranges, uint32_t *ret_n, struct error *err)
+{
+    struct dynbuf scratch;
+    const uint8_t *data;
+    size_t size;
+    uint32_t n = 0;
+    int st = ST_OK;
+    dynbuf_init(&scratch, 64 << 20);
+    for (int64_t i = 0; i < p->values->length && st == ST_OK; i++) {
+        if (column_is_null(p->values, i) || (st = sst_index_value(p->values, i, &scratch, &data, &size, err)) != ST_OK)
+            continue;
+        const char *copy = arena_copy(a, data, size, err);
+        if (!copy) {
+            st = ST_NO_MEMORY;
+            break;
+        }
+        bool equal = p->op == SCAN_EQ || p->op == SCAN_IN, below = p->op == SCAN_LT || p->op == SCAN_LE, above = p->op == SCAN_GT || p->op == SCAN_GE;
+        struct fst_bound bound = {copy, size, p->op != SCAN_LT && p->op != SCAN_GT}, none = {0};
+        if (equal || below || above)
+            ranges[n++] = (struct inverted_range){equal || above ? bound : none, equal || below ? bound : none};
+    }
+    dynbuf_release(&scratch);
+    *ret_n = n;
+    return st;
+}
+
+/* Whether index bytes are in the order that predicates mean. Not so for floats: where NaN comes is the executor's matter. */
+static bool is_ordered(const struct dtype *t)
+{
+    return type_is_string(t) || (t->id >= TYPE_INT8 && t->id <= TYPE_UINT64) || t->id == TYPE_TIMESTAMP || t->id == TYPE_DATE32;
+}
+
+static int apply_inverted(const struct use *u, const struct region_column *c, const struct scan_predicate *p, struct error *err)
+{
+    struct puffin_source blob;
+    struct inverted_index x;
+    uint32_t n;
+    const struct puffin_blob *b = puffin_find(&u->index->file, SST_BLOB_INVERTED);
+    if (!b || (p->op != SCAN_EQ && p->op != SCAN_IN && !is_ordered(c->type)))
+        return ST_OK;
+    TRY(puffin_blob_source(&u->index->source, b, &blob, err));
+    TRY(inverted_index_open(&blob, &u->index->arena, &x, err));
+    TRY(check_rows(u, SST_BLOB_INVERTED, x.n_rows, x.rows_per_segment, err));
+    const struct inverted_column *k = inverted_index_find(&x, c->id);
+    struct inverted_range *ranges = k ? ARENA_ARRAY(&u->index->arena, (size_t)p->values->length + 1, struct inverted_range, err) : NULL;
+    uint8_t *bits = k ? arena_alloc(&u->index->arena, bits_bytes((int64_t)inverted_index_segments(&x)) + 1, err) : NULL;
+    if (!k)
+        return ST_OK;
+    if (!ranges || !bits)
+        return ST_NO_MEMORY;
+    TRY(make_ranges(p, &u->index->arena, ranges, &n, err));
+    if (!n)
+        return ST_OK;
+    TRY(inverted_index_select(&blob, &x, k, ranges, n, bits, u->q->budget, err));
+    return row_selection_keep_segments(u->rows, bits, inverted_index_segments(&x), x.rows_per_segment, err);
+}
+
+/* The file's column that the predicate is about, when values of the two can be compared byte by byte; NULL: the predicate is of no use. */
+static const struct region_column *column_of(const struct use *u, const struct scan_predicate *p)
+{
+    struct sst_column c = sst_find_column(u->f, u->q->metadata, p->column);
+    if (c.file_column < 0 || !sst_usable(u->f, u->q, p))
+        return NULL;
+    const struct region_column *stored = &u->f->metadata->columns[c.file_column];
+    return type_equal(stored->type, c.want->type, false) && p->values && type_equal(p->values->type, stored->type, false) ? stored : NULL;
+}
+
+static int apply_predicate(const struct use *u, uint8_t kinds, const struct scan_predicate *p, struct error *err)
+{
+    static const struct {
+        uint8_t kind;
+        const char *label;
+        int (*apply)(const struct use *u, const struct region_column *c, const struct scan_predicate *p, struct error *err);
+    } all[] = {{SST_INDEX_INVERTED, "inverted_index", apply_inverted}, {SST_INDEX_BLOOM, "bloom_filter_index", apply_bloom}};
+    const struct region_column *c = column_of(u, p);
+    if (!c || p->values->length > VALUES_MAX)
+        return ST_OK;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        int64_t before = u->rows->n_rows, start_ns = clock_monotonic_ns();
+        if (!(kinds & all[i].kind) || !before)
+            continue;
+        TRY(all[i].apply(u, c, p, err));
+        const char *const label[] = {all[i].label, NULL};
+        metric_observe(metric_child(&apply_elapsed, label), (double)(clock_monotonic_ns() - start_ns) / 1e9);
+        metric_add(metric_child(&rows_pruned, label), before - u->rows->n_rows);
+    }
+    return ST_OK;
+}
+
+/* Whether some predicate is of a kind that an index could serve: the others need no look at the index file. */
+static bool worth_opening(const struct sst_footer *f, const struct read_request *q, uint8_t kinds)
+{
+    for (uint32_t i = 0; i < q->n_predicates; i++) {
+        const struct scan_predicate *p = &q->predicates[i];
+        bool equal = p->op == SCAN_EQ || p->op == SCAN_IN, ranges = p->op >= SCAN_LT && p->op <= SCAN_GE && (kinds & SST_INDEX_INVERTED);
+        if ((equal || ranges) && p->column != q->metadata->time_index && sst_usable(f, q, p))
+            return kinds & (SST_INDEX_INVERTED | SST_INDEX_BLOOM);
+    }
+    return false;
+}
+
+void sst_index_select(const struct sst_file *file, const struct sst_footer *f, const struct read_request *q, struct row_selection *rows)
+{
+    struct sst_index index;
+    struct error err;
+    uint8_t kinds = q->indexes & file->meta.available_indexes;
+    if (!worth_opening(f, q, kinds))
+        return;
+    int st = sst_index_open(file, q->budget, &index, &err);
+    if (st == ST_OK) {
+        struct use u = {f, q, &index, rows};
+        for (uint32_t i = 0; i < q->n_predicates && st == ST_OK && rows->n_rows; i++)
+            st = apply_predicate(&u, kinds, &q->predicates[i], &err);
+        sst_index_close(&index);
+    }
+    if (st != ST_OK)
+        log_warn("mito", "the index of SST %s is of no use, the file is scanned without it: %s", file->meta.file_id, err.msg);
+}

@@ -1,0 +1,291 @@
+/* Building the index file of an SST while its rows are written.
+ *
+ * Values are taken as they pass; of tags, which come in runs, each run's once a segment. An index is an extra: what goes wrong with a skipping index
+ * leaves out that column, what goes wrong with a column of the inverted index leaves out all of it (the peer takes a column that is missing in it for
+ * one without values), what goes wrong with the file leaves out the index, and the SST is written all the same.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "engine/mito/sst_index.h"
+#include "engine/mito/sst_internal.h"
+#include "format/index/bloom.h"
+#include "format/index/inverted.h"
+
+static struct metric_family rows_total = {
+    .name = "greptime_index_create_rows_total", .help = "rows indexed", .kind = METRIC_COUNTER, .label_names = {"type"}};
+static struct metric_family bytes_total = {
+    .name = "greptime_index_create_bytes_total", .help = "bytes of indexes written", .kind = METRIC_COUNTER, .label_names = {"type"}};
+
+enum { BLOB_BYTES_MAX = 1 << 30, SEGMENT_ROWS = 1024 };
+
+struct indexed_column { /* one of the builders is in use */
+    uint32_t column;    /* index into the region's columns */
+    enum sst_index_kind kind;
+    bool failed;
+    struct bloom_builder bloom;
+    struct inverted_builder inverted;
+};
+
+struct sst_indexer {
+    struct object_store *store;
+    const char *dir;
+    struct region_metadata *metadata; /* borrowed */
+    uint64_t segment_rows, n_rows;
+    struct indexed_column *columns; /* those of the inverted index first */
+    uint32_t n_columns;
+    struct dynbuf value; /* scratch */
+};
+
+static void drop_column(struct indexed_column *k)
+{
+    if (k->kind == SST_INDEX_BLOOM)
+        bloom_builder_release(&k->bloom);
+    else
+        inverted_builder_release(&k->inverted);
+    k->failed = true;
+}
+
+void sst_indexer_free(struct sst_indexer *x)
+{
+    if (!x)
+        return;
+    for (uint32_t i = 0; i < x->n_columns; i++)
+        if (!x->columns[i].failed)
+            drop_column(&x->columns[i]);
+    free(x->columns);
+    dynbuf_release(&x->value);
+    free(x);
+}
+
+static void find_columns(struct sst_indexer *x, const struct sst_write_options *o)
+{
+    const struct region_metadata *m = o->metadata;
+    for (uint32_t i = 0; i < m->n_columns && (o->indexes & SST_INDEX_INVERTED); i++) {
+        if (!region_index_options(&m->columns[i]).inverted)
+            continue;
+        struct indexed_column *k = &x->columns[x->n_columns++];
+        *k = (struct indexed_column){.column = i, .kind = SST_INDEX_INVERTED};
+        inverted_builder_init(&k->inverted, o->budget, x->segment_rows);
+    }
+    for (uint32_t i = 0; i < m->n_columns && (o->indexes & SST_INDEX_BLOOM); i++) {
+        struct region_index_options w = region_index_options(&m->columns[i]);
+        if (!w.skipping)
+            continue;
+        struct indexed_column *k = &x->columns[x->n_columns++];
+        *k = (struct indexed_column){.column = i, .kind = SST_INDEX_BLOOM};
+        bloom_builder_init(&k->bloom, o->budget, w.skipping_granularity, (double)w.skipping_rate / 10000);
+    }
+}
+
+int sst_indexer_new(const struct sst_write_options *o, struct sst_indexer **ret_indexer, struct error *err)
+{
+    struct sst_indexer *x = calloc(1, sizeof *x);
+    if (!x || !(x->columns = calloc(2 * (size_t)o->metadata->n_columns, sizeof *x->columns))) {
+        free(x);
+        return error_no_memory(err, o->metadata->n_columns * sizeof *x->columns);
+    }
+    x->store = o->store;
+    x->dir = o->region_dir;
+    x->metadata = o->metadata;
+    x->segment_rows = o->index_segment_rows ? o->index_segment_rows : SEGMENT_ROWS;
+    if (SST_ROW_GROUP_ROWS % x->segment_rows)
+        x->segment_rows = SST_ROW_GROUP_ROWS; /* as the peer does */
+    dynbuf_init(&x->value, 64 << 20);
+    find_columns(x, o);
+    if (!x->n_columns) {
+        sst_indexer_free(x);
+        x = NULL;
+    }
+    *ret_indexer = x;
+    return ST_OK;
+}
+
+/* ---- rows ---- */
+
+static uint64_t room_of(const struct indexed_column *k)
+{
+    return k->kind == SST_INDEX_BLOOM ? bloom_builder_room(&k->bloom) : inverted_builder_room(&k->inverted);
+}
+
+static int advance(struct indexed_column *k, uint64_t n, struct error *err)
+{
+    if (k->kind == SST_INDEX_BLOOM)
+        return bloom_builder_advance(&k->bloom, n, err);
+    inverted_builder_advance(&k->inverted, n);
+    return ST_OK;
+}
+
+/* Value `at`, or null, is among those of the open segment. */
+static int add_value(struct indexed_column *k, const struct column *values, int64_t at, bool null, struct dynbuf *scratch, struct error *err)
+{
+    const uint8_t *data = NULL;
+    size_t size = 0;
+    if (!null)
+        TRY(sst_index_value(values, at, scratch, &data, &size, err));
+    if (k->kind == SST_INDEX_INVERTED)
+        return inverted_builder_add(&k->inverted, data, size, err);
+    return null ? ST_OK : bloom_builder_add(&k->bloom, bloom_hash(data, size), err);
+}
+
+/* Rows of one segment. */
+static int add_rows(struct indexed_column *k, const struct column *c, int64_t from, int64_t to, struct dynbuf *scratch, struct error *err)
+{
+    const struct column *values = c->type->id == TYPE_DICTIONARY ? c->dictionary : c;
+    const uint32_t *codes = values == c ? NULL : COLUMN_VALUES(c, uint32_t);
+    bool before = false; /* whether the row before was null */
+    for (int64_t i = from; i < to; i++) {
+        bool null = column_is_null(c, i), same = codes && i > from && null == before && (null || codes[i] == codes[i - 1]);
+        before = null;
+        if (same)
+            continue;
+        int64_t at = codes ? codes[i] : i;
+        TRY(add_value(k, values, at, null || column_is_null(values, at), scratch, err));
+    }
+    return ST_OK;
+}
+
+static int add_batch(struct indexed_column *k, const struct row_batch *b, struct dynbuf *scratch, struct error *err)
+{
+    for (int64_t i = 0, end; i < b->n_rows; i = end) {
+        uint64_t room = room_of(k);
+        end = (uint64_t)(b->n_rows - i) < room ? b->n_rows : i + (int64_t)room;
+        TRY(add_rows(k, b->columns[k->column], i, end, scratch, err));
+        TRY(advance(k, (uint64_t)(end - i), err));
+    }
+    return ST_OK;
+}
+
+/* The column cannot be indexed. */
+static void give_up(struct sst_indexer *x, struct indexed_column *k, const struct error *why)
+{
+    log_warn("mito", "region %llu: no %s index of column %s for a new SST: %s", (unsigned long long)x->metadata->region_id,
+             k->kind == SST_INDEX_BLOOM ? "skipping" : "inverted", x->metadata->columns[k->column].name, why->msg);
+    for (uint32_t i = 0; i < x->n_columns; i++)
+        if (!x->columns[i].failed && (&x->columns[i] == k || (k->kind == SST_INDEX_INVERTED && x->columns[i].kind == SST_INDEX_INVERTED)))
+            drop_column(&x->columns[i]);
+}
+
+void sst_indexer_add(struct sst_indexer *x, const struct row_batch *b)
+{
+    struct error err;
+    for (uint32_t i = 0; i < x->n_columns; i++)
+        if (!x->columns[i].failed && add_batch(&x->columns[i], b, &x->value, &err) != ST_OK)
+            give_up(x, &x->columns[i], &err);
+    x->n_rows += (uint64_t)b->n_rows;
+}
+
+/* ---- the file ---- */
+
+static int put_bytes(void *ctx, const void *data, size_t size, struct error *err)
+{
+    struct object_writer *out = ctx;
+    return out->ops->append(out, data, size, err);
+}
+
+static int put_blob(struct sst_indexer *x, struct puffin_writer *w, const char *type, const char *label, const struct dynbuf *blob, struct error *err)
+{
+    const char *const labels[] = {label, NULL};
+    TRY(puffin_add_blob(w, type, NULL, 0, blob->data, blob->size, err));
+    metric_add(metric_child(&bytes_total, labels), (int64_t)blob->size);
+    metric_add(metric_child(&rows_total, labels), (int64_t)x->n_rows);
+    return ST_OK;
+}
+
+static void list_column(const struct sst_indexer *x, const struct indexed_column *k, struct file_meta *m)
+{
+    uint32_t id = x->metadata->columns[k->column].id, i = 0;
+    m->available_indexes |= k->kind;
+    while (i < m->n_indexes && m->indexes[i].column_id != id)
+        i++;
+    if (i == m->n_indexes)
+        m->indexes[m->n_indexes++] = (struct sst_column_index){id, 0};
+    m->indexes[i].kinds |= k->kind;
+}
+
+static int put_inverted(struct sst_indexer *x, struct puffin_writer *w, struct dynbuf *blob, struct dynbuf *description, struct file_meta *m,
+                        struct error *err)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < x->n_columns; i++) {
+        struct indexed_column *k = &x->columns[i];
+        if (k->failed || k->kind != SST_INDEX_INVERTED)
+            continue;
+        any = true;
+        TRY(inverted_builder_finish(&k->inverted, x->metadata->columns[k->column].id, blob, description, err));
+        list_column(x, k, m);
+    }
+    if (!any)
+        return ST_OK;
+    TRY(inverted_index_end(x->n_rows, x->segment_rows, blob, description, err));
+    return put_blob(x, w, SST_BLOB_INVERTED, "inverted_index", blob, err);
+}
+
+static int put_blooms(struct sst_indexer *x, struct puffin_writer *w, struct dynbuf *blob, struct file_meta *m, struct error *err)
+{
+    char type[64];
+    for (uint32_t i = 0; i < x->n_columns; i++) {
+        struct indexed_column *k = &x->columns[i];
+        if (k->failed || k->kind != SST_INDEX_BLOOM)
+            continue;
+        snprintf(type, sizeof type, SST_BLOB_BLOOM "%u", (unsigned)x->metadata->columns[k->column].id);
+        dynbuf_clear(blob);
+        TRY(bloom_builder_finish(&k->bloom, blob, err));
+        TRY(put_blob(x, w, type, "bloom_filter_index", blob, err));
+        list_column(x, k, m);
+    }
+    return ST_OK;
+}
+
+/* The index fields of `m` are filled in. */
+static int write_file(struct sst_indexer *x, const char *key, struct file_meta *m, struct error *err)
+{
+    struct object_writer *out;
+    struct puffin_writer w;
+    struct dynbuf blob, description;
+    m->indexes = calloc(x->n_columns, sizeof *m->indexes);
+    if (!m->indexes)
+        return error_no_memory(err, x->n_columns * sizeof *m->indexes);
+    TRY(x->store->ops->create(x->store, key, &out, err));
+    puffin_writer_init(&w, put_bytes, out);
+    dynbuf_init(&blob, BLOB_BYTES_MAX);
+    dynbuf_init(&description, BLOB_BYTES_MAX);
+    int st = put_inverted(x, &w, &blob, &description, m, err);
+    if (st == ST_OK)
+        st = put_blooms(x, &w, &blob, m, err);
+    if (st == ST_OK && m->n_indexes)
+        st = puffin_writer_finish(&w, err);
+    m->index_file_size = w.bytes;
+    dynbuf_release(&blob);
+    dynbuf_release(&description);
+    puffin_writer_release(&w);
+    if (st == ST_OK && m->n_indexes)
+        return out->ops->commit(out, err);
+    out->ops->abort(out);
+    return st;
+}
+
+void sst_indexer_finish(struct sst_indexer *x, struct file_meta *meta)
+{
+    struct file_meta m = {0};
+    struct error err;
+    char key[1024];
+    int st = sst_index_key(x->dir, meta->file_id, 0, key, sizeof key, &err);
+    if (st == ST_OK)
+        st = write_file(x, key, &m, &err);
+    if (st != ST_OK) {
+        log_warn("mito", "SST %s stays without an index: %s", meta->file_id, err.msg);
+        x->store->ops->remove(x->store, key, NULL); /* a commit that failed may have left it there */
+    }
+    if (st != ST_OK || !m.n_indexes) {
+        file_meta_release(&m);
+        return;
+    }
+    meta->available_indexes = m.available_indexes;
+    meta->indexes = m.indexes;
+    meta->n_indexes = m.n_indexes;
+    meta->index_file_size = m.index_file_size;
+}

@@ -1,0 +1,323 @@
+/* Index files of SSTs: whatever the predicates, a scan gives the same rows with and without them; they do rule rows out; bad ones are passed over. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "engine/mito/predicate.h"
+#include "engine/mito/sst.h"
+#include "engine/mito/sst_index.h"
+#include "engine/mito/sst_internal.h"
+#include "engine/mito/sst_select.h"
+#include "format/key/key.h"
+
+#define DIR_KEY "data/r/"
+enum { ROWS = 230000, ALL = SST_INDEX_INVERTED | SST_INDEX_FULLTEXT | SST_INDEX_BLOOM };
+
+static char root[] = "/tmp/mito_index_testXXXXXX";
+static struct object_store *store;
+
+#define COLUMN(name, type, id, semantic, nullable, index, meta)                                                                         \
+    "{\"column_schema\":{\"name\":\"" name "\",\"data_type\":" type ",\"is_nullable\":" nullable ",\"is_time_index\":" index            \
+    ",\"default_constraint\":null,\"metadata\":{" meta "}},\"semantic_type\":\"" semantic "\",\"column_id\":" id "}"
+#define STRING "{\"String\":{\"size_type\":\"Utf8\"}}"
+#define INVERTED "\"greptime:inverted_index\":\"true\""
+#define SKIPPING(rows) "\"greptime:skipping_index\":\"{\\\"granularity\\\":" rows ",\\\"false-positive-rate-in-10000\\\":100,\\\"index-type\\\":\\\"BloomFilter\\\"}\""
+
+/* host: tag, inverted; code: Int32, both; trace: text, skipping; size: Int64, inverted. */
+static struct region_metadata *schema(void)
+{
+    static const char json[] =
+        "{\"column_metadatas\":[" COLUMN("host", STRING, "0", "Tag", "true", "false", INVERTED) ","
+        COLUMN("ts", "{\"Timestamp\":{\"Millisecond\":null}}", "1", "Timestamp", "false", "true", "") ","
+        COLUMN("code", "{\"Int32\":{}}", "2", "Field", "true", "false", INVERTED "," SKIPPING("3000")) ","
+        COLUMN("trace", STRING, "3", "Field", "true", "false", SKIPPING("512")) ","
+        COLUMN("size", "{\"Int64\":{}}", "4", "Field", "true", "false", INVERTED)
+        "],\"primary_key\":[0],\"region_id\":4398046511104,\"schema_version\":0,\"primary_key_encoding\":\"dense\",\"partition_expr\":\"\"}";
+    struct region_metadata *m;
+    struct error err = {0};
+    if (region_metadata_from_json(json, strlen(json), &m, &err) != ST_OK)
+        fail_msg("%s", err.msg);
+    return m;
+}
+
+/* ---- rows ---- */
+
+static uint32_t mix(uint32_t x) { return (x * 2654435761u ^ x >> 9) * 40503u >> 4; }
+static int host_of(int64_t i) { return (int)(i / 4600); }                                              /* 50 of them; host 0 is null */
+static bool code_of(int64_t i, int32_t *v) { *v = (int32_t)(mix((uint32_t)i / 700) % 50) * 100 - 2000; return i % 31 != 0; }
+static bool size_of(int64_t i, int64_t *v) { *v = (int64_t)(i - ROWS / 2) * 3; return i % 17 != 3; }
+static bool trace_of(int64_t i, char *text) { sprintf(text, "t%x", (unsigned)(mix((uint32_t)i) % 60000)); return i % 23 != 5; }
+
+static struct column *finish(struct column_builder *b)
+{
+    struct column *c;
+    assert_int_equal(column_builder_finish(b, &c, NULL), ST_OK);
+    column_builder_release(b);
+    return c;
+}
+
+struct rows_source { struct row_source base; int64_t at; };
+
+static struct column *dictionary_of(struct column *codes, struct column *values)
+{
+    struct dtype *type = type_dictionary(TYPE_UINT32, values->type);
+    struct column *coded, *c;
+    assert_int_equal(column_new_nested(type, codes->length, 0, NULL, buffer_ref(codes->buffers[0]), &values, 1, &coded, NULL), ST_OK);
+    assert_int_equal(column_lift_nulls(NULL, coded, &c, NULL), ST_OK); /* a batch's nulls are in its rows, not in a dictionary */
+    column_unref(coded);
+    column_unref(codes);
+    type_unref(type);
+    return c;
+}
+
+static void append_host(int64_t i, struct column_builder *key, struct column_builder *host)
+{
+    char text[16];
+    struct dynbuf bytes;
+    int n = snprintf(text, sizeof text, "h%03d", host_of(i));
+    dynbuf_init(&bytes, 100);
+    assert_int_equal(host_of(i) ? key_append_string(&bytes, text, (size_t)n, NULL) : key_append_null(&bytes, NULL), ST_OK);
+    column_builder_append_bytes(key, bytes.data, bytes.size, NULL);
+    host_of(i) ? column_builder_append_bytes(host, text, (size_t)n, NULL) : column_builder_append_null(host, NULL);
+    dynbuf_release(&bytes);
+}
+
+static int rows_next(struct row_source *base, struct row_batch **ret_batch, struct error *err)
+{
+    struct rows_source *s = (struct rows_source *)base;
+    struct column_builder key, keys, host, hosts, time, code, trace, size;
+    *ret_batch = NULL;
+    if (s->at == ROWS)
+        return ST_OK;
+    int64_t n = ROWS - s->at < 6007 ? ROWS - s->at : 6007;
+    column_builder_init(&key, NULL, type_of(TYPE_UINT32), NULL);
+    column_builder_init(&keys, NULL, type_of(TYPE_BINARY), NULL);
+    column_builder_init(&host, NULL, type_of(TYPE_UINT32), NULL);
+    column_builder_init(&hosts, NULL, type_of(TYPE_UTF8), NULL);
+    column_builder_init(&time, NULL, type_temporal(TYPE_TIMESTAMP, UNIT_MILLI), NULL);
+    column_builder_init(&code, NULL, type_of(TYPE_INT32), NULL);
+    column_builder_init(&trace, NULL, type_of(TYPE_UTF8), NULL);
+    column_builder_init(&size, NULL, type_of(TYPE_INT64), NULL);
+    for (int64_t i = s->at; i < s->at + n; i++) {
+        int32_t c;
+        int64_t z;
+        char t[32];
+        if (i == s->at || host_of(i) != host_of(i - 1))
+            append_host(i, &keys, &hosts);
+        uint32_t number = (uint32_t)keys.length - 1;
+        column_builder_append_fixed(&key, &number, NULL);
+        column_builder_append_fixed(&host, &number, NULL);
+        column_builder_append_fixed(&time, &i, NULL);
+        code_of(i, &c) ? column_builder_append_fixed(&code, &c, NULL) : column_builder_append_null(&code, NULL);
+        trace_of(i, t) ? column_builder_append_bytes(&trace, t, strlen(t), NULL) : column_builder_append_null(&trace, NULL);
+        size_of(i, &z) ? column_builder_append_fixed(&size, &z, NULL) : column_builder_append_null(&size, NULL);
+    }
+    s->at += n;
+    struct column *k = dictionary_of(finish(&key), finish(&keys)), *h = dictionary_of(finish(&host), finish(&hosts)), *t = finish(&time);
+    return row_batch_new(n, k, t, NULL, 1, NULL, (struct column *[]){h, column_ref(t), finish(&code), finish(&trace), finish(&size)}, 5, ret_batch, err);
+}
+
+static void rows_free(struct row_source *s) { (void)s; }
+static const struct row_source_ops rows_ops = {rows_next, rows_free};
+
+static struct sst_file *write_file(uint8_t indexes)
+{
+    struct region_metadata *m = schema();
+    struct rows_source rows = {.base = {&rows_ops, 0, INT64_MAX, true}};
+    struct sst_write_options o = {.store = store, .region_dir = DIR_KEY, .metadata = m, .format = SST_FORMAT_FLAT, .sequence = 77, .indexes = indexes};
+    struct file_meta *files;
+    struct sst_file *f;
+    struct error err = {0};
+    uint32_t n;
+    if (sst_write(&o, &rows.base, &files, &n, &err) != ST_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(n, 1);
+    assert_int_equal(sst_file_new(store, DIR_KEY, files, NULL, &f, NULL), ST_OK);
+    free(files);
+    region_metadata_unref(m);
+    return f;
+}
+
+/* ---- predicates ---- */
+
+static struct column *values_like(uint32_t column, int64_t row, int n)
+{
+    struct column_builder b;
+    struct region_metadata *m = schema();
+    column_builder_init(&b, NULL, m->columns[column].type, NULL);
+    for (int k = 0; k < n; k++) {
+        int64_t i = (row + k * 7919) % ROWS, z;
+        int32_t c;
+        char t[32];
+        snprintf(t, sizeof t, "h%03d", host_of(i) + (int)(row % 3 == 2) * 30);
+        code_of(i, &c);
+        c += row % 5 == 4; /* often one that there is not */
+        size_of(i, &z);
+        if (column == 3)
+            trace_of(i, t);
+        column == 2 ? column_builder_append_fixed(&b, &c, NULL) : column == 4 ? column_builder_append_fixed(&b, &z, NULL)
+                                                                              : column_builder_append_bytes(&b, t, strlen(t), NULL);
+    }
+    region_metadata_unref(m);
+    return finish(&b);
+}
+
+/* Sum over the rows that the scan gives, and how many. */
+static void scan(struct sst_file *f, const struct scan_predicate *p, uint32_t n, uint8_t indexes, int64_t *ret_rows, uint64_t *ret_sum)
+{
+    struct region_metadata *m = schema();
+    struct read_request q = {.metadata = m, .columns = (uint32_t[]){1}, .n_columns = 1, .predicates = p, .n_predicates = n, .append = true, .alone = true,
+                             .time_min = INT64_MIN, .time_max = INT64_MAX, .indexes = indexes};
+    struct row_source *s;
+    struct row_batch *b;
+    struct error err = {0};
+    if (sst_source_new(f, &q, &s, &err) != ST_OK)
+        fail_msg("%s", err.msg);
+    *ret_rows = 0;
+    *ret_sum = 0;
+    for (;;) {
+        if (row_source_next(s, &b, &err) != ST_OK)
+            fail_msg("%s", err.msg);
+        if (!b)
+            break;
+        for (int64_t i = 0; i < b->n_rows; i++)
+            *ret_sum += (uint64_t)COLUMN_VALUES(b->columns[0], int64_t)[i] * 0x9e3779b97f4a7c15u >> 7;
+        *ret_rows += b->n_rows;
+        row_batch_free(b);
+    }
+    row_source_free(s);
+    region_metadata_unref(m);
+}
+
+static void same_answers(struct sst_file *f, int rounds)
+{
+    static const enum scan_op ops[] = {SCAN_EQ, SCAN_EQ, SCAN_IN, SCAN_LT, SCAN_LE, SCAN_GT, SCAN_GE, SCAN_NE, SCAN_IS_NULL};
+    static const uint32_t columns[] = {0, 2, 3, 4};
+    for (int k = 0; k < rounds; k++) {
+        struct scan_predicate p[2];
+        uint32_t n = 1 + (uint32_t)k % 2;
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t seed = mix((uint32_t)(k * 2 + (int)i + 99));
+            enum scan_op op = ops[seed % (sizeof ops / sizeof *ops)];
+            p[i] = (struct scan_predicate){.column = columns[seed / 16 % 4], .op = op};
+            p[i].values = op == SCAN_IS_NULL ? NULL : values_like(p[i].column, seed / 64 % ROWS, op == SCAN_IN ? 3 : 1);
+        }
+        int64_t rows, want_rows;
+        uint64_t sum, want_sum;
+        scan(f, p, n, 0, &want_rows, &want_sum);
+        for (uint8_t kinds = 1; kinds <= 7; kinds += 3) { /* inverted; Bloom; all */
+            scan(f, p, n, kinds, &rows, &sum);
+            assert_int_equal(rows, want_rows);
+            assert_int_equal(sum, want_sum);
+        }
+        for (uint32_t i = 0; i < n; i++)
+            column_unref(p[i].values);
+    }
+}
+
+/* Rows that the indexes leave of the file. */
+static int64_t rows_left(struct sst_file *f, uint32_t column, enum scan_op op, int64_t row, uint8_t indexes)
+{
+    struct region_metadata *m = schema();
+    struct scan_predicate p = {column, op, values_like(column, row, 1)};
+    struct read_request q = {.metadata = m, .predicates = &p, .n_predicates = 1, .append = true, .indexes = indexes};
+    struct object_reader *reader;
+    struct sst_footer *footer;
+    struct row_selection rows;
+    assert_int_equal(sst_open_reader(f, &reader, NULL), ST_OK);
+    assert_int_equal(sst_footer_get(f, reader, &footer, NULL), ST_OK);
+    assert_int_equal(row_selection_init(&rows, NULL, ROWS, NULL), ST_OK);
+    sst_index_select(f, footer, &q, &rows);
+    int64_t n = rows.n_rows;
+    row_selection_release(&rows);
+    sst_footer_put(f, footer);
+    reader->ops->close(reader);
+    column_unref(p.values);
+    region_metadata_unref(m);
+    return n;
+}
+
+static void test_answers(void **state)
+{
+    (void)state;
+    struct sst_file *f = write_file(ALL);
+    assert_int_equal(f->meta.available_indexes, SST_INDEX_INVERTED | SST_INDEX_BLOOM);
+    assert_int_equal(f->meta.n_indexes, 4);
+    same_answers(f, 60);
+    assert_in_range(rows_left(f, 0, SCAN_EQ, 9200, SST_INDEX_INVERTED), 4600, 4600 + 2 * 1024); /* one host's rows */
+    assert_in_range(rows_left(f, 3, SCAN_EQ, 9200, SST_INDEX_BLOOM), 512, 40 * 512);
+    assert_int_equal(rows_left(f, 3, SCAN_EQ, 9200, SST_INDEX_INVERTED), ROWS);
+    assert_in_range(rows_left(f, 4, SCAN_LT, 9200, ALL), 9200, 9200 + 1024);
+    assert_int_equal(rows_left(f, 4, SCAN_LT, 9200, SST_INDEX_BLOOM), ROWS);
+    assert_int_equal(rows_left(f, 2, SCAN_EQ, 9204, ALL), 0); /* 9204 % 5 = 4: a code that no row has */
+    /* Its index goes with the file. */
+    char key[200];
+    uint64_t size;
+    assert_int_equal(sst_index_key(DIR_KEY, f->meta.file_id, 0, key, sizeof key, NULL), ST_OK);
+    assert_int_equal(store->ops->stat(store, key, &size, NULL), ST_OK);
+    assert_int_equal(size, f->meta.index_file_size);
+    atomic_store(&f->deleted, true);
+    sst_file_unref(f);
+    assert_int_equal(store->ops->stat(store, key, &size, NULL), ST_NOT_FOUND);
+}
+
+static void test_kinds(void **state)
+{
+    (void)state;
+    struct sst_file *f = write_file(SST_INDEX_BLOOM);
+    assert_int_equal(f->meta.available_indexes, SST_INDEX_BLOOM);
+    assert_int_equal(f->meta.n_indexes, 2);
+    sst_file_unref(f);
+    f = write_file(0);
+    assert_int_equal(f->meta.available_indexes, 0);
+    assert_int_equal(f->meta.index_file_size, 0);
+    sst_file_unref(f);
+}
+
+/* Missing, of another length, full of nonsense, of another file: the answers stay. */
+static void test_bad_files(void **state)
+{
+    (void)state;
+    struct sst_file *f = write_file(ALL);
+    struct dynbuf whole;
+    char key[200];
+    dynbuf_init(&whole, 64 << 20);
+    assert_int_equal(sst_index_key(DIR_KEY, f->meta.file_id, 0, key, sizeof key, NULL), ST_OK);
+    assert_int_equal(object_store_get(store, key, 64 << 20, &whole, NULL), ST_OK);
+    assert_int_equal(object_store_put(store, key, whole.data, whole.size - 1, NULL), ST_OK);
+    same_answers(f, 6);
+    for (size_t i = whole.size / 2; i < whole.size; i += 3)
+        whole.data[i] ^= (uint8_t)(i * 77 + 1);
+    assert_int_equal(object_store_put(store, key, whole.data, whole.size, NULL), ST_OK);
+    same_answers(f, 6);
+    assert_int_equal(store->ops->remove(store, key, NULL), ST_OK);
+    same_answers(f, 6);
+    assert_int_equal(rows_left(f, 0, SCAN_EQ, 9200, ALL), ROWS);
+    dynbuf_release(&whole);
+    sst_file_unref(f);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return mkdtemp(root) && object_store_open_folder(fs_posix(), root, &store, NULL) == ST_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    store->ops->free(store);
+    return fs_remove_tree(fs_posix(), root, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers), cmocka_unit_test(test_kinds), cmocka_unit_test(test_bad_files)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
