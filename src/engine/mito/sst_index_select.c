@@ -54,7 +54,7 @@ static int hash_values(const struct column *values, uint64_t *hashes, uint32_t *
 static int check_rows(const struct use *u, const char *blob, uint64_t n_rows, uint64_t rows_per_segment, struct error *err)
 {
     int64_t want = parquet_n_rows(u->f->parquet);
-    if (n_rows != (uint64_t)want || n_rows / rows_per_segment > SEGMENTS_MAX)
+    if (n_rows != (uint64_t)want || rows_per_segment > UINT32_MAX || n_rows / rows_per_segment > SEGMENTS_MAX)
         return error_set(err, ST_CORRUPT, "blob %s is of %llu rows in segments of %llu, the file has %lld", blob, (unsigned long long)n_rows,
                          (unsigned long long)rows_per_segment, (long long)want);
     return ST_OK;
