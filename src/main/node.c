@@ -170,7 +170,9 @@ static int start_engines(struct node *n, struct error *err)
         .flush_indexes = index_kinds(c, OPT_MITO_INV_FLUSH, OPT_MITO_FT_FLUSH, OPT_MITO_BF_FLUSH),
         .compaction_indexes = index_kinds(c, OPT_MITO_INV_COMPACTION, OPT_MITO_FT_COMPACTION, OPT_MITO_BF_COMPACTION),
         .query_indexes = index_kinds(c, OPT_MITO_INV_APPLY, OPT_MITO_FT_APPLY, OPT_MITO_BF_APPLY),
-        .max_background_jobs = (unsigned)(config_u64(c, OPT_MITO_FLUSHES) + config_u64(c, OPT_MITO_COMPACTIONS)),
+        .max_background_jobs = (unsigned)config_u64(c, OPT_MITO_FLUSHES), .max_background_compactions = (unsigned)config_u64(c, OPT_MITO_COMPACTIONS),
+        .compaction_bytes_max = config_limit_bytes(c, OPT_MITO_COMPACTION_MEMORY),
+        .min_compaction_interval_ms = config_duration_ms(c, OPT_MITO_MIN_COMPACTION),
         .auto_flush_interval_ms = config_duration_ms(c, OPT_MITO_AUTO_FLUSH), .wal_purge_bytes = config_u64(c, OPT_WAL_PURGE_THRESHOLD),
         .write_stall_max_ms = WRITE_STALL_MAX_MS, .gc_enabled = config_bool(c, OPT_MITO_GC_ENABLE),
         .gc_lingering_ms = config_duration_ms(c, OPT_MITO_GC_LINGER)};

@@ -1,231 +1,118 @@
-/* Compaction: the files of one time window merged into fewer, larger ones.
+/* Compaction: the files of a time window merged into fewer, larger ones; expired files dropped.
  *
- * Files are assigned to windows by their newest row; a window is worth compacting when it holds several files that overlap in time, or as many as
- * compaction.twcs.trigger_file_num. Inputs are streamed through the same merge as scans, so memory does not grow with their size. Tombstones go only when the
- * inputs hold every file of the region that overlaps the output's time range (mito-engine.md 4.3, the safe rule). The manifest edit that swaps the
- * files is the commit point; readers keep the old files until they are done.
+ * compact_pick.c says which files. Inputs are streamed through the same merge as scans, so memory does not grow with their size; when even their
+ * number is too much for the memory there is, the newer half waits. The manifest edit that swaps the files is the commit point; readers keep the old files
+ * until they are done. A compaction holds neither of the region's locks while it rewrites: writes, flushes and scans go on.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "engine/mito/compact_pick.h"
 #include "engine/mito/mito.h"
 #include "format/proto/wire.h"
 
 static struct metric_family requests = {.name = "greptime_mito_compaction_requests_total", .help = "compactions started", .kind = METRIC_COUNTER};
 static struct metric_family failures = {.name = "greptime_mito_compaction_failure_total", .help = "compactions failed", .kind = METRIC_COUNTER};
 static struct metric_family input_bytes = {.name = "greptime_mito_compaction_input_bytes", .help = "bytes read by compactions", .kind = METRIC_COUNTER};
+static struct metric_family inflight = {.name = "greptime_mito_inflight_compaction_count", .help = "regions being compacted", .kind = METRIC_GAUGE};
+static struct metric_family expired_files = {.name = "regiond_mito_expired_files_total", .help = "files dropped because their ttl had passed",
+                                             .kind = METRIC_COUNTER};
+static struct metric_family debt = {.name = "regiond_mito_compaction_debt_bytes", .help = "bytes of files that are picked for compaction and not merged yet",
+                                    .kind = METRIC_GAUGE};
 static struct metric_family output_bytes = {.name = "greptime_mito_compaction_output_bytes", .help = "bytes written by compactions", .kind = METRIC_COUNTER};
 
-enum { INPUTS_MAX = 32, DEFAULT_TRIGGER_FILES = 4 };
+enum { DEFAULT_TRIGGER_FILES = 4, ROUNDS_MAX = 1024, STRICT_WINDOWS_MAX = 4096 };
 static const uint64_t DEFAULT_OUTPUT_BYTES = (uint64_t)512 << 20;
 
-struct compaction { /* one window */
+/* The files of a region at one moment, and by which rules they are to be compacted. */
+struct snapshot {
     struct mito_region *region;
     struct region_metadata *metadata;
     enum merge_mode mode;
     enum sst_format format;
-    struct sst_file **inputs;
+    enum ttl_kind ttl_kind;
+    int64_t ttl_ms;
+    uint64_t index_segment_rows;
+    struct pick_options pick;
+    struct sst_file **files;
+    uint32_t n_files;
+};
+
+struct compaction { /* one merge */
+    const struct snapshot *of;
+    struct sst_file **inputs;   /* borrowed from the snapshot, oldest sequence first */
     uint32_t n_inputs;
-    int64_t time_min, time_max;  /* rows outside are left out (strict windows); else everything */
+    int64_t time_min, time_max; /* rows outside are left out (strict windows); else everything */
     bool drop_deletes;
     int64_t window_seconds;
-    uint64_t output_bytes_max;
-    uint64_t index_segment_rows; /* the region's option */
+    uint64_t output_bytes_max;  /* 0 = one file */
     struct file_meta *outputs;
     uint32_t n_outputs;
 };
 
-/* ---- picking ---- */
-
-static int64_t to_seconds_up(int64_t value, enum time_unit unit)
+static void snapshot_release(struct snapshot *s)
 {
-    int64_t per = units_per_second(unit);
-    return value / per + (value % per > 0);
+    for (uint32_t i = 0; i < s->n_files; i++)
+        sst_file_unref(s->files[i]);
+    free(s->files);
+    region_metadata_unref(s->metadata);
+    *s = (struct snapshot){0};
 }
 
-/* Window length in seconds: what the manifest or the option says, else the smallest usual one that covers the level 0 files (mito-engine.md 6.2). */
-static int64_t window_seconds(const struct mito_region *r)
+static int snapshot_take(struct mito_region *r, struct snapshot *ret, struct error *err)
 {
-    static const int64_t usual[] = {3600, 7200, 43200, 86400, 604800};
-    int64_t min = INT64_MAX, max = INT64_MIN;
-    if (r->options.compaction_time_window_ms >= 1000)
-        return r->options.compaction_time_window_ms / 1000;
-    for (uint32_t i = 0; i < r->n_files; i++) {
-        const struct file_meta *m = &r->files[i]->meta;
-        if (m->level != 0)
-            continue;
-        int64_t low = to_seconds_up(m->time_min, m->time_unit), high = to_seconds_up(m->time_max, m->time_unit);
-        min = low < min ? low : min;
-        max = high > max ? high : max;
+    pthread_mutex_lock(&r->lock);
+    const struct region_options *o = &r->options;
+    struct sst_file **files = calloc(r->n_files + 1, sizeof *files);
+    int st = !files ? error_no_memory(err, r->n_files * sizeof *files) : r->state == REGION_WRITABLE ? ST_OK : mito_region_wrong_state(r, "writable", err);
+    if (st != ST_OK) {
+        free(files);
+    } else {
+        *ret = (struct snapshot){.region = r, .metadata = region_metadata_ref(r->metadata), .mode = o->append_mode ? MERGE_APPEND : o->merge_mode,
+                                 .format = r->format, .ttl_kind = o->ttl_kind, .ttl_ms = o->ttl_ms,
+                                 .index_segment_rows = o->index_segment_rows, .files = files};
+        ret->pick = (struct pick_options){.unit = r->metadata->columns[r->metadata->time_index].type->unit, .window_seconds = mito_window_seconds(r),
+                                          .trigger_files = o->trigger_file_num ? (uint32_t)o->trigger_file_num : DEFAULT_TRIGGER_FILES,
+                                          .output_bytes_max = o->max_output_file_bytes ? o->max_output_file_bytes : DEFAULT_OUTPUT_BYTES,
+                                          .append = o->append_mode, .outputs_max = r->engine->options.max_background_compactions};
+        for (; ret->n_files < r->n_files; ret->n_files++)
+            files[ret->n_files] = sst_file_ref(r->files[ret->n_files]);
     }
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-        if (max >= min && (uint64_t)max - (uint64_t)min <= (uint64_t)usual[i])
-            return usual[i];
-    return 604800;
+    pthread_mutex_unlock(&r->lock);
+    return st;
 }
 
-static int64_t window_of(const struct file_meta *m, int64_t width)
+/* What the picker sees; malloc'ed. */
+static int describe_files(const struct snapshot *s, struct pick_file **ret_files, struct error *err)
 {
-    int64_t seconds = to_seconds_up(m->time_max, m->time_unit);
-    int64_t q = seconds / width + (seconds % width > 0);
-    return q > INT64_MAX / width ? INT64_MAX : q * width;
-}
-
-struct windowed { struct sst_file *file; int64_t window; };
-
-static int by_window_and_age(const void *a, const void *b)
-{
-    const struct windowed *x = a, *y = b;
-    if (x->window != y->window)
-        return x->window < y->window ? -1 : 1;
-    return (x->file->meta.sequence > y->file->meta.sequence) - (x->file->meta.sequence < y->file->meta.sequence);
-}
-
-static bool overlap(const struct file_meta *a, const struct file_meta *b)
-{
-    return a->time_min <= b->time_max && b->time_min <= a->time_max;
-}
-
-/* Whether files [0, n) are worth merging; `manual` asks for any gain, otherwise the trigger count decides. */
-static bool worth(const struct windowed *w, uint32_t n, uint32_t trigger, bool manual)
-{
-    if (n < 2)
-        return false;
-    if (n >= trigger)
-        return true;
-    for (uint32_t i = 0; manual && i < n; i++)
-        for (uint32_t j = i + 1; j < n; j++)
-            if (overlap(&w[i].file->meta, &w[j].file->meta))
-                return true;
-    return false;
-}
-
-static bool is_input(const struct compaction *c, const struct sst_file *f)
-{
-    for (uint32_t k = 0; k < c->n_inputs; k++)
-        if (c->inputs[k] == f)
-            return true;
-    return false;
-}
-
-/* True when no other file of the region overlaps the inputs' time range, so that nothing older can hide behind a dropped tombstone. */
-static bool covers_all(const struct mito_region *r, const struct compaction *c)
-{
-    struct file_meta range = {.time_min = INT64_MAX, .time_max = INT64_MIN};
-    for (uint32_t i = 0; i < c->n_inputs; i++) {
-        const struct file_meta *m = &c->inputs[i]->meta;
-        range.time_min = m->time_min < range.time_min ? m->time_min : range.time_min;
-        range.time_max = m->time_max > range.time_max ? m->time_max : range.time_max;
+    struct pick_file *files = calloc(s->n_files + 1, sizeof *files);
+    if (!files)
+        return error_no_memory(err, s->n_files * sizeof *files);
+    for (uint32_t i = 0; i < s->n_files; i++) {
+        const struct file_meta *m = &s->files[i]->meta;
+        files[i] = (struct pick_file){m->time_min, m->time_max, m->sequence, m->file_size, m->level};
     }
-    for (uint32_t i = 0; i < r->n_files; i++) {
-        if (!is_input(c, r->files[i]) && overlap(&r->files[i]->meta, &range))
-            return false;
-    }
-    return true;
-}
-
-static void compaction_release(struct compaction *c)
-{
-    for (uint32_t i = 0; i < c->n_inputs; i++)
-        sst_file_unref(c->inputs[i]);
-    for (uint32_t i = 0; i < c->n_outputs; i++)
-        file_meta_release(&c->outputs[i]);
-    free(c->inputs);
-    free(c->outputs);
-    region_metadata_unref(c->metadata);
-    *c = (struct compaction){0};
-}
-
-static void describe(const struct mito_region *r, struct compaction *c)
-{
-    c->region = (struct mito_region *)r;
-    c->metadata = region_metadata_ref(r->metadata);
-    c->mode = r->options.append_mode ? MERGE_APPEND : r->options.merge_mode;
-    c->format = r->format;
-    c->index_segment_rows = r->options.index_segment_rows;
-    c->time_min = INT64_MIN;
-    c->time_max = INT64_MAX;
-    c->output_bytes_max = r->options.max_output_file_bytes ? r->options.max_output_file_bytes : DEFAULT_OUTPUT_BYTES;
-}
-
-/* The output carries the newest sequence of its inputs, for all of its rows. A file that is not among them, overlaps them and is newer than
- * the oldest of them, but not than the newest, would lose against their oldest rows: it has to come along. (A row at a window's border, or another width than
- * the files were cut at, is enough for that.) */
-static int add_enclosed(const struct mito_region *r, struct compaction *c, struct error *err)
-{
-    struct sst_file **grown = realloc(c->inputs, (r->n_files + 1) * sizeof *grown);
-    if (!grown)
-        return error_no_memory(err, r->n_files * sizeof *grown);
-    c->inputs = grown;
-    for (bool again = true; again;) {
-        struct file_meta range = {.time_min = INT64_MAX, .time_max = INT64_MIN};
-        uint64_t oldest = UINT64_MAX, newest = 0;
-        again = false;
-        for (uint32_t i = 0; i < c->n_inputs; i++) {
-            const struct file_meta *m = &c->inputs[i]->meta;
-            range.time_min = m->time_min < range.time_min ? m->time_min : range.time_min;
-            range.time_max = m->time_max > range.time_max ? m->time_max : range.time_max;
-            oldest = m->sequence < oldest ? m->sequence : oldest;
-            newest = m->sequence > newest ? m->sequence : newest;
-        }
-        for (uint32_t i = 0; i < r->n_files && !again; i++) {
-            const struct file_meta *m = &r->files[i]->meta;
-            again = m->sequence > oldest && m->sequence <= newest && overlap(m, &range) && !is_input(c, r->files[i]);
-            if (again)
-                c->inputs[c->n_inputs++] = sst_file_ref(r->files[i]);
-        }
-    }
+    *ret_files = files;
     return ST_OK;
 }
 
-/* The first window worth compacting; *ret_found = false when there is none. r->lock held. */
-static int pick(const struct mito_region *r, bool manual, struct compaction *ret, bool *ret_found, struct error *err)
+static void outputs_release(struct compaction *c)
 {
-    struct windowed *w = calloc(r->n_files + 1, sizeof *w);
-    if (!w)
-        return error_no_memory(err, r->n_files * sizeof *w);
-    int64_t width = window_seconds(r);
-    uint32_t trigger = r->options.trigger_file_num ? (uint32_t)r->options.trigger_file_num : DEFAULT_TRIGGER_FILES, n = 0;
-    uint64_t output_max = r->options.max_output_file_bytes ? r->options.max_output_file_bytes : DEFAULT_OUTPUT_BYTES;
-    for (uint32_t i = 0; i < r->n_files; i++)
-        /* In append mode a file that has reached its size gains nothing from another rewrite. */
-        if (!(r->options.append_mode && r->files[i]->meta.file_size >= output_max))
-            w[n++] = (struct windowed){r->files[i], window_of(&r->files[i]->meta, width)};
-    qsort(w, n, sizeof *w, by_window_and_age);
-    *ret_found = false;
-    int st = ST_OK;
-    for (uint32_t from = 0, to; from < n && !*ret_found && st == ST_OK; from = to) {
-        for (to = from; to < n && w[to].window == w[from].window;)
-            to++;
-        if (!worth(w + from, to - from, trigger, manual))
-            continue;
-        uint32_t take = to - from < INPUTS_MAX ? to - from : INPUTS_MAX;
-        describe(r, ret);
-        ret->window_seconds = width;
-        ret->inputs = calloc(take, sizeof *ret->inputs);
-        if (!ret->inputs) {
-            st = error_no_memory(err, take * sizeof *ret->inputs);
-            break;
-        }
-        for (; ret->n_inputs < take; ret->n_inputs++)
-            ret->inputs[ret->n_inputs] = sst_file_ref(w[from + ret->n_inputs].file);
-        *ret_found = true;
-        if (ret->mode != MERGE_APPEND)
-            st = add_enclosed(r, ret, err);
-        ret->drop_deletes = covers_all(r, ret);
-    }
-    free(w);
-    return st;
+    for (uint32_t i = 0; i < c->n_outputs; i++)
+        file_meta_release(&c->outputs[i]);
+    free(c->outputs);
+    c->outputs = NULL;
+    c->n_outputs = 0;
 }
 
 /* ---- running ---- */
 
 static int read_inputs(struct compaction *c, struct row_source **ret_source, struct error *err)
 {
-    const struct region_metadata *m = c->metadata;
-    struct budget *budget = &c->region->engine->job_budget;
+    const struct region_metadata *m = c->of->metadata;
+    struct mito_engine *e = c->of->region->engine;
     uint32_t *columns = calloc(m->n_columns, sizeof *columns), n = 0;
     bool *fields = calloc(m->n_columns, sizeof *fields);
     struct row_source **sources = calloc(c->n_inputs, sizeof *sources);
@@ -234,12 +121,12 @@ static int read_inputs(struct compaction *c, struct row_source **ret_source, str
         columns[i] = i;
         fields[i] = m->columns[i].semantic == SEMANTIC_FIELD;
     }
-    struct read_request q = {.metadata = c->metadata, .columns = columns, .n_columns = m->n_columns, .time_min = c->time_min, .time_max = c->time_max,
-                             .budget = budget, .need_key = true};
+    struct read_request q = {.metadata = c->of->metadata, .columns = columns, .n_columns = m->n_columns, .time_min = c->time_min, .time_max = c->time_max,
+                             .budget = &e->compact_budget, .work = &e->compact_work, .need_key = true};
     for (; st == ST_OK && n < c->n_inputs; n += st == ST_OK)
         st = mito_file_source(c->inputs[n], &q, &sources[n], err);
     if (st == ST_OK) {
-        st = merge_source_new(sources, n, c->mode, c->drop_deletes && c->mode != MERGE_APPEND, fields, m->n_columns, budget, NULL, ret_source, err);
+        st = merge_source_new(sources, n, c->of->mode, c->drop_deletes, fields, m->n_columns, &e->compact_budget, &e->compact_work, ret_source, err);
     } else {
         for (uint32_t i = 0; i < n; i++)
             row_source_free(sources[i]);
@@ -250,19 +137,26 @@ static int read_inputs(struct compaction *c, struct row_source **ret_source, str
     return st;
 }
 
+static void remove_outputs(struct compaction *c)
+{
+    for (uint32_t i = 0; i < c->n_outputs; i++)
+        sst_remove_objects(c->of->region->engine->options.store, c->of->region->dir, &c->outputs[i]);
+}
+
 static int write_outputs(struct compaction *c, struct error *err)
 {
     struct row_source *source;
+    struct mito_engine *e = c->of->region->engine;
     uint64_t sequence = 0;
     for (uint32_t i = 0; i < c->n_inputs; i++) {
         sequence = c->inputs[i]->meta.sequence > sequence ? c->inputs[i]->meta.sequence : sequence;
         metric_add(metric_plain(&input_bytes), (int64_t)c->inputs[i]->meta.file_size);
     }
     TRY(read_inputs(c, &source, err));
-    struct sst_write_options options = {.store = c->region->engine->options.store, .region_dir = c->region->dir, .metadata = c->metadata, .format = c->format,
-                                        .level = 1, .sequence = sequence, .indexes = c->region->engine->options.compaction_indexes,
-                                        .index_segment_rows = c->index_segment_rows, .file_bytes_max = c->output_bytes_max,
-                                        .budget = &c->region->engine->job_budget};
+    struct sst_write_options options = {.store = e->options.store, .region_dir = c->of->region->dir, .metadata = c->of->metadata, .format = c->of->format,
+                                        .level = 1, .sequence = sequence, .indexes = e->options.compaction_indexes,
+                                        .index_segment_rows = c->of->index_segment_rows, .file_bytes_max = c->output_bytes_max,
+                                        .budget = &e->compact_budget, .work = &e->compact_work};
     int st = sst_write(&options, source, &c->outputs, &c->n_outputs, err);
     row_source_free(source);
     for (uint32_t i = 0; st == ST_OK && i < c->n_outputs; i++)
@@ -270,66 +164,60 @@ static int write_outputs(struct compaction *c, struct error *err)
     return st;
 }
 
-static void remove_outputs(struct compaction *c)
-{
-    for (uint32_t i = 0; i < c->n_outputs; i++)
-        sst_remove_objects(c->region->engine->options.store, c->region->dir, &c->outputs[i]);
-}
+/* ---- committing ---- */
 
-/* Whether every input is still a file of the region (a truncate may have come first) and the schema is the one the outputs were written with. */
-static bool still_valid(const struct mito_region *r, struct sst_file *const *inputs, uint32_t n_inputs, const struct region_metadata *metadata)
+/* Whether the files are still the region's: a truncate may have come first. */
+static bool still_there(const struct mito_region *r, struct sst_file *const *files, uint32_t n)
 {
-    for (uint32_t k = 0; k < n_inputs; k++) {
+    for (uint32_t k = 0; k < n; k++) {
         bool found = false;
         for (uint32_t i = 0; i < r->n_files && !found; i++)
-            found = r->files[i] == inputs[k];
+            found = r->files[i] == files[k];
         if (!found)
             return false;
     }
-    return r->state == REGION_WRITABLE && r->metadata == metadata;
+    return r->state == REGION_WRITABLE;
 }
 
-/* Swaps inputs for outputs. job_lock held. */
-static int commit(struct mito_region *r, struct sst_file *const *inputs, uint32_t n_inputs, const struct file_meta *outputs, uint32_t n_outputs,
-                  int64_t window, struct error *err)
+/* Swaps the files for others, if the region still has them and the schema `metadata` (NULL: whichever). *ret_in_doubt: it failed, and yet may have happened. */
+static int swap_files(struct mito_region *r, const struct region_metadata *metadata, struct sst_file *const *files, uint32_t n_files,
+                      const struct file_meta *outputs, uint32_t n_outputs, const char *window, bool *ret_in_doubt, struct error *err)
 {
-    char text[32];
-    struct file_meta *gone = calloc(n_inputs + 1, sizeof *gone);
+    struct file_meta *gone = calloc(n_files + 1, sizeof *gone);
     if (!gone)
-        return error_no_memory(err, n_inputs * sizeof *gone);
-    for (uint32_t i = 0; i < n_inputs; i++)
-        gone[i] = inputs[i]->meta; /* borrowed contents */
-    snprintf(text, sizeof text, "%llds", (long long)window);
-    struct manifest_edit edit = {.add = outputs, .n_add = n_outputs, .remove = gone, .n_remove = n_inputs, .timestamp_ms = clock_wall_ms(),
-                                 .compaction_time_window = text};
-    int st = manifest_update_edit(r->manifest, &edit, err);
-    free(gone);
-    if (st != ST_OK)
-        return st;
+        return error_no_memory(err, n_files * sizeof *gone);
+    for (uint32_t i = 0; i < n_files; i++)
+        gone[i] = files[i]->meta; /* borrowed contents */
+    struct manifest_edit edit = {.add = outputs, .n_add = n_outputs, .remove = gone, .n_remove = n_files, .timestamp_ms = clock_wall_ms(),
+                                 .compaction_time_window = window};
+    pthread_mutex_lock(&r->job_lock);
     pthread_mutex_lock(&r->lock);
-    st = mito_files_add(r, outputs, n_outputs, err);
-    mito_files_remove(r, inputs, n_inputs);
-    r->last_compaction_ms = clock_wall_ms();
-    mito_note_manifest(r);
+    bool valid = still_there(r, files, n_files) && (!metadata || r->metadata == metadata);
     pthread_mutex_unlock(&r->lock);
+    int st = valid ? manifest_update_edit(r->manifest, &edit, err)
+                   : error_set(err, ST_CANCELLED, "region %llu was altered or truncated during a compaction", (unsigned long long)r->id);
+    if (st == ST_OK) {
+        pthread_mutex_lock(&r->lock);
+        st = mito_files_add(r, outputs, n_outputs, err);
+        mito_files_remove(r, files, n_files);
+        r->last_compaction_ms = clock_wall_ms();
+        mito_note_manifest(r);
+        pthread_mutex_unlock(&r->lock);
+    }
+    *ret_in_doubt = mito_note_doubt(r);
+    pthread_mutex_unlock(&r->job_lock);
+    free(gone);
     return st;
 }
 
 /* Commits what was written, or removes it. */
 static int finish(struct compaction *c, int st, struct error *err)
 {
-    struct mito_region *r = c->region;
+    char window[32];
     bool in_doubt = false;
-    if (st == ST_OK) {
-        pthread_mutex_lock(&r->job_lock);
-        pthread_mutex_lock(&r->lock);
-        bool valid = still_valid(r, c->inputs, c->n_inputs, c->metadata);
-        pthread_mutex_unlock(&r->lock);
-        st = valid ? commit(r, c->inputs, c->n_inputs, c->outputs, c->n_outputs, c->window_seconds, err)
-                   : error_set(err, ST_CANCELLED, "region %llu was altered or truncated during a compaction", (unsigned long long)r->id);
-        in_doubt = mito_note_doubt(r);
-        pthread_mutex_unlock(&r->job_lock);
-    }
+    snprintf(window, sizeof window, "%llds", (long long)c->window_seconds);
+    if (st == ST_OK)
+        st = swap_files(c->of->region, c->of->metadata, c->inputs, c->n_inputs, c->outputs, c->n_outputs, window, &in_doubt, err);
     if (st != ST_OK) {
         metric_add(metric_plain(&failures), 1);
         if (!in_doubt)
@@ -338,11 +226,112 @@ static int finish(struct compaction *c, int st, struct error *err)
     return st;
 }
 
-/* Merges what pick() chose. The job lock is not held while the files are rewritten: flushes go on. */
-static int run(struct compaction *c, struct error *err)
+/* ---- ttl ---- */
+
+static bool is_expired(const struct snapshot *s, const struct sst_file *f, int64_t now_ms)
 {
+    return s->ttl_kind == TTL_INSTANT || (s->ttl_kind == TTL_DURATION && pick_expired(f->meta.time_max, s->pick.unit, s->ttl_ms, now_ms));
+}
+
+/* Takes the files whose rows have all expired out of the region and the snapshot, in an edit of their own. */
+static int drop_expired(struct snapshot *s, struct error *err)
+{
+    uint32_t n = 0, kept = 0;
+    int64_t now_ms = clock_wall_ms();
+    struct sst_file **expired = calloc(s->n_files + 1, sizeof *expired);
+    if (!expired)
+        return error_no_memory(err, s->n_files * sizeof *expired);
+    for (uint32_t i = 0; i < s->n_files; i++) {
+        if (is_expired(s, s->files[i], now_ms))
+            expired[n++] = s->files[i];
+        else
+            s->files[kept++] = s->files[i];
+    }
+    s->n_files = kept;
+    bool in_doubt;
+    int st = n ? swap_files(s->region, NULL, expired, n, NULL, 0, NULL, &in_doubt, err) : ST_OK;
+    if (st == ST_OK && n) {
+        metric_add(metric_plain(&expired_files), n);
+        log_info("mito", "%u expired files of region %llu are dropped", n, (unsigned long long)s->region->id);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        sst_file_unref(expired[i]);
+    free(expired);
+    return st;
+}
+
+/* ---- windows ---- */
+
+/* The older half of the inputs, cut between sequences; what wins stays so, because they are a prefix in sequence order. False when they are few. */
+static bool halve(struct compaction *c)
+{
+    uint32_t n = c->n_inputs / 2;
+    while (n > 1 && c->inputs[n]->meta.sequence == c->inputs[n - 1]->meta.sequence)
+        n--;
+    if (n < 2)
+        return false;
+    c->n_inputs = n;
+    c->drop_deletes = false;
+    return true;
+}
+
+static int merge(struct compaction *c, struct error *err)
+{
+    int st;
     metric_add(metric_plain(&requests), 1);
-    return finish(c, write_outputs(c, err), err);
+    do
+        st = write_outputs(c, err);
+    while (st == ST_EXHAUSTED && halve(c));
+    return finish(c, st, err);
+}
+
+static int64_t bytes_of(const struct snapshot *s, const struct pick_merge *m)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < m->n_files; i++)
+        sum += s->files[m->files[i]]->meta.file_size;
+    return (int64_t)sum;
+}
+
+/* One picked merge; *ret_gained: the region has fewer files now. */
+static int run_picked(const struct snapshot *s, const struct pick_merge *m, int64_t window_seconds, bool *ret_gained, struct error *err)
+{
+    struct compaction c = {.of = s, .time_min = INT64_MIN, .time_max = INT64_MAX, .drop_deletes = m->drop_deletes, .window_seconds = window_seconds,
+                           .output_bytes_max = s->pick.output_bytes_max, .inputs = calloc(m->n_files, sizeof *c.inputs)};
+    if (!c.inputs)
+        return error_no_memory(err, m->n_files * sizeof *c.inputs);
+    for (; c.n_inputs < m->n_files; c.n_inputs++)
+        c.inputs[c.n_inputs] = s->files[m->files[c.n_inputs]];
+    int st = merge(&c, err);
+    *ret_gained |= st == ST_OK && c.n_outputs < c.n_inputs;
+    outputs_release(&c);
+    free(c.inputs);
+    return st;
+}
+
+/* Drops what has expired and merges what is worth it. One merge that fails does not stop the others; the first error is told. */
+static int compact_once(struct mito_region *r, bool *ret_gained, struct error *err)
+{
+    struct snapshot s = {0};
+    struct pick_file *files = NULL;
+    struct pick_result picked = {0};
+    TRY(snapshot_take(r, &s, err));
+    int st = drop_expired(&s, err);
+    if (st == ST_OK)
+        st = describe_files(&s, &files, err);
+    if (st == ST_OK)
+        st = compact_pick(files, s.n_files, &s.pick, &picked, err);
+    for (uint32_t i = 0; i < picked.n_merges; i++)
+        metric_add(metric_plain(&debt), bytes_of(&s, &picked.merges[i]));
+    for (uint32_t i = 0; i < picked.n_merges; i++) {
+        int mine = run_picked(&s, &picked.merges[i], picked.window_seconds, ret_gained, st == ST_OK ? err : NULL);
+        st = st == ST_OK ? mine : st;
+        metric_add(metric_plain(&debt), -bytes_of(&s, &picked.merges[i]));
+    }
+    pick_result_release(&picked);
+    free(files);
+    snapshot_release(&s);
+    return st;
 }
 
 /* One compaction of a region at a time; a second one finds it busy. */
@@ -351,6 +340,7 @@ static bool begin(struct mito_region *r)
     pthread_mutex_lock(&r->job_lock);
     bool mine = !r->compacting;
     r->compacting = true;
+    metric_add(metric_plain(&inflight), mine);
     pthread_mutex_unlock(&r->job_lock);
     return mine;
 }
@@ -359,94 +349,124 @@ static void end(struct mito_region *r)
 {
     pthread_mutex_lock(&r->job_lock);
     r->compacting = false;
+    metric_add(metric_plain(&inflight), -1);
     pthread_mutex_unlock(&r->job_lock);
 }
 
-static int compact_windows(struct mito_region *r, bool manual, struct error *err)
+static int compact_windows(struct mito_region *r, struct error *err)
 {
-    /* Each round removes at least one file; the bound is against a picker that would choose the same window for ever. */
-    for (int round = 0; round < 1024; round++) {
-        struct compaction c = {0};
-        bool found = false;
-        pthread_mutex_lock(&r->lock);
-        int st = r->state == REGION_WRITABLE ? pick(r, manual, &c, &found, err) : mito_region_wrong_state(r, "writable", err);
-        pthread_mutex_unlock(&r->lock);
-        uint32_t before = c.n_inputs;
-        if (st == ST_OK && found)
-            st = run(&c, err);
-        bool gained = c.n_outputs < before;
-        compaction_release(&c);
-        if (st != ST_OK || !found || !gained)
-            return st;
+    bool gained = true;
+    int st = ST_OK;
+    /* Each round removes at least one file; the bound is against a picker that would choose the same files for ever. */
+    for (int round = 0; round < ROUNDS_MAX && gained && st == ST_OK; round++) {
+        gained = false;
+        st = compact_once(r, &gained, err);
     }
-    return ST_OK;
+    return st;
 }
 
 /* ---- strict windows ---- */
 
-/* Every file is cut at the window borders: each window's rows, from all files that reach into it, become one output. */
-static int compact_strict(struct mito_region *r, int64_t seconds, struct error *err)
+/* The rows of one window out of all files that reach into it, appended to all->outputs. */
+static int write_window(struct compaction *all, struct compaction *piece, struct error *err)
 {
-    struct compaction c = {0};
-    int64_t low = INT64_MAX, high = INT64_MIN, per = 1;
-    pthread_mutex_lock(&r->lock);
-    int st = r->state == REGION_WRITABLE ? ST_OK : mito_region_wrong_state(r, "writable", err);
-    if (st == ST_OK) {
-        describe(r, &c);
-        c.window_seconds = seconds > 0 ? seconds : window_seconds(r);
-        c.output_bytes_max = 0;
-        c.inputs = calloc(r->n_files + 1, sizeof *c.inputs);
-        for (uint32_t i = 0; c.inputs && i < r->n_files; i++) {
-            c.inputs[c.n_inputs++] = sst_file_ref(r->files[i]);
-            low = r->files[i]->meta.time_min < low ? r->files[i]->meta.time_min : low;
-            high = r->files[i]->meta.time_max > high ? r->files[i]->meta.time_max : high;
-        }
-        per = units_per_second(r->metadata->columns[r->metadata->time_index].type->unit);
+    piece->n_inputs = 0;
+    for (uint32_t i = 0; i < all->n_inputs; i++)
+        if (all->inputs[i]->meta.time_min <= piece->time_max && all->inputs[i]->meta.time_max >= piece->time_min)
+            piece->inputs[piece->n_inputs++] = all->inputs[i];
+    if (!piece->n_inputs)
+        return ST_OK;
+    TRY(write_outputs(piece, err));
+    struct file_meta *grown = piece->n_outputs ? realloc(all->outputs, (all->n_outputs + piece->n_outputs) * sizeof *grown) : NULL;
+    if (piece->n_outputs && !grown) {
+        remove_outputs(piece);
+        outputs_release(piece);
+        return error_no_memory(err, piece->n_outputs * sizeof *grown);
     }
-    pthread_mutex_unlock(&r->lock);
-    if (st != ST_OK || c.n_inputs == 0) {
-        compaction_release(&c);
-        return st;
+    if (grown) {
+        memcpy(grown + all->n_outputs, piece->outputs, piece->n_outputs * sizeof *grown);
+        all->outputs = grown;
+        all->n_outputs += piece->n_outputs;
     }
-    __int128 width = (__int128)c.window_seconds * per;
+    free(piece->outputs); /* their contents are in `all` */
+    piece->outputs = NULL;
+    piece->n_outputs = 0;
+    return ST_OK;
+}
+
+static int write_strict(struct compaction *all, struct error *err)
+{
+    int64_t low = INT64_MAX, high = INT64_MIN;
+    for (uint32_t i = 0; i < all->n_inputs; i++) {
+        const struct file_meta *m = &all->inputs[i]->meta;
+        low = m->time_min < low ? m->time_min : low;
+        high = m->time_max > high ? m->time_max : high;
+    }
+    __int128 width = (__int128)all->window_seconds * units_per_second(all->of->pick.unit);
     __int128 first = low / width - (low % width < 0);
-    struct compaction piece = c;
-    struct file_meta *all = NULL;
-    uint32_t n_all = 0;
-    if ((high - first * width) / width > 4096)
-        st = error_set(err, ST_INVALID_ARGUMENTS, "a strict window of %lld s would cut region %llu into more than 4096 files", (long long)c.window_seconds,
-                       (unsigned long long)r->id);
+    if ((high - first * width) / width > STRICT_WINDOWS_MAX)
+        return error_set(err, ST_INVALID_ARGUMENTS, "a strict window of %lld s would cut region %llu into more than %d files", (long long)all->window_seconds,
+                         (unsigned long long)all->of->region->id, STRICT_WINDOWS_MAX);
+    struct compaction piece = *all;
+    piece.inputs = calloc(all->n_inputs, sizeof *piece.inputs);
+    int st = piece.inputs ? ST_OK : error_no_memory(err, all->n_inputs * sizeof *piece.inputs);
     for (__int128 at = first * width; st == ST_OK && at <= high; at += width) {
         piece.time_min = at < INT64_MIN ? INT64_MIN : (int64_t)at;
         piece.time_max = at + width - 1 > INT64_MAX ? INT64_MAX : (int64_t)(at + width - 1);
-        piece.outputs = NULL;
-        piece.n_outputs = 0;
-        st = write_outputs(&piece, err);
-        struct file_meta *grown = piece.n_outputs ? realloc(all, (n_all + piece.n_outputs) * sizeof *grown) : all;
-        if (piece.n_outputs && grown)
-            memcpy(grown + n_all, piece.outputs, piece.n_outputs * sizeof *grown);
-        if (grown) {
-            all = grown;
-            n_all += piece.n_outputs;
-        }
-        free(piece.outputs);
+        st = write_window(all, &piece, err);
     }
-    c.outputs = all;
-    c.n_outputs = n_all;
-    st = finish(&c, st, err);
-    compaction_release(&c);
+    free(piece.inputs);
+    return st;
+}
+
+/* Every file is cut at the window borders: each window's rows, from all files that reach into it, become one output. */
+static int compact_strict(struct mito_region *r, int64_t seconds, struct error *err)
+{
+    struct snapshot s = {0};
+    struct pick_file *files = NULL;
+    TRY(snapshot_take(r, &s, err));
+    int st = describe_files(&s, &files, err);
+    if (st == ST_OK && s.n_files) {
+        struct compaction c = {.of = &s, .inputs = s.files, .n_inputs = s.n_files};
+        c.window_seconds = seconds > 0 ? seconds : s.pick.window_seconds > 0 ? s.pick.window_seconds : pick_infer_window(files, s.n_files, s.pick.unit);
+        metric_add(metric_plain(&requests), 1);
+        st = finish(&c, write_strict(&c, err), err);
+        outputs_release(&c);
+    }
+    free(files);
+    snapshot_release(&s);
     return st;
 }
 
 /* ---- entry points ---- */
 
-int mito_region_auto_compact(struct mito_region *r, struct error *err)
+static void compact_quietly(void *arg)
 {
-    if (!begin(r))
-        return ST_OK;
-    int st = compact_windows(r, false, err);
-    end(r);
-    return st;
+    struct mito_region *r = arg;
+    struct error err;
+    atomic_store(&r->compaction_queued, false);
+    if (begin(r)) {
+        int st = compact_windows(r, &err);
+        end(r);
+        if (st != ST_OK && st != ST_REGION_NOT_READY && st != ST_CANCELLED)
+            log_warn("mito", "compaction of region %llu failed: %s; the next flush tries again", (unsigned long long)r->id, err.msg);
+    }
+    mito_region_unref(r);
+}
+
+void mito_schedule_compaction(struct mito_region *r)
+{
+    struct mito_engine *e = r->engine;
+    pthread_mutex_lock(&r->lock);
+    bool due = r->state == REGION_WRITABLE && clock_wall_ms() - r->last_compaction_ms >= e->options.min_compaction_interval_ms;
+    pthread_mutex_unlock(&r->lock);
+    if (!due || atomic_load(&e->compact_work.cancelled) || atomic_exchange(&r->compaction_queued, true))
+        return;
+    atomic_fetch_add(&r->refs, 1);
+    if (thread_pool_submit(e->compactions, compact_quietly, r, NULL) == ST_OK)
+        return;
+    atomic_store(&r->compaction_queued, false);
+    mito_region_unref(r);
 }
 
 int mito_region_compact(struct mito_engine *e, uint64_t region_id, struct message compact, struct error *err)
@@ -476,7 +496,7 @@ int mito_region_compact(struct mito_engine *e, uint64_t region_id, struct messag
     }
     while (!begin(r)) /* joins the one that runs: its result is what was asked for */
         clock_sleep_ns(10000000);
-    int st = strict ? compact_strict(r, seconds, err) : compact_windows(r, true, err);
+    int st = strict ? compact_strict(r, seconds, err) : compact_windows(r, err);
     end(r);
     mito_region_unref(r);
     return st;

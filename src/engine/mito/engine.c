@@ -46,22 +46,11 @@ static int engine_bulk_insert(struct engine *e, uint64_t region_id, struct messa
     return mito_region_bulk_insert(mito(e), region_id, bulk, ret_rows, err);
 }
 
-static void compact_later(void *arg)
-{
-    struct mito_region *r = arg;
-    struct error err;
-    if (mito_region_auto_compact(r, &err) != ST_OK && err.status != ST_REGION_NOT_READY)
-        log_warn("mito", "compaction of region %llu failed: %s; the next flush tries again", (unsigned long long)r->id, err.msg);
-    mito_region_unref(r);
-}
-
 static int engine_flush(struct engine *e, uint64_t region_id, struct error *err)
 {
     struct mito_region *r;
     TRY(mito_region_get(mito(e), region_id, &r, err));
     int st = mito_region_flush(r, err);
-    if (st == ST_OK && thread_pool_submit(mito(e)->jobs, compact_later, r, NULL) == ST_OK)
-        return ST_OK; /* the job has the reference now */
     mito_region_unref(r);
     return st;
 }
@@ -277,7 +266,9 @@ static void engine_free(struct engine *base)
     pthread_cond_signal(&e->keeper_wake);
     pthread_mutex_unlock(&e->keeper_lock);
     pthread_join(e->keeper, NULL);
-    thread_pool_free(e->jobs);
+    atomic_store(&e->compact_work.cancelled, true);
+    thread_pool_free(e->jobs); /* before the compactions: flushes ask for them */
+    thread_pool_free(e->compactions);
     thread_pool_free(e->replayers);
     mito_reap_dropped(e, true);
     size_t n;
@@ -318,9 +309,12 @@ int mito_engine_new(const struct mito_options *options, struct engine **ret_engi
         return error_no_memory(err, sizeof *e);
     e->base.ops = &ops;
     e->options = *options;
+    e->options.max_background_compactions = options->max_background_compactions ? options->max_background_compactions : 1;
     budget_init(&e->write_budget, "memtables", "memory_limit or region_engine.mito.global_write_buffer_size", SIZE_MAX, options->root_budget);
     budget_init(&e->scan_budget, "scans", "memory_limit", SIZE_MAX, options->root_budget);
-    budget_init(&e->job_budget, "flush and compaction", "memory_limit", SIZE_MAX, options->root_budget);
+    budget_init(&e->job_budget, "flushes", "memory_limit", SIZE_MAX, options->root_budget);
+    budget_init(&e->compact_budget, "compactions", "memory_limit or region_engine.mito.experimental_compaction_memory_limit",
+                options->compaction_bytes_max ? options->compaction_bytes_max : SIZE_MAX, options->root_budget);
     budget_init(&e->cache_budget, "SST footers", "memory_limit or region_engine.mito.sst_meta_cache_size", SIZE_MAX, options->root_budget);
     sst_cache_init(&e->footers, &e->cache_budget, options->footer_cache_bytes);
     pthread_rwlock_init(&e->lock, NULL);
@@ -335,8 +329,11 @@ int mito_engine_new(const struct mito_options *options, struct engine **ret_engi
     if (st == ST_OK)
         st = thread_pool_new("mito-job", options->max_background_jobs ? options->max_background_jobs : 1, 4096, &e->jobs, err);
     if (st == ST_OK)
+        st = thread_pool_new("mito-compact", e->options.max_background_compactions, 65536, &e->compactions, err);
+    if (st == ST_OK)
         st = thread_start(&e->keeper, "mito-keeper", keeper, e, err);
     if (st != ST_OK) {
+        thread_pool_free(e->compactions);
         thread_pool_free(e->jobs);
         thread_pool_free(e->replayers);
         free(e);

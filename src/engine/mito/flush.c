@@ -53,7 +53,8 @@ static int64_t window_width(const struct mito_region *r)
 {
     const struct region_metadata *m = r->metadata;
     int64_t per = units_per_second(m->columns[m->time_index].type->unit);
-    int64_t seconds = r->options.compaction_time_window_ms >= 1000 ? r->options.compaction_time_window_ms / 1000 : 86400;
+    int64_t seconds = mito_window_seconds(r);
+    seconds = seconds ? seconds : 86400;
     return seconds > INT64_MAX / per ? INT64_MAX : seconds * per;
 }
 
@@ -256,6 +257,8 @@ int mito_region_flush(struct mito_region *r, struct error *err)
     if (st == ST_OK && !staging)
         st = mito_flush_locked(r, err);
     pthread_mutex_unlock(&r->job_lock);
+    if (st == ST_OK && !staging)
+        mito_schedule_compaction(r);
     return st;
 }
 

@@ -35,6 +35,9 @@ struct mito_options {
     bool default_flat_format;
     uint8_t flush_indexes, compaction_indexes, query_indexes; /* enum sst_index_kind bits: what is built when, and what queries may use */
     unsigned max_background_jobs;
+    unsigned max_background_compactions; /* 0 = 1 */
+    size_t compaction_bytes_max;         /* experimental_compaction_memory_limit; 0 = memory_limit alone */
+    int64_t min_compaction_interval_ms;
     int64_t auto_flush_interval_ms;
     uint64_t wal_purge_bytes;    /* past this the regions that hold the oldest segment are flushed */
     int64_t write_stall_max_ms;  /* a stalled write fails after this */
@@ -79,18 +82,22 @@ struct mito_region {
     uint64_t committed_sequence, last_entry_id, flushed_entry_id, manifest_version, manifest_bytes, removed_files;
     uint64_t written_bytes;
     int64_t last_flush_ms, last_compaction_ms;
+    int64_t recorded_window_seconds;    /* the manifest's compaction_time_window; 0 = none yet */
+    _Atomic bool compaction_queued;
 };
 
 struct mito_engine {
     struct engine base;
     struct mito_options options;
     struct engine_host host;            /* zero = this node alone decides */
-    struct budget write_budget, scan_budget, job_budget, cache_budget;
+    struct budget write_budget, scan_budget, job_budget, compact_budget, cache_budget;
     struct sst_cache footers;
     pthread_rwlock_t lock;              /* guards `regions` */
     struct u64_map regions;
     struct thread_pool *replayers;      /* decode log records beside the threads that open regions */
-    struct thread_pool *jobs;           /* flushes and compactions in the background */
+    struct thread_pool *jobs;           /* flushes in the background */
+    struct thread_pool *compactions;    /* a lane of their own: however many wait, no flush waits for them */
+    struct work_context compact_work;   /* cancelled when the engine stops */
     _Atomic bool flush_scheduled;
     pthread_mutex_t memory_lock;
     pthread_cond_t memory_freed;        /* after each flush */
@@ -125,6 +132,8 @@ int mito_region_wrong_state(const struct mito_region *r, const char *wanted, str
 
 /* The folder of another region of the same table and part; the caller frees it. */
 int mito_sibling_dir(const struct mito_region *r, uint64_t region_id, char **ret_dir, struct error *err);
+/* Width of the region's time windows: the option, else what the manifest has recorded, else 0. r->lock held. */
+int64_t mito_window_seconds(const struct mito_region *r);
 /* After a commit: takes over the manifest's counters. r->lock held. */
 void mito_note_manifest(struct mito_region *r);
 /* Takes over all of the manifest but its files; asks the host from now on whether it may be written. r->lock held, or the region not shared. */
@@ -233,8 +242,8 @@ int mito_manifest_info(struct mito_region *r, struct dynbuf *out, struct error *
 
 /* compact.c */
 int mito_region_compact(struct mito_engine *e, uint64_t region_id, struct message compact, struct error *err);
-/* What runs after a flush: compacts the windows that have collected too many files. */
-int mito_region_auto_compact(struct mito_region *r, struct error *err);
+/* What follows a flush: expired files are dropped, and windows that have collected too many files compacted, in the background. */
+void mito_schedule_compaction(struct mito_region *r);
 
 /* region_files.c: the file list; r->lock held. */
 int mito_files_add(struct mito_region *r, const struct file_meta *metas, uint32_t n, struct error *err);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "engine/mito/mito.h"
 #include "format/proto/wire.h"
 #include "format/region/options.h"
@@ -109,9 +110,17 @@ static bool may_write_manifest(void *ctx)
     return !host->may_commit || host->may_commit(host->ctx, r->id);
 }
 
+int64_t mito_window_seconds(const struct mito_region *r)
+{
+    return r->options.compaction_time_window_ms >= 1000 ? r->options.compaction_time_window_ms / 1000 : r->recorded_window_seconds;
+}
+
 void mito_note_manifest(struct mito_region *r)
 {
     const struct manifest *m = manifest_state(r->manifest);
+    int64_t window_ns;
+    bool recorded = m->compaction_time_window && duration_parse(m->compaction_time_window, &window_ns);
+    r->recorded_window_seconds = recorded ? window_ns / 1000000000 : 0;
     r->manifest_version = m->version;
     r->manifest_bytes = manifest_bytes(r->manifest);
     r->removed_files = m->n_removed;
