@@ -179,9 +179,10 @@ static bool still_there(const struct mito_region *r, struct sst_file *const *fil
     return r->state == REGION_WRITABLE;
 }
 
-/* Swaps the files for others, if the region still has them and the schema `metadata` (NULL: whichever). *ret_in_doubt: it failed, and yet may have happened. */
+/* Swaps the files for others, if the region still has them and the schema `metadata` (NULL: whichever). *ret_kept: the manifest lists the outputs, or may:
+ * they are not to be removed, whatever failed. */
 static int swap_files(struct mito_region *r, const struct region_metadata *metadata, struct sst_file *const *files, uint32_t n_files,
-                      const struct file_meta *outputs, uint32_t n_outputs, const char *window, bool *ret_in_doubt, struct error *err)
+                      const struct file_meta *outputs, uint32_t n_outputs, const char *window, bool *ret_kept, struct error *err)
 {
     struct file_meta *gone = calloc(n_files + 1, sizeof *gone);
     if (!gone)
@@ -196,7 +197,8 @@ static int swap_files(struct mito_region *r, const struct region_metadata *metad
     pthread_mutex_unlock(&r->lock);
     int st = valid ? manifest_update_edit(r->manifest, &edit, err)
                    : error_set(err, ST_CANCELLED, "region %llu was altered or truncated during a compaction", (unsigned long long)r->id);
-    if (st == ST_OK) {
+    bool committed = st == ST_OK;
+    if (committed) {
         pthread_mutex_lock(&r->lock);
         st = mito_files_add(r, outputs, n_outputs, err);
         mito_files_remove(r, files, n_files);
@@ -204,7 +206,7 @@ static int swap_files(struct mito_region *r, const struct region_metadata *metad
         mito_note_manifest(r);
         pthread_mutex_unlock(&r->lock);
     }
-    *ret_in_doubt = mito_note_doubt(r);
+    *ret_kept = mito_note_doubt(r) || committed;
     pthread_mutex_unlock(&r->job_lock);
     free(gone);
     return st;
@@ -214,13 +216,13 @@ static int swap_files(struct mito_region *r, const struct region_metadata *metad
 static int finish(struct compaction *c, int st, struct error *err)
 {
     char window[32];
-    bool in_doubt = false;
+    bool kept = false;
     snprintf(window, sizeof window, "%llds", (long long)c->window_seconds);
     if (st == ST_OK)
-        st = swap_files(c->of->region, c->of->metadata, c->inputs, c->n_inputs, c->outputs, c->n_outputs, window, &in_doubt, err);
+        st = swap_files(c->of->region, c->of->metadata, c->inputs, c->n_inputs, c->outputs, c->n_outputs, window, &kept, err);
     if (st != ST_OK) {
         metric_add(metric_plain(&failures), 1);
-        if (!in_doubt)
+        if (!kept)
             remove_outputs(c);
     }
     return st;
@@ -248,7 +250,7 @@ static int drop_expired(struct snapshot *s, struct error *err)
             s->files[kept++] = s->files[i];
     }
     s->n_files = kept;
-    bool in_doubt;
+    bool in_doubt; /* nothing was written that would have to go */
     int st = n ? swap_files(s->region, NULL, expired, n, NULL, 0, NULL, &in_doubt, err) : ST_OK;
     if (st == ST_OK && n) {
         metric_add(metric_plain(&expired_files), n);
