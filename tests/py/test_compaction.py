@@ -185,6 +185,35 @@ def test_ttl(server):
     assert '\ngreptime_mito_inflight_compaction_count 0' in text and '\nregiond_mito_compaction_debt_bytes 0' in text
 
 
+def test_orphans(server):
+    """What a crash has left goes with the first compaction of the next life; what is listed, new or not ours stays."""
+    r = Region(server, 50)
+    r.write([('a', START, 1)])
+    r.flush()
+    r.settle()
+    folder = os.path.dirname(r.files()[0])
+    os.makedirs(os.path.join(folder, 'index'), exist_ok=True)
+    lost = ['0f0e0d0c-0000-4000-8000-00000000000%d.parquet' % i for i in range(3)]
+    lost += ['index/0f0e0d0c-0000-4000-8000-000000000000.puffin', 'index/0f0e0d0c-0000-4000-8000-000000000000.1.puffin']
+    kept = ['notes.txt', 'zf0e0d0c-0000-4000-8000-000000000000.parquet']
+    mine = ['0f0e0d0c-1111-4000-8000-000000000000.parquet']
+    server.kill()
+    for name in lost + kept:
+        open(os.path.join(folder, name), 'w').close()
+        os.utime(os.path.join(folder, name), (time.time() - 3600,) * 2)
+    server.start()
+    assert all(os.path.exists(os.path.join(folder, n)) for n in lost + kept), 'opening deleted something'
+    for name in mine:
+        open(os.path.join(folder, name), 'w').close()
+        os.utime(os.path.join(folder, name), (time.time() + 5,) * 2)
+    r.write([('a', START, 2)])
+    r.flush()
+    r.call(compact(r.id))
+    assert not any(os.path.exists(os.path.join(folder, n)) for n in lost), os.listdir(folder)
+    assert all(os.path.exists(os.path.join(folder, n)) for n in kept + mine), os.listdir(folder)
+    assert r.rows() == [('a', START, 2)]
+
+
 def main():
     server = Server()
     test_what_wins(server)
@@ -192,6 +221,7 @@ def main():
     test_append(server)
     test_ttl(server)
     test_window(server)
+    test_orphans(server)
 
 
 if __name__ == '__main__':

@@ -318,6 +318,7 @@ static int compact_once(struct mito_region *r, bool *ret_gained, struct error *e
     struct pick_file *files = NULL;
     struct pick_result picked = {0};
     TRY(snapshot_take(r, &s, err));
+    mito_remove_orphans(r, s.files, s.n_files);
     int st = drop_expired(&s, err);
     if (st == ST_OK)
         st = describe_files(&s, &files, err);

@@ -73,6 +73,7 @@ void mito_files_remove(struct mito_region *r, struct sst_file *const *files, uin
         for (uint32_t k = 0; k < n && !gone; k++)
             gone = r->files[i] == files[k];
         if (gone) {
+            r->orphans_sought = true;
             atomic_store(&r->files[i]->deleted, !r->engine->options.gc_enabled && !may_be_shared(r, &r->files[i]->meta));
             if (r->engine->options.gc_enabled)
                 mito_hold_file(r->engine, r->files[i]);

@@ -1,0 +1,86 @@
+/* Files that no manifest knows: outputs whose commit a crash has forestalled, inputs whose removal it has.
+ *
+ * They are looked for once in a region's life in this process, before its first compaction. Only what is older than the opening of the region is taken: a
+ * job of ours may be writing the rest. Opening alone deletes nothing, so that a folder can be looked at first (`regionctl check`). Where regions
+ * share files, after a repartition, or a metasrv has garbage collected, one region cannot tell: then nothing is done here.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "engine/mito/mito.h"
+
+static struct metric_family removed = {.name = "regiond_mito_orphans_removed_total", .help = "files removed that no manifest lists", .kind = METRIC_COUNTER};
+
+enum { UUID_SIZE = FILE_ID_SIZE - 1, MARGIN_MS = 1000 /* of the file system's clock */ };
+
+struct search {
+    struct mito_region *region;
+    struct sst_file *const *files;
+    uint32_t n_files;
+    uint32_t n_removed;
+};
+
+/* "<uuid>.parquet", "<uuid>.puffin", "<uuid>.<version>.puffin" */
+static bool is_data_file(const char *name)
+{
+    size_t size = strlen(name);
+    for (int i = 0; i < UUID_SIZE; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (dash ? name[i] != '-' : !strchr("0123456789abcdef", name[i]) || !name[i])
+            return false;
+    }
+    const char *rest = name + UUID_SIZE;
+    return strcmp(rest, ".parquet") == 0 || (*rest == '.' && strcmp(name + size - 7, ".puffin") == 0);
+}
+
+static int examine(void *ctx, const struct object_info *info, struct error *err)
+{
+    struct search *s = ctx;
+    const char *slash = strrchr(info->key, '/'), *name = slash ? slash + 1 : info->key;
+    if (info->is_dir || !is_data_file(name) || info->modified_ms >= s->region->opened_ms - MARGIN_MS)
+        return ST_OK;
+    for (uint32_t i = 0; i < s->n_files; i++)
+        if (strncmp(s->files[i]->meta.file_id, name, UUID_SIZE) == 0)
+            return ST_OK;
+    struct object_store *store = s->region->engine->options.store;
+    TRY(store->ops->remove(store, info->key, err));
+    s->n_removed++;
+    metric_add(metric_plain(&removed), 1);
+    return ST_OK;
+}
+
+/* Whether what the region lists is all that its folder should hold. r->lock held. */
+static bool owns_folder(const struct mito_region *r)
+{
+    if (r->engine->options.gc_enabled || (r->metadata->partition_expr && *r->metadata->partition_expr))
+        return false;
+    for (uint32_t i = 0; i < r->n_files; i++)
+        if ((r->files[i]->meta.region_id && r->files[i]->meta.region_id != r->id) || (r->files[i]->meta.partition_expr && *r->files[i]->meta.partition_expr))
+            return false;
+    return r->state == REGION_WRITABLE;
+}
+
+void mito_remove_orphans(struct mito_region *r, struct sst_file *const *files, uint32_t n_files)
+{
+    char index[1280];
+    struct error err;
+    struct object_store *store = r->engine->options.store;
+    struct search s = {r, files, n_files, 0};
+    pthread_mutex_lock(&r->lock);
+    /* Once a file has left the region, somebody may still read what is no longer listed. */
+    bool due = !r->orphans_sought && owns_folder(r);
+    r->orphans_sought = true;
+    pthread_mutex_unlock(&r->lock);
+    if (!due)
+        return;
+    snprintf(index, sizeof index, "%sindex/", r->dir);
+    int st = store->ops->list(store, r->dir, false, examine, &s, &err);
+    if (st == ST_OK)
+        st = store->ops->list(store, index, false, examine, &s, &err);
+    if (st != ST_OK)
+        log_warn("mito", "the search for orphaned files in %s ended early: %s; the next start goes on", r->dir, err.msg);
+    if (s.n_removed)
+        log_info("mito", "%u files in %s that no manifest lists are removed", s.n_removed, r->dir);
+}
