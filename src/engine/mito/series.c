@@ -23,6 +23,7 @@ struct series_table {
     struct bytes *layouts;        /* identities (rows.h), by layout id */
     uint32_t n_series, keys_capacity, n_names, names_capacity, n_layouts, layouts_capacity;
     struct dict_map by_key, by_name, by_layout;
+    size_t map_bytes;             /* of all three, charged */
     struct dynbuf key_scratch;
     struct series_snapshot *latest; /* NULL or a snapshot of n_series series */
 };
@@ -31,6 +32,7 @@ struct series_snapshot {
     _Atomic int refs;
     struct region_metadata *metadata;
     struct budget *budget;
+    size_t charged;       /* for ranks */
     uint32_t n;
     uint32_t *ranks;
     struct column *keys;
@@ -61,7 +63,7 @@ void series_table_free(struct series_table *t)
         return;
     series_snapshot_unref(t->latest);
     budget_release(t->budget, t->keys_capacity * sizeof *t->keys + t->names_capacity * sizeof *t->names +
-                                  t->layouts_capacity * sizeof *t->layouts);
+                                  t->layouts_capacity * sizeof *t->layouts + t->map_bytes);
     dict_map_release(&t->by_key);
     dict_map_release(&t->by_name);
     dict_map_release(&t->by_layout);
@@ -147,6 +149,17 @@ static int encode_key(struct series_table *t, struct row_write *w, const struct 
     return layout ? row_write_encode_labels(w, layout, w->spans[row], &t->key_scratch, err) : row_write_encode_key(w, w->spans[row], &t->key_scratch, err);
 }
 
+/* Maps grow as they like; what they have grown by is charged after each write. */
+static int charge_maps(struct series_table *t, struct error *err)
+{
+    size_t bytes = dict_map_bytes(&t->by_key) + dict_map_bytes(&t->by_name) + dict_map_bytes(&t->by_layout);
+    if (bytes <= t->map_bytes)
+        return ST_OK;
+    TRY(budget_charge(t->budget, bytes - t->map_bytes, err));
+    t->map_bytes = bytes;
+    return ST_OK;
+}
+
 /* A span that no map knows yet. */
 static int resolve_new(struct series_table *t, struct row_write *w, const struct key_layout *layout, uint32_t layout_id, int64_t row, bool keep_name,
                        uint32_t *ret_id, struct error *err)
@@ -220,6 +233,8 @@ int series_table_resolve(struct series_table *t, struct row_write *w, uint32_t *
         int64_t to = l + 1 < w->n_layouts ? w->layouts[l + 1].first_row : w->n_rows;
         st = resolve_rows(t, w, &w->layouts[l], w->layouts[l].first_row, to, ret_ids, err);
     }
+    if (st == ST_OK)
+        st = charge_maps(t, err);
     pthread_mutex_unlock(&t->lock);
     return st;
 }
@@ -285,9 +300,13 @@ static int fill_snapshot(struct series_table *t, struct series_snapshot *s, stru
 static int make_snapshot(struct series_table *t, struct series_snapshot **ret_snapshot, struct error *err)
 {
     uint32_t n = t->n_series;
+    size_t kept = (n + (size_t)1) * sizeof *t->latest->ranks, scratch = (n + (size_t)1) * sizeof(struct ranked);
+    TRY(budget_charge(t->budget, kept + scratch, err));
     struct series_snapshot *s = calloc(1, sizeof *s);
-    struct ranked *ranked = malloc((n + 1) * sizeof *ranked);
+    struct ranked *ranked = malloc(scratch);
+    budget_release(t->budget, s ? 0 : kept);
     if (s) {
+        s->charged = kept;
         atomic_init(&s->refs, 1);
         s->n = n;
         s->budget = t->budget;
@@ -298,6 +317,7 @@ static int make_snapshot(struct series_table *t, struct series_snapshot **ret_sn
     }
     int st = s && ranked && s->ranks && s->tags ? fill_snapshot(t, s, ranked, err) : error_no_memory(err, n * sizeof *ranked);
     free(ranked);
+    budget_release(t->budget, scratch);
     if (st == ST_OK)
         *ret_snapshot = s;
     else
@@ -325,6 +345,7 @@ void series_snapshot_unref(struct series_snapshot *s)
         column_unref(s->tags[k]);
     free(s->tags);
     free(s->ranks);
+    budget_release(s->budget, s->charged);
     column_unref(s->keys);
     region_metadata_unref(s->metadata);
     pthread_mutex_destroy(&s->lock);
