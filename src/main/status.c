@@ -180,6 +180,20 @@ static json_t *caches(void)
     return list;
 }
 
+static json_int_t plain_value(const char *name)
+{
+    const struct metric_family *f = find_family(name);
+    const struct metric *m = f ? atomic_load(&f->children) : NULL;
+    return m ? (json_int_t)atomic_load(&m->value) : 0;
+}
+
+static json_t *compaction(void)
+{
+    return json_pack("{s:I, s:I, s:I, s:I}", "running", plain_value("greptime_mito_inflight_compaction_count"), "debt_bytes",
+                     plain_value("regiond_mito_compaction_debt_bytes"), "started", plain_value("greptime_mito_compaction_requests_total"), "failed",
+                     plain_value("greptime_mito_compaction_failure_total"));
+}
+
 /* ---- the answers ---- */
 
 int status_json(void *view, struct dynbuf *out, struct error *err)
@@ -205,6 +219,7 @@ int status_json(void *view, struct dynbuf *out, struct error *err)
                                                (json_int_t)budget_used(v->root_budget), "peak_bytes",
                                                (json_int_t)atomic_load(&v->root_budget->peak)));
     json_object_set_new(o, "caches", caches());
+    json_object_set_new(o, "compaction", compaction());
     json_object_set_new(o, "wal", json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "durability", durability_name(w.durability), "can_lose", loss, "bytes",
                                             (json_int_t)w.bytes, "segments", (json_int_t)w.segments, "unsynced_bytes", (json_int_t)w.unsynced_bytes,
                                             "syncs", (json_int_t)w.syncs));

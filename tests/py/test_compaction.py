@@ -182,6 +182,8 @@ def test_ttl(server):
     assert r.rows() == [] and r.files() == []
     text = urllib.request.urlopen(f'http://{server.http}/metrics').read().decode()
     assert 'regiond_mito_expired_files_total 3' in text, [line for line in text.splitlines() if 'expired' in line]
+    status = json.load(urllib.request.urlopen(f'http://{server.http}/status'))['compaction']
+    assert status['running'] == status['debt_bytes'] == status['failed'] == 0 and status['started'] > 0, status
     assert '\ngreptime_mito_inflight_compaction_count 0' in text and '\nregiond_mito_compaction_debt_bytes 0' in text
 
 
