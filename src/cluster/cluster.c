@@ -181,6 +181,7 @@ int cluster_open_regions(struct cluster *c, bool in_background, struct error *er
 static void *keeper_main(void *arg)
 {
     struct cluster *c = arg;
+    thread_prefer();
     while (!atomic_load(&c->stop)) {
         int64_t next_ns, now_ns = clock_monotonic_ns();
         unsigned n = region_server_expire(c->options.regions, now_ns, &next_ns);

@@ -93,6 +93,21 @@ static int flush_before(struct executor *x, struct instruction_item *item, struc
     return rc;
 }
 
+enum { RECALL_WAIT_MS = 3000, RECALL_POLL_MS = 10 };
+
+/* A leader whose lease ran out (the node was cut off or stopped) is a follower with rows that only it has. Answering "done" would let metasrv go on
+ * without them, as the peer does. But while metasrv still takes it for the leader, its next lease says so, and then those rows can be flushed as
+ * usual. */
+static int revive(struct region_server *s, const struct instruction_item *item, struct error *err)
+{
+    int64_t now_ns = clock_monotonic_ns(), wait_ns = RECALL_WAIT_MS * 1000000LL;
+    int64_t end_ns = now_ns + (item->timeout_ns < wait_ns ? item->timeout_ns : wait_ns);
+    bool recalled = false;
+    while (region_server_expired(s, item->region_id, &recalled) && !recalled && clock_monotonic_ns() < end_ns)
+        clock_sleep_ns(RECALL_POLL_MS * 1000000LL);
+    return region_server_expired(s, item->region_id, &recalled) ? region_server_revive(s, item->region_id, err) : ST_OK;
+}
+
 static void downgrade_one(void *ctx, size_t k)
 {
     struct each *e = ctx;
@@ -105,6 +120,11 @@ static void downgrade_one(void *ctx, size_t k)
     item->exists = rc != ST_REGION_NOT_FOUND;
     if (rc == ST_REGION_NOT_FOUND)
         return;
+    if (rc == ST_OK && role == ROLE_FOLLOWER && item->has_timeout) {
+        rc = revive(s, item, &err);
+        if (rc == ST_OK)
+            rc = region_server_role(s, item->region_id, &role, &err);
+    }
     if (rc == ST_OK && role != ROLE_FOLLOWER && item->has_timeout) {
         rc = region_server_set_role_gracefully(s, item->region_id, ROLE_DOWNGRADING_LEADER, &none, &err);
         if (rc == ST_OK)

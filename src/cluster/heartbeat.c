@@ -471,6 +471,7 @@ static void serve_stream(struct cluster *c, struct error *err)
 void *heartbeat_main(void *cluster)
 {
     struct cluster *c = cluster;
+    thread_prefer();
     while (!atomic_load(&c->stop)) {
         struct error err = {.msg = "the stream was closed"};
         serve_stream(c, &err);

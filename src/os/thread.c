@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 struct start_args {
     void *(*run)(void *);
@@ -45,6 +47,11 @@ int thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), 
     }
     *ret_thread = t;
     return ST_OK;
+}
+
+void thread_prefer(void)
+{
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), -10);
 }
 
 struct pool_job {

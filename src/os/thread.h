@@ -10,6 +10,9 @@
 
 int thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg, struct error *err);
 
+/* Puts the calling thread before ordinary ones, if the process may do that; else nothing changes. */
+void thread_prefer(void);
+
 /* A fixed pool with one queue. Jobs run in order of arrival, each on any thread. */
 struct thread_pool;
 int thread_pool_new(const char *name, unsigned threads, size_t queue_max, struct thread_pool **ret_pool, struct error *err);

@@ -33,6 +33,9 @@ struct region_slot {
     bool has_lease;            /* the region has a role of its own */
     enum region_role role;     /* as last told to or heard from the engine */
     int64_t until_ns;          /* the lease ends; 0 = none yet */
+    bool expired;              /* it is a follower because its lease ran out, and nothing has changed its role since */
+    enum region_role granted;  /* the role of the newest grant, and when the heartbeat was sent that it answers */
+    int64_t granted_ns;
     int64_t role_since_ns;     /* of the last role that an instruction gave: older grants do not undo it */
     uint64_t term;             /* new whenever the region may have stopped being led from here */
     uint64_t activity;         /* grows with everything that may change the region's statistics */

@@ -58,6 +58,7 @@ static void set_role_of(struct region_server *s, struct region_slot *slot, enum 
     if (slot->role != role && role != ROLE_LEADER)
         slot->term = ++s->last_term;
     slot->activity += slot->role != role;
+    slot->expired = slot->expired && role == ROLE_FOLLOWER;
     slot->role = role;
 }
 
@@ -245,6 +246,10 @@ static void grant_one(struct region_server *s, const struct region_grant *g, int
     }
     if (until_ns > slot->until_ns)
         slot->until_ns = until_ns;
+    if (sent_ns >= slot->granted_ns) {
+        slot->granted = g->role;
+        slot->granted_ns = sent_ns;
+    }
     counts->promoted += lifts;
     if (g->role != slot->role && g->role != ROLE_STAGING_LEADER && !(g->role == ROLE_DOWNGRADING_LEADER && slot->role == ROLE_FOLLOWER))
         add_change(changes, slot, g->role);
@@ -282,6 +287,7 @@ unsigned region_server_expire(struct region_server *s, int64_t now_ns, int64_t *
             continue;
         if (slot->until_ns <= now_ns) {
             slot->term = ++s->last_term;
+            slot->expired = true;
             add_change(&changes, slot, ROLE_FOLLOWER);
         } else if (slot->until_ns < *ret_next_ns) {
             *ret_next_ns = slot->until_ns;
@@ -292,4 +298,48 @@ unsigned region_server_expire(struct region_server *s, int64_t now_ns, int64_t *
     apply_changes(s, &changes);
     pthread_mutex_unlock(&s->role_lock);
     return n;
+}
+
+/* ---- after the end of a lease ---- */
+
+/* s->lock held. */
+static bool recalled(const struct region_slot *slot)
+{
+    bool led = slot->granted == ROLE_LEADER || slot->granted == ROLE_DOWNGRADING_LEADER;
+    return led && slot->granted_ns && slot->granted_ns >= slot->role_since_ns && slot->until_ns > clock_monotonic_ns();
+}
+
+bool region_server_expired(struct region_server *s, uint64_t region_id, bool *ret_recalled)
+{
+    pthread_mutex_lock(&s->lock);
+    const struct region_slot *slot = u64_map_get(&s->slots, region_id);
+    bool expired = slot && slot->has_lease && slot->role == ROLE_FOLLOWER && slot->expired;
+    *ret_recalled = expired && recalled(slot);
+    pthread_mutex_unlock(&s->lock);
+    return expired;
+}
+
+int region_server_revive(struct region_server *s, uint64_t region_id, struct error *err)
+{
+    pthread_mutex_lock(&s->role_lock);
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = u64_map_get(&s->slots, region_id);
+    struct engine *engine = slot && slot->has_lease && slot->expired && recalled(slot) ? slot->engine : NULL;
+    pthread_mutex_unlock(&s->lock);
+    int rc = engine ? ST_OK
+                    : error_set(err, ST_REGION_NOT_READY,
+                                "the lease of region %" PRIu64 " has run out and metasrv has not granted it again: its last rows cannot be flushed",
+                                region_id);
+    /* By way of the leader: a follower cannot downgrade. */
+    if (rc == ST_OK)
+        rc = engine->ops->set_role(engine, region_id, ROLE_LEADER, err);
+    if (rc == ST_OK)
+        rc = engine->ops->set_role(engine, region_id, ROLE_DOWNGRADING_LEADER, err);
+    pthread_mutex_lock(&s->lock);
+    slot = u64_map_get(&s->slots, region_id);
+    if (slot && rc == ST_OK)
+        set_role_of(s, slot, ROLE_DOWNGRADING_LEADER);
+    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->role_lock);
+    return rc;
 }

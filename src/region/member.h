@@ -45,6 +45,11 @@ void region_server_grant(struct region_server *s, const struct region_grant *gra
 unsigned region_server_expire(struct region_server *s, int64_t now_ns, int64_t *ret_next_ns);
 
 /* ---- roles and instructions ---- */
+/* Whether the region is a follower only because its lease ran out: what it had not flushed by then, nobody else has. *ret_recalled: metasrv has granted it to this
+ * node again since, as the leader that it is to take down. */
+bool region_server_expired(struct region_server *s, uint64_t region_id, bool *ret_recalled);
+/* Makes such a region a downgrading leader, so that it can be flushed; it takes no writes. ST_REGION_NOT_READY when it is not recalled. */
+int region_server_revive(struct region_server *s, uint64_t region_id, struct error *err);
 /* ST_UNSUPPORTED: a region without a role of its own. */
 int region_server_role(struct region_server *s, uint64_t region_id, enum region_role *ret_role, struct error *err);
 int region_server_set_role(struct region_server *s, uint64_t region_id, enum region_role role, struct error *err);

@@ -10,7 +10,9 @@ void client_call_start(struct client_call *k, grpc_channel *channel, grpc_comple
     gpr_timespec deadline = gpr_inf_future(GPR_CLOCK_MONOTONIC);
     if (timeout_ms > 0)
         deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
-    k->call = grpc_channel_create_call(channel, NULL, GRPC_PROPAGATE_DEFAULTS, cq, grpc_slice_from_copied_string(path), NULL, deadline, NULL);
+    grpc_slice method = grpc_slice_from_copied_string(path);
+    k->call = grpc_channel_create_call(channel, NULL, GRPC_PROPAGATE_DEFAULTS, cq, method, NULL, deadline, NULL);
+    grpc_slice_unref(method);
     grpc_metadata_array_init(&k->head);
     grpc_metadata_array_init(&k->trailer);
     grpc_op status = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT};

@@ -98,7 +98,7 @@ class Stream:
 
 
 class Metasrv:
-    def __init__(self, interval_ms=1000, lease_seconds=None, retry_ms=None, kv=None, port=None):
+    def __init__(self, interval_ms=1000, lease_seconds=None, retry_ms=None, kv=None, port=None, compress=False):
         self.interval_ms, self.retry_ms = interval_ms, retry_ms or interval_ms
         self.lease_seconds = lease_seconds or 3 * interval_ms // 1000 + 1
         self.lock = threading.RLock()
@@ -114,13 +114,13 @@ class Metasrv:
         self.last_lease = {}       # node -> until when (monotonic) the newest lease that it may have got runs
         self.port = port or free_port()
         self.addr = f'127.0.0.1:{self.port}'
-        self.server = None
+        self.server, self.compress = None, compress
         self.start()
 
     # ---- life ----
 
     def start(self):
-        self.server = grpc.server(futures.ThreadPoolExecutor(max_workers=64),
+        self.server = grpc.server(futures.ThreadPoolExecutor(max_workers=64), compression=grpc.Compression.Gzip if self.compress else None,
                                   options=[('grpc.max_receive_message_length', 4 << 20), ('grpc.max_send_message_length', -1), ('grpc.so_reuseport', 0)])
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         self.server.add_generic_rpc_handlers((

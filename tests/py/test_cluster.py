@@ -319,8 +319,17 @@ def test_instructions():
            m.push(1, {'OpenRegions': [opening]}), m.push(1, {'UpgradeRegions': [{'region_id': REGION, 'replay_timeout': '5s'}]})]
     last = [json.loads(m.wait_reply(i)[0]) for i in ids]
     check('instructions for one region keep their order', last[3]['replies'][0]['ready'] and last[1]['result'] and last[2]['result'], last)
-    check('suspend stops queries', m.push(1, '"Suspend"') is not False)
-    time.sleep(0.05)
+    m.silent = True # the next response would end it
+    m.push(1, '"Suspend"')
+    time.sleep(0.1)
+    try:
+        rows_of(s, REGION)
+        check('suspend stops queries', False)
+    except grpc.RpcError as e:
+        check('suspend stops queries', dict(e.trailing_metadata()).get('x-greptime-err-code') == '1009', e)
+    m.silent = False
+    m.wait_beats(1, 2)
+    check('and the next response starts them again', rows_of(s, REGION) == [])
     s.stop(), m.stop()
 
 
@@ -454,7 +463,7 @@ def dn_table(table, regions, options=None, **more):
 def test_starts():
     code, text, took = start_fails('--metasrv-addrs', f'127.0.0.1:{free_port()}', '--node-id', '1')
     check('no metasrv: exit 1 after about 9 s', code == 1 and 8 < took < 12 and 'Failed to initialize meta client' in text, (code, took, text))
-    m = Metasrv(interval_ms=200)
+    m = Metasrv(interval_ms=200, compress=True) # as a real metasrv answers those who take gzip
     check('no node id: exit 1', start_fails('--metasrv-addrs', m.addr)[0] == 1)
     m.kv[b'__dn_table/1/1024'] = dn_table(1024, [0])
     code, text, _ = start_fails('--metasrv-addrs', m.addr, '--node-id', '1')

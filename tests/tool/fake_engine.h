@@ -17,6 +17,9 @@ struct fake_engine {
     _Atomic int creates, opens, drops, closes, writes;
     _Atomic int fail_next;  /* status that the next create, open, alter, drop or close returns */
     int64_t write_ns;       /* how long a write takes */
+    _Atomic int role;       /* of all regions, as set_role left it */
+    _Atomic int stats;      /* calls of stat */
+    _Atomic bool writing;   /* a write has begun */
 };
 
 static inline bool fake_has(struct fake_engine *f, uint64_t id)
@@ -98,6 +101,7 @@ static inline int fake_write(struct engine *e, uint64_t id, bool is_delete, stru
     (void)m;
     if (!fake_has(f, id))
         return error_set(err, ST_REGION_NOT_FOUND, "no region");
+    f->writing = true;
     if (f->write_ns)
         clock_sleep_ns(f->write_ns);
     f->writes++;
@@ -144,10 +148,28 @@ static inline int fake_table(struct engine *e, uint64_t id, struct table **ret, 
 
 static inline int fake_stat(struct engine *e, uint64_t id, struct region_stat *ret, struct error *err)
 {
-    if (!fake_has((struct fake_engine *)e, id))
+    struct fake_engine *f = (struct fake_engine *)e;
+    if (!fake_has(f, id))
         return error_set(err, ST_REGION_NOT_FOUND, "no region");
-    *ret = (struct region_stat){.region_id = id, .role = ROLE_LEADER};
+    f->stats++;
+    *ret = (struct region_stat){.region_id = id, .role = (enum region_role)f->role, .num_rows = (uint64_t)f->writes};
     return ST_OK;
+}
+
+static inline int fake_set_role(struct engine *e, uint64_t id, enum region_role role, struct error *err)
+{
+    struct fake_engine *f = (struct fake_engine *)e;
+    (void)id;
+    (void)err;
+    f->role = role;
+    return ST_OK;
+}
+
+static inline int fake_set_role_gracefully(struct engine *e, uint64_t id, enum region_role role, struct region_last_entries *ret, struct error *err)
+{
+    if (ret)
+        *ret = (struct region_last_entries){.has_last = true, .last_entry_id = 7};
+    return fake_set_role(e, id, role, err);
 }
 
 static inline void fake_free(struct engine *e)
@@ -162,7 +184,8 @@ static inline struct fake_engine *fake_engine_new(void)
 {
     static const struct engine_ops ops = {.name = "mito", .create = fake_create, .open = fake_open, .close = fake_close, .drop = fake_drop,
         .alter = fake_alter, .write = fake_write, .bulk_insert = fake_bulk, .flush = fake_flush, .compact = fake_message, .truncate = fake_message,
-        .metadata = fake_metadata, .table = fake_table, .stat = fake_stat, .free = fake_free};
+        .metadata = fake_metadata, .table = fake_table, .stat = fake_stat, .free = fake_free,
+        .set_role = fake_set_role, .set_role_gracefully = fake_set_role_gracefully};
     struct fake_engine *f = calloc(1, sizeof(*f));
     f->base.ops = &ops;
     pthread_mutex_init(&f->lock, NULL);

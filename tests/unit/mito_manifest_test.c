@@ -140,7 +140,19 @@ static int store_list(struct object_store *base, const char *prefix, bool recurs
     return ST_OK;
 }
 
-static const struct object_store_ops store_ops = {.open = store_open, .create = store_create, .remove = store_remove, .discard = store_remove, .list = store_list};
+static int store_remove_prefix(struct object_store *base, const char *prefix, struct error *err)
+{
+    struct memory_store *s = (struct memory_store *)base;
+    for (unsigned i = 0; i < s->n;)
+        if (strncmp(s->objects[i].key, prefix, strlen(prefix)) == 0)
+            store_remove(base, s->objects[i].key, err);
+        else
+            i++;
+    return ST_OK;
+}
+
+static const struct object_store_ops store_ops = {.open = store_open, .create = store_create, .remove = store_remove, .discard = store_remove, .list = store_list,
+                                                  .remove_prefix = store_remove_prefix};
 
 static void store_clear(struct memory_store *s)
 {
@@ -219,6 +231,95 @@ static void keeps_and_recovers(void **state)
     manifest_free(again);
     lookup(&s, "r/manifest/00000000000000000030.checkpoint")->data[20] ^= 1;
     assert_int_equal(manifest_open(&s.base, "r/", 10, &again, &err), ST_CORRUPT);
+    manifest_free(m);
+    region_metadata_unref(metadata);
+    store_clear(&s);
+}
+
+static bool says(void *ctx)
+{
+    return *(bool *)ctx;
+}
+
+/* A node without a lease writes no delta, and nobody writes over another node's. */
+static void guarded(void **state)
+{
+    struct memory_store s = {.base = {&store_ops}};
+    struct region_metadata *metadata;
+    struct manifest_manager *a, *b;
+    struct sst_column_index index;
+    struct file_meta file = sample_file(&index);
+    struct manifest_edit edit = {.add = &file, .n_add = 1, .timestamp_ms = 5, .has_flushed = true, .flushed_entry_id = 7, .flushed_sequence = 1000};
+    bool may = true, behind = true;
+    struct error err;
+    (void)state;
+    assert_int_equal(region_metadata_from_json(METADATA, strlen(METADATA), &metadata, NULL), ST_OK);
+    assert_int_equal(manifest_create(&s.base, "r/", 10, metadata, SST_FORMAT_FLAT, 0, &a, &err), ST_OK);
+    manifest_set_guard(a, says, &may);
+    assert_int_equal(manifest_open(&s.base, "r/", 10, &b, &err), ST_OK);
+    assert_int_equal(manifest_is_behind(b, &behind, &err), ST_OK);
+    assert_false(behind);
+    assert_int_equal(manifest_update_edit(a, &edit, &err), ST_OK);
+    assert_int_equal(manifest_is_behind(b, &behind, &err), ST_OK);
+    assert_true(behind);
+    may = false;
+    assert_int_equal(manifest_update_edit(a, &edit, &err), ST_REGION_NOT_READY);
+    assert_non_null(strstr(err.msg, "lease"));
+    assert_false(exists(&s, 2, "json"));
+    assert_int_equal(manifest_update_edit(b, &edit, &err), ST_REGION_NOT_READY); /* its version 1 is a's */
+    assert_non_null(strstr(err.msg, "another node"));
+    assert_int_equal(manifest_state(b)->n_files, 0);
+    manifest_free(a);
+    manifest_free(b);
+    region_metadata_unref(metadata);
+    store_clear(&s);
+}
+
+/* Staged deltas change nothing until they become one; removed files stay on record for garbage collection. */
+static void stages_and_remembers(void **state)
+{
+    struct memory_store s = {.base = {&store_ops}};
+    struct region_metadata *metadata;
+    struct manifest_manager *m, *again;
+    struct manifest blob = {.append_mode = -1};
+    struct sst_column_index index;
+    struct file_meta file = sample_file(&index);
+    struct manifest_edit add = {.add = &file, .n_add = 1, .timestamp_ms = 5}, remove = {.remove = &file, .n_remove = 1, .timestamp_ms = 9};
+    struct error err;
+    (void)state;
+    assert_int_equal(region_metadata_from_json(METADATA, strlen(METADATA), &metadata, NULL), ST_OK);
+    assert_int_equal(manifest_create(&s.base, "r/", 3, metadata, SST_FORMAT_FLAT, 0, &m, &err), ST_OK);
+    assert_int_equal(manifest_stage_expr(m, "{\"e\":1}", &err), ST_OK);
+    assert_non_null(lookup(&s, "r/staging/manifest/00000000000000000001.json"));
+    assert_int_equal(manifest_staging_commit(m, &err), ST_UNEXPECTED); /* an edit is missing */
+    assert_int_equal(manifest_stage_edit(m, &add, &err), ST_OK);
+    assert_int_equal(manifest_state(m)->n_files, 0);
+    assert_int_equal(manifest_staging_commit(m, &err), ST_OK);
+    assert_true(manifest_state(m)->n_files == 1 && manifest_state(m)->version == 3);
+    assert_string_equal(manifest_state(m)->metadata->partition_expr, "{\"e\":1}");
+    assert_null(lookup(&s, "r/staging/manifest/00000000000000000001.json"));
+    assert_int_equal(manifest_blob_put(&s.base, "r/", "remap_manifest_7", manifest_state(m), &err), ST_OK);
+    assert_int_equal(manifest_blob_get(&s.base, "r/", "remap_manifest_7", &blob, &err), ST_OK);
+    assert_true(blob.n_files == 1 && strcmp(blob.metadata->partition_expr, "{\"e\":1}") == 0);
+    assert_int_equal(manifest_blob_get(&s.base, "r/", "../x", &blob, &err), ST_INVALID_ARGUMENTS);
+    manifest_release(&blob);
+
+    manifest_keep_removed(m, true);
+    assert_int_equal(manifest_update_edit(m, &remove, &err), ST_OK);
+    assert_int_equal(manifest_update_edit(m, &add, &err), ST_OK);
+    for (int i = 0; i < 3; i++) /* past a checkpoint */
+        assert_int_equal(manifest_update_edit(m, &add, &err), ST_OK);
+    assert_int_equal(manifest_state(m)->n_removed, 1);
+    assert_int_equal(manifest_open(&s.base, "r/", 3, &again, &err), ST_OK);
+    const struct manifest *x = manifest_state(again);
+    assert_true(x->n_removed == 1 && x->removed[0].removed_at_ms == 9 && !x->removed[0].is_index && strcmp(x->removed[0].file_id, file.file_id) == 0);
+    manifest_keep_removed(again, true);
+    manifest_forget_removed(again, x->removed, 1);
+    assert_int_equal(manifest_state(again)->n_removed, 0);
+    manifest_free(again);
+    manifest_keep_removed(m, false);
+    assert_int_equal(manifest_update_edit(m, &add, &err), ST_OK);
+    assert_int_equal(manifest_state(m)->n_removed, 0);
     manifest_free(m);
     region_metadata_unref(metadata);
     store_clear(&s);
@@ -309,6 +410,6 @@ static void alters_options(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_and_recovers), cmocka_unit_test(refuses), cmocka_unit_test(options), cmocka_unit_test(alters_options)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_and_recovers), cmocka_unit_test(guarded), cmocka_unit_test(stages_and_remembers), cmocka_unit_test(refuses), cmocka_unit_test(options), cmocka_unit_test(alters_options)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,6 +71,11 @@ static void use_store(struct fs *fs, const char *root)
     assert_int_equal(w->ops->append(w, "gone", 4, NULL), ST_OK);
     w->ops->abort(w);
     check(s, "data/a/2.parquet", NULL);
+    assert_int_equal(object_store_put_new(s, "data/a/1.parquet", "other", 5, NULL), ST_ILLEGAL_STATE); /* never over another one */
+    check(s, "data/a/1.parquet", "hello world");
+    assert_int_equal(object_store_put_new(s, "data/a/new", "fresh", 5, NULL), ST_OK);
+    check(s, "data/a/new", "fresh");
+    assert_int_equal(s->ops->remove(s, "data/a/new", NULL), ST_OK);
     put(s, "data/a/1.parquet", "replaced");
     put(s, "data/b/3", "");
     put(s, "top", "t");

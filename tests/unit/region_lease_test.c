@@ -1,0 +1,195 @@
+/* Tests of leases: admission, fencing in mid-write, expiry, stale grants, recall. Time is the real clock, but nothing depends on how fast the machine
+ * is: leases are given ends that lie clearly behind or far ahead. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "../tool/fake_engine.h"
+#include "region/member.h"
+
+static const int64_t HOUR_NS = 3600000000000;
+
+static struct region_server *make(struct fake_engine **ret_fake)
+{
+    struct region_server_options o = {.fs = fs_posix(), .leased = true};
+    struct region_server *s;
+    struct error err;
+    assert_int_equal(region_server_new(&o, &s, &err), ST_OK);
+    *ret_fake = fake_engine_new();
+    assert_int_equal(region_server_add_engine(s, &(*ret_fake)->base, &err), ST_OK);
+    return s;
+}
+
+static int send(struct region_server *s, uint32_t number, const void *body, size_t size, struct error *err)
+{
+    struct dynbuf request, reply;
+    dynbuf_init(&request, 1 << 20);
+    dynbuf_init(&reply, 1 << 20);
+    pb_put_bytes(&request, 1, "", 0, NULL);
+    pb_put_bytes(&request, number, body, size, NULL);
+    int rc = region_server_handle(s, request.data, request.size, &reply, err);
+    dynbuf_release(&request);
+    dynbuf_release(&reply);
+    return rc;
+}
+
+static int create(struct region_server *s, struct error *err)
+{
+    return send(s, 5, "\x08\x01\x12\x04mito", 8, err);
+}
+
+/* An insert into region 1: InsertRequests{requests{region_id 1, rows 2}}. */
+static int write_rows(struct region_server *s, struct error *err)
+{
+    return send(s, 3, "\x0a\x04\x08\x01\x12\x00", 6, err);
+}
+
+static struct region_grant_counts grant(struct region_server *s, enum region_role role, int64_t sent_ns, int64_t until_ns)
+{
+    struct region_grant g = {1, role};
+    struct region_grant_counts counts;
+    region_server_grant(s, &g, 1, sent_ns, until_ns, &counts);
+    return counts;
+}
+
+static void test_admission(void **state)
+{
+    (void)state;
+    struct fake_engine *fake;
+    struct error err;
+    int64_t next;
+    struct region_server *s = make(&fake);
+    assert_int_equal(create(s, &err), ST_OK);
+    assert_int_equal(write_rows(s, &err), ST_REGION_NOT_READY); /* heartbeats have not started */
+    assert_non_null(strstr(err.msg, "no lease yet"));
+    region_server_start_leases(s, HOUR_NS);
+    assert_int_equal(write_rows(s, &err), ST_OK);
+    assert_int_equal(fake->writes, 1);
+    int64_t now = clock_monotonic_ns();
+    assert_int_equal(region_server_expire(s, now, &next), 0);
+    assert_true(next > now + HOUR_NS / 2);
+    assert_int_equal(region_server_expire(s, next, &next), 1); /* as if the time had come */
+    assert_int_equal(next, INT64_MAX);
+    assert_int_equal(fake->role, ROLE_FOLLOWER);
+    assert_int_equal(region_server_expire(s, INT64_MAX, &next), 0); /* once */
+    struct region_grant_counts counts = grant(s, ROLE_LEADER, clock_monotonic_ns(), clock_monotonic_ns() + HOUR_NS);
+    assert_int_equal(counts.promoted, 1);
+    assert_int_equal(fake->role, ROLE_LEADER);
+    assert_int_equal(write_rows(s, &err), ST_OK);
+    region_server_free(s);
+}
+
+static void test_short_grant(void **state)
+{
+    (void)state;
+    struct fake_engine *fake;
+    struct error err;
+    struct region_server *s = make(&fake);
+    region_server_start_leases(s, 1);
+    assert_int_equal(create(s, &err), ST_OK); /* its first lease is over at once */
+    assert_int_equal(write_rows(s, &err), ST_REGION_NOT_READY);
+    assert_non_null(strstr(err.msg, "ran out"));
+    grant(s, ROLE_LEADER, clock_monotonic_ns() - 10, clock_monotonic_ns() - 5); /* and so is this one: nobody's thread has to notice */
+    assert_int_equal(write_rows(s, &err), ST_REGION_NOT_READY);
+    grant(s, ROLE_LEADER, clock_monotonic_ns(), clock_monotonic_ns() + HOUR_NS);
+    assert_int_equal(write_rows(s, &err), ST_OK);
+    grant(s, ROLE_LEADER, clock_monotonic_ns() - HOUR_NS, clock_monotonic_ns() - 5); /* an old one that comes late takes nothing away */
+    assert_int_equal(write_rows(s, &err), ST_OK);
+    region_server_free(s);
+}
+
+struct late {
+    struct region_server *server;
+    int rc;
+    struct error err;
+};
+
+static void *write_slowly(void *arg)
+{
+    struct late *l = arg;
+    l->rc = write_rows(l->server, &l->err);
+    return NULL;
+}
+
+/* The lease goes while the engine works: the rows are written, but not acknowledged, not even when a new lease has come meanwhile. */
+static void test_fencing(void **state)
+{
+    (void)state;
+    struct fake_engine *fake;
+    struct error err;
+    int64_t next;
+    for (int again = 0; again < 2; again++) {
+        struct region_server *s = make(&fake);
+        region_server_start_leases(s, HOUR_NS);
+        assert_int_equal(create(s, &err), ST_OK);
+        fake->write_ns = 300000000;
+        struct late late = {.server = s};
+        pthread_t thread;
+        assert_int_equal(thread_start(&thread, "late", write_slowly, &late, &err), ST_OK);
+        while (!fake->writing)
+            clock_sleep_ns(1000000);
+        assert_int_equal(region_server_expire(s, INT64_MAX, &next), 1);
+        if (again)
+            grant(s, ROLE_LEADER, clock_monotonic_ns(), clock_monotonic_ns() + HOUR_NS);
+        pthread_join(thread, NULL);
+        assert_int_equal(fake->writes, 1);
+        assert_int_equal(late.rc, ST_REGION_NOT_READY);
+        region_server_free(s);
+    }
+}
+
+static void test_stale_grant(void **state)
+{
+    (void)state;
+    struct fake_engine *fake;
+    struct error err;
+    struct region_last_entries entries;
+    struct region_server *s = make(&fake);
+    region_server_start_leases(s, HOUR_NS);
+    assert_int_equal(create(s, &err), ST_OK);
+    int64_t before = clock_monotonic_ns();
+    assert_int_equal(region_server_set_role_gracefully(s, 1, ROLE_FOLLOWER, &entries, &err), ST_OK);
+    assert_int_equal(entries.last_entry_id, 7);
+    assert_int_equal(grant(s, ROLE_LEADER, before, before + HOUR_NS).stale, 1);
+    assert_int_equal(fake->role, ROLE_FOLLOWER);
+    grant(s, ROLE_DOWNGRADING_LEADER, clock_monotonic_ns(), clock_monotonic_ns() + HOUR_NS);
+    assert_int_equal(fake->role, ROLE_FOLLOWER);                                                               /* a follower stays one */
+    assert_int_equal(grant(s, ROLE_LEADER, clock_monotonic_ns(), clock_monotonic_ns() + HOUR_NS).promoted, 1); /* rolled back */
+    assert_int_equal(write_rows(s, &err), ST_OK);
+    region_server_free(s);
+}
+
+static void test_recall(void **state)
+{
+    (void)state;
+    struct fake_engine *fake;
+    struct error err;
+    int64_t next;
+    bool recalled;
+    struct region_last_entries entries;
+    struct region_server *s = make(&fake);
+    region_server_start_leases(s, HOUR_NS);
+    assert_int_equal(create(s, &err), ST_OK);
+    assert_false(region_server_expired(s, 1, &recalled));
+    assert_int_equal(region_server_expire(s, INT64_MAX, &next), 1);
+    assert_true(region_server_expired(s, 1, &recalled));
+    assert_false(recalled);
+    assert_int_equal(region_server_revive(s, 1, &err), ST_REGION_NOT_READY);
+    grant(s, ROLE_DOWNGRADING_LEADER, clock_monotonic_ns(), clock_monotonic_ns() + HOUR_NS);
+    assert_int_equal(fake->role, ROLE_FOLLOWER);
+    assert_true(region_server_expired(s, 1, &recalled) && recalled);
+    assert_int_equal(region_server_revive(s, 1, &err), ST_OK);
+    assert_int_equal(fake->role, ROLE_DOWNGRADING_LEADER);
+    assert_int_equal(region_server_set_role_gracefully(s, 1, ROLE_FOLLOWER, &entries, &err), ST_OK);
+    assert_int_equal(region_server_revive(s, 1, &err), ST_REGION_NOT_READY); /* done: an instruction has made it a follower */
+    region_server_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_admission), cmocka_unit_test(test_short_grant), cmocka_unit_test(test_fencing),
+                                       cmocka_unit_test(test_stale_grant), cmocka_unit_test(test_recall)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
