@@ -47,3 +47,13 @@ void budget_release(struct budget *b, size_t bytes)
         (void)before;
     }
 }
+
+size_t budget_headroom(const struct budget *b)
+{
+    size_t least = SIZE_MAX;
+    for (; b; b = b->parent) {
+        size_t used = budget_used(b), room = used < b->limit ? b->limit - used : 0;
+        least = room < least ? room : least;
+    }
+    return least;
+}

@@ -29,6 +29,9 @@ int budget_charge(struct budget *b, size_t bytes, struct error *err);
 /* Gives `bytes` back at every level. */
 void budget_release(struct budget *b, size_t bytes);
 
+/* How many more bytes could be charged now: others may charge the same parents the next moment. SIZE_MAX for NULL. */
+size_t budget_headroom(const struct budget *b);
+
 static inline size_t budget_used(const struct budget *b)
 {
     return b ? atomic_load_explicit(&b->used, memory_order_relaxed) : 0;

@@ -9,8 +9,11 @@
 #include "base/budget.h"
 #include "base/error.h"
 
+struct spill_space;
+
 struct work_context {
     struct budget *budget;
+    struct spill_space *spill; /* where operators may put what memory has no room for (exec/spill.h); NULL = nowhere */
     _Atomic bool cancelled;  /* set by anybody; read once a batch */
     int64_t deadline_ns;     /* CLOCK_MONOTONIC; 0 = none */
 };

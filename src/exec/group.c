@@ -40,6 +40,7 @@ struct group_table {
     size_t n_slots;
     struct vec group_of_id; /* ONE_ID: uint32 group + 1 */
     uint32_t null_group;    /* ONE_WORD: group + 1 */
+    bool frozen;
     struct vec scratch, ids;
 };
 
@@ -155,6 +156,13 @@ size_t group_table_bytes(const struct group_table *t)
     return n;
 }
 
+void group_table_freeze(struct group_table *t)
+{
+    t->frozen = true;
+    for (uint32_t k = 0; k < t->n_keys; k++)
+        t->keys[k].strings.frozen = true;
+}
+
 /* Room for one more group's record. */
 static int add_group(struct group_table *t, const void *record, uint32_t *ret_group, struct error *err)
 {
@@ -209,6 +217,10 @@ static inline __attribute__((always_inline)) int find_group(struct group_table *
             *ret_group = g;
             return ST_OK;
         }
+    }
+    if (t->frozen) {
+        *ret_group = UINT32_MAX;
+        return ST_OK;
     }
     TRY(add_group(t, record, ret_group, err));
     slots[i] = (hash & 0xffffffff00000000u) | (*ret_group + 1);
@@ -271,6 +283,10 @@ static int map_ids(struct group_table *t, struct column *c, uint32_t *groups, st
     uint32_t *group_of = t->group_of_id.data;
     for (int64_t i = 0; i < c->length; i++) {
         uint32_t id = groups[i], g;
+        if (t->frozen && (id == UINT32_MAX || !group_of[id])) {
+            groups[i] = UINT32_MAX;
+            continue;
+        }
         if (!group_of[id]) {
             TRY(add_group(t, &id, &g, err));
             group_of[id] = g + 1;
@@ -298,6 +314,10 @@ static int map_word(struct group_table *t, struct column *c, uint32_t *groups, s
     for (int64_t i = 0; i < n; i++) {
         if (!column_is_null(c, i)) {
             TRY(find_group(t, records + i * 8, 8, &groups[i], err));
+            continue;
+        }
+        if (!t->null_group && t->frozen) {
+            groups[i] = UINT32_MAX;
             continue;
         }
         if (!t->null_group) {

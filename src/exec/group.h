@@ -14,6 +14,9 @@ void group_table_free(struct group_table *t);
 /* The groups of n rows; new groups get the next numbers in order of appearance. keys[k] may be dictionaries of types[k]. */
 int group_table_map(struct group_table *t, struct column *const *keys, int64_t n, uint32_t *groups, struct error *err);
 
+/* From now on rows of groups that are not there get UINT32_MAX instead of a new group; the table does not grow any more. */
+void group_table_freeze(struct group_table *t);
+
 uint32_t group_table_count(const struct group_table *t);
 size_t group_table_bytes(const struct group_table *t);
 

@@ -83,6 +83,10 @@ static int intern_one(struct interner *in, const uint8_t *data, size_t size, uin
             return ST_OK;
         }
     }
+    if (in->frozen) {
+        *ret_id = UINT32_MAX;
+        return ST_OK;
+    }
     if (in->count == INT32_MAX)
         return error_set(err, ST_EXHAUSTED, "a grouping column has more than 2^31 distinct values");
     TRY(vec_reserve(&in->ends, in->budget, (size_t)in->count + 1, 8, err));

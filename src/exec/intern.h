@@ -20,6 +20,7 @@ struct interner {
     uint32_t count;         /* ids in use: 1 + number of strings; id 0 is NULL */
     struct vec slots;       /* uint64: hash tag << 32 | id; 0 = free */
     size_t n_slots;
+    bool frozen;            /* strings that are not there get UINT32_MAX instead of an id */
     struct intern_dictionary dictionaries[INTERN_DICTIONARIES];
     uint32_t next_dictionary;
 };

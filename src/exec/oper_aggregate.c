@@ -1,14 +1,21 @@
-/* Hash aggregation, with grouping sets, DISTINCT and FILTER measures.
+/* Hash aggregation, with grouping sets, DISTINCT and FILTER measures, and groups that memory has no room for put aside.
  *
  * A batch is mapped to group numbers once (once per grouping set), the runs of equal numbers are found, and every measure takes the whole batch.
  * FILTER and DISTINCT reduce to a selection: the rows that pass, respectively the rows that brought a new (group, arguments) tuple into a
  * second group table; the measure then takes the selected rows only. Without keys there is one group even for no rows.
+ *
+ * When memory gets short the table is frozen: rows of groups that it knows are aggregated on, the others' rows go to disk, divided by the hash of their
+ * keys (exec/agg_spill.c). When the known groups have been given out, each part on disk is aggregated like the input was, and may be divided again. So a
+ * group's rows are all seen in one phase, and no state has to be merged or written.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "exec/agg_spill.h"
 #include "exec/group.h"
 #include "exec/oper.h"
+
+enum { SPILL_GROUPS_MIN = 1024, SPILL_RESERVE_BYTES = 4 << 20 };
 
 enum { RESULT_BYTES_MAX = 8 << 20 }; /* of one measure in a batch */
 
@@ -23,6 +30,10 @@ struct aggregate_oper {
     struct vec ids, starts, selected, selected_ids, distinct_ids;
     bool consumed;
     uint32_t n_groups, at;
+    bool frozen;                  /* rows of new groups go to `spill` */
+    struct agg_spill *spill;      /* made when memory gets short for the first time */
+    struct spill_file *part;      /* the part that is read in place of the input; NULL = the input */
+    uint32_t level;               /* how often what is read was divided */
 };
 
 void oper_measure_release(struct oper_measure *m)
@@ -278,6 +289,56 @@ static int map_groups(struct aggregate_oper *o, struct batch *b, const uint8_t *
     return st;
 }
 
+/* Whether the next batch might not find the memory it needs: tables grow by doubling. */
+static bool memory_is_short(const struct aggregate_oper *o)
+{
+    const struct work_context *work = o->base.work;
+    return work && work->spill && o->n_sets == 1 && !o->frozen && o->n_groups >= SPILL_GROUPS_MIN &&
+           budget_headroom(work->budget) < budget_used(work->budget) + SPILL_RESERVE_BYTES;
+}
+
+static int freeze(struct aggregate_oper *o, struct error *err)
+{
+    if (!o->spill)
+        TRY(agg_spill_new(o->base.work, o->base.input->schema, o->keys, o->n_keys, &o->spill, err));
+    group_table_freeze(o->groups);
+    o->frozen = true;
+    return agg_spill_start(o->spill, o->level + 1, err);
+}
+
+/* Puts the rows of unknown groups aside; *ret_known gets the others, with their groups in o->ids, or NULL when there are none. */
+static int put_aside(struct aggregate_oper *o, struct batch *b, struct batch **ret_known, struct error *err)
+{
+    struct budget *budget = oper_budget(&o->base);
+    uint32_t *ids = o->ids.data, n_known = 0, n_unknown = 0;
+    TRY(vec_reserve(&o->selected, budget, (size_t)b->n_rows + 1, 4, err));
+    TRY(vec_reserve(&o->selected_ids, budget, (size_t)b->n_rows + 1, 4, err));
+    uint32_t *known = o->selected.data, *unknown = o->selected_ids.data;
+    for (int64_t i = 0; i < b->n_rows; i++) {
+        known[n_known] = unknown[n_unknown] = (uint32_t)i;
+        n_known += ids[i] != UINT32_MAX;
+        n_unknown += ids[i] == UINT32_MAX;
+    }
+    *ret_known = n_unknown ? NULL : batch_ref(b);
+    if (!n_unknown)
+        return ST_OK;
+    TRY(agg_spill_put(o->spill, b, unknown, n_unknown, err));
+    if (!n_known)
+        return ST_OK;
+    for (uint32_t i = 0; i < n_known; i++)
+        ids[i] = ids[known[i]];
+    return batch_take(budget, b, known, n_known, ret_known, err);
+}
+
+static int update_known(struct aggregate_oper *o, struct batch *b, struct error *err)
+{
+    struct agg_rows rows;
+    if (!o->n_measures)
+        return ST_OK;
+    TRY(find_runs(o, o->ids.data, b->n_rows, &rows, err));
+    return update_measures(o, b, &rows, err);
+}
+
 static int consume_batch(struct aggregate_oper *o, struct batch *b, struct error *err)
 {
     struct agg_rows rows;
@@ -287,13 +348,16 @@ static int consume_batch(struct aggregate_oper *o, struct batch *b, struct error
         return update_measures(o, b, &rows, err);
     }
     for (uint32_t s = 0; s < o->n_sets; s++) {
+        struct batch *known = b;
         TRY(map_groups(o, b, o->n_sets > 1 ? o->sets + (size_t)s * o->n_keys : NULL, err));
-        if (!o->n_measures)
-            continue;
-        TRY(find_runs(o, o->ids.data, b->n_rows, &rows, err));
-        TRY(update_measures(o, b, &rows, err));
+        if (o->frozen)
+            TRY(put_aside(o, b, &known, err));
+        int st = known ? update_known(o, known, err) : ST_OK;
+        if (o->frozen)
+            batch_unref(known);
+        TRY(st);
     }
-    return ST_OK;
+    return memory_is_short(o) ? freeze(o, err) : ST_OK;
 }
 
 static int consume(struct aggregate_oper *o, struct error *err)
@@ -302,16 +366,24 @@ static int consume(struct aggregate_oper *o, struct error *err)
     o->n_groups = o->groups ? 0 : 1;
     for (;;) {
         struct batch *b;
-        TRY(oper_next(o->base.input, &b, err));
+        TRY(o->part ? spill_file_next(o->part, &b, err) : oper_next(o->base.input, &b, err));
         if (!b)
             break;
+        if (o->part) {
+            int stop = work_check(o->base.work, err);
+            if (stop != ST_OK) {
+                batch_unref(b);
+                return stop;
+            }
+        }
         int st = b->n_rows > INT32_MAX ? error_set(err, ST_UNSUPPORTED, "a batch of more than 2^31 rows") : consume_batch(o, b, err);
         batch_unref(b);
         TRY(st);
     }
     for (uint32_t i = 0; i < o->n_measures; i++)
         TRY(o->measures[i].agg->function->reserve(o->measures[i].agg, o->n_groups, err));
-    o->base.mem_bytes = o->groups ? group_table_bytes(o->groups) : 0;
+    size_t bytes = o->groups ? group_table_bytes(o->groups) : 0;
+    o->base.mem_bytes = bytes > o->base.mem_bytes ? bytes : o->base.mem_bytes;
     o->consumed = true;
     return ST_OK;
 }
@@ -328,11 +400,45 @@ static uint32_t batch_groups(const struct aggregate_oper *o)
     return n;
 }
 
+static void close_tables(struct aggregate_oper *o)
+{
+    group_table_free(o->groups);
+    o->groups = NULL;
+    for (uint32_t i = 0; i < o->n_measures; i++) {
+        agg_free(o->measures[i].agg);
+        group_table_free(o->measures[i].distinct);
+        o->measures[i].agg = NULL;
+        o->measures[i].distinct = NULL;
+    }
+}
+
+/* The groups in memory have been given out: turns to the next part on disk. False when there is none. */
+static int next_part(struct aggregate_oper *o, bool *ret_more, struct error *err)
+{
+    spill_file_free(o->part);
+    o->part = NULL;
+    *ret_more = false;
+    if (!o->spill)
+        return ST_OK;
+    TRY(agg_spill_take(o->spill, &o->part, &o->level, err));
+    if (!o->part)
+        return ST_OK;
+    close_tables(o);
+    o->frozen = o->consumed = false;
+    o->n_groups = o->at = 0;
+    *ret_more = true;
+    return ST_OK;
+}
+
 static int aggregate_next(struct oper *base, struct batch **ret_batch, struct error *err)
 {
     struct aggregate_oper *o = (struct aggregate_oper *)base;
-    if (!o->consumed)
-        TRY(consume(o, err));
+    for (bool more = true; more && (!o->consumed || o->at == o->n_groups);) {
+        if (!o->consumed)
+            TRY(consume(o, err));
+        if (o->at == o->n_groups)
+            TRY(next_part(o, &more, err));
+    }
     uint32_t n = o->n_groups - o->at, total = base->schema->n_fields, made = 0, n_keys = total - o->n_measures, most = batch_groups(o);
     if (n > most)
         n = most;
@@ -367,6 +473,8 @@ static void aggregate_free(struct oper *base)
     free(o->keys);
     free(o->sets);
     group_table_free(o->groups);
+    spill_file_free(o->part);
+    agg_spill_free(o->spill);
     vec_release(&o->ids, budget);
     vec_release(&o->starts, budget);
     vec_release(&o->selected, budget);

@@ -1,21 +1,16 @@
 /* Sort and top-k.
  *
- * All rows are collected, joined into one batch, their keys encoded (exec/sort_key.h), and entries {first 8 key bytes, row} merge-sorted. Runs
- * that are in order already are found first, so sorted input costs one pass. With a limit k the collected rows are cut back to the best k
- * whenever there are several times as many, and from then on rows behind the k-th are dropped as they come.
+ * All rows are collected, joined into one batch and ordered (exec/sort_rows.c). With a limit k the collected rows are cut back to the best k whenever there
+ * are several times as many, and from then on rows behind the k-th are dropped as they come. Without one, rows that the query's memory has not the room to
+ * order are put on disk as an ordered run, and the runs are merged in the end (exec/sort_runs.c).
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "exec/oper.h"
+#include "exec/sort_rows.h"
 
-enum { TOPK_SLACK_ROWS = 32768, RUN_MIN = 16 };
-
-struct entry {
-    uint64_t prefix;
-    uint32_t row;
-};
+enum { TOPK_SLACK_ROWS = 32768, RUN_ROWS_MIN = 16384 };
 
 struct sort_oper {
     struct oper base;
@@ -25,160 +20,26 @@ struct sort_oper {
     struct batch **parts;
     uint32_t n_parts, parts_capacity;
     int64_t n_rows;
+    size_t bytes;            /* of the parts, as values */
     size_t charged;          /* for parts that are not charged to the query by themselves */
     struct byte_slot bound;  /* key of the k-th best row */
     bool has_bound, sorted;
     struct batch *all;       /* everything, after sorting */
     struct vec order;        /* uint32 rows of `all` */
     int64_t n_order, at;
+    struct sort_runs *runs;  /* NULL while everything fits into memory */
+    uint64_t spills, spilled_bytes, spilled_rows;
 };
-
-struct sorting {
-    const struct sort_keys *keys;
-    size_t covered;          /* bytes of the key that the prefix decides */
-};
-
-static inline bool entry_less(const struct sorting *s, const struct entry *a, const struct entry *b)
-{
-    size_t a_size, b_size;
-    if (a->prefix != b->prefix)
-        return a->prefix < b->prefix;
-    const uint8_t *x = sort_keys_at(s->keys, a->row, &a_size), *y = sort_keys_at(s->keys, b->row, &b_size);
-    if (a_size <= s->covered && b_size <= s->covered)
-        return a_size < b_size;
-    return sort_key_compare(x, a_size, y, b_size) < 0;
-}
-
-static void insertion_sort(const struct sorting *s, struct entry *e, size_t from, size_t sorted, size_t to)
-{
-    for (size_t i = sorted; i < to; i++) {
-        struct entry x = e[i];
-        size_t j = i;
-        for (; j > from && entry_less(s, &x, &e[j - 1]); j--)
-            e[j] = e[j - 1];
-        e[j] = x;
-    }
-}
-
-static void reverse(struct entry *e, size_t from, size_t to)
-{
-    while (from + 1 < to) {
-        struct entry x = e[from];
-        e[from++] = e[--to];
-        e[to] = x;
-    }
-}
-
-/* Ends of the ordered runs that e falls into; short ones are stretched by insertion sort. */
-static size_t find_runs(const struct sorting *s, struct entry *e, size_t n, uint32_t *ends)
-{
-    size_t n_runs = 0;
-    for (size_t from = 0; from < n;) {
-        size_t to = from + 1;
-        if (to < n && entry_less(s, &e[to], &e[from])) {
-            while (to < n && entry_less(s, &e[to], &e[to - 1]))
-                to++;
-            reverse(e, from, to);
-        } else {
-            while (to < n && !entry_less(s, &e[to], &e[to - 1]))
-                to++;
-        }
-        if (to - from < RUN_MIN && to < n) {
-            size_t stretched = from + RUN_MIN < n ? from + RUN_MIN : n;
-            insertion_sort(s, e, from, to, stretched);
-            to = stretched;
-        }
-        ends[n_runs++] = (uint32_t)to;
-        from = to;
-    }
-    return n_runs;
-}
-
-static void merge(const struct sorting *s, const struct entry *from, size_t a, size_t b, size_t end, struct entry *to)
-{
-    size_t i = a, j = b, out = a;
-    while (i < b && j < end)
-        to[out++] = entry_less(s, &from[j], &from[i]) ? from[j++] : from[i++];
-    memcpy(to + out, from + i, (b - i) * sizeof *to);
-    memcpy(to + out + (b - i), from + j, (end - j) * sizeof *to);
-}
-
-/* Sorts e[0..n); `spare` has the same room. Returns which of the two holds the result. */
-static struct entry *merge_sort(const struct sorting *s, struct entry *e, struct entry *spare, size_t n, uint32_t *ends)
-{
-    size_t n_runs = find_runs(s, e, n, ends);
-    while (n_runs > 1) {
-        size_t made = 0, start = 0;
-        for (size_t r = 0; r < n_runs; r += 2) {
-            size_t end = r + 1 < n_runs ? ends[r + 1] : ends[r];
-            if (r + 1 < n_runs)
-                merge(s, e, start, ends[r], end, spare);
-            else
-                memcpy(spare + start, e + start, (end - start) * sizeof *e);
-            ends[made++] = (uint32_t)end;
-            start = end;
-        }
-        n_runs = made;
-        struct entry *swap = e;
-        e = spare;
-        spare = swap;
-    }
-    return e;
-}
-
-static void fill_entries(const struct sort_keys *keys, size_t skip, struct entry *e, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        size_t size;
-        uint8_t bytes[8] = {0};
-        const uint8_t *k = sort_keys_at(keys, i, &size);
-        size_t have = size > skip ? size - skip : 0;
-        if (have >= 8)
-            e[i].prefix = load_be64(k + skip);
-        else {
-            memcpy(bytes, k + skip, have);
-            e[i].prefix = load_be64(bytes);
-        }
-        e[i].row = (uint32_t)i;
-    }
-}
-
-static int encode_keys(struct sort_oper *o, struct batch *b, struct sort_keys *keys, struct error *err)
-{
-    struct column *columns[32];
-    struct sort_spec specs[32];
-    for (uint32_t k = 0; k < o->n_keys; k++) {
-        columns[k] = b->columns[o->keys[k].column];
-        specs[k] = o->keys[k].spec;
-    }
-    return sort_keys_encode(keys, oper_budget(&o->base), columns, specs, o->n_keys, b->n_rows, err);
-}
 
 /* The order of b's rows, at most `limit` (-1 = all); *bound becomes the last one's key when there are `limit` of them. */
 static int order_rows(struct sort_oper *o, struct batch *b, struct error *err)
 {
     struct budget *budget = oper_budget(&o->base);
     struct sort_keys keys = {0};
-    struct vec entries = {0}, spare = {0}, ends = {0};
-    int64_t n = b->n_rows;
-    int st = encode_keys(o, b, &keys, err);
-    if (st == ST_OK)
-        st = vec_reserve(&entries, budget, (size_t)n + 1, sizeof(struct entry), err);
-    if (st == ST_OK)
-        st = vec_reserve(&spare, budget, (size_t)n + 1, sizeof(struct entry), err);
-    if (st == ST_OK)
-        st = vec_reserve(&ends, budget, (size_t)n / 2 + 2, 4, err);
-    if (st == ST_OK)
-        st = vec_reserve(&o->order, budget, (size_t)n + 1, 4, err);
+    int st = sort_rows(o->base.work, b, o->keys, o->n_keys, &keys, &o->order, err);
     if (st == ST_OK) {
-        size_t skip = column_null_count(b->columns[o->keys[0].column]) == 0 && b->columns[o->keys[0].column]->type->id != TYPE_DICTIONARY ? 1 : 0;
-        struct sorting sorting = {&keys, keys.stride ? skip + 8 : 0};
-        fill_entries(&keys, skip, entries.data, n);
-        struct entry *sorted = merge_sort(&sorting, entries.data, spare.data, (size_t)n, ends.data);
-        o->n_order = o->limit >= 0 && o->limit < n ? o->limit : n;
-        for (int64_t i = 0; i < o->n_order; i++)
-            VEC(&o->order, uint32_t)[i] = sorted[i].row;
-        size_t held = keys.bytes.capacity + entries.capacity + spare.capacity + batch_bytes_held(b);
+        o->n_order = o->limit >= 0 && o->limit < b->n_rows ? o->limit : b->n_rows;
+        size_t held = keys.bytes.capacity + (size_t)b->n_rows * 32 + batch_bytes_held(b);
         o->base.mem_bytes = held > o->base.mem_bytes ? held : o->base.mem_bytes;
     }
     if (st == ST_OK && o->limit > 0 && o->n_order == o->limit) {
@@ -187,9 +48,6 @@ static int order_rows(struct sort_oper *o, struct batch *b, struct error *err)
         st = byte_slot_set(&o->bound, budget, key, size, err);
         o->has_bound = st == ST_OK;
     }
-    vec_release(&entries, budget);
-    vec_release(&spare, budget);
-    vec_release(&ends, budget);
     sort_keys_release(&keys, budget);
     return st;
 }
@@ -200,33 +58,36 @@ static void drop_parts(struct sort_oper *o)
         batch_unref(o->parts[i]);
     o->n_parts = 0;
     budget_release(oper_budget(&o->base), o->charged);
-    o->charged = 0;
+    o->charged = o->bytes = 0;
 }
 
 /* Joins the parts into one batch. */
 static int join_parts(struct sort_oper *o, struct batch **ret_batch, struct error *err)
 {
+    TRY(work_check(o->base.work, err));
     TRY(batch_concat(oper_budget(&o->base), o->parts, o->n_parts, ret_batch, err));
     drop_parts(o);
     return ST_OK;
 }
 
-/* Bytes that a batch keeps alive outside the query's budget, counted by its own rows. */
-static size_t foreign_bytes(const struct batch *b, const struct budget *budget)
+/* Bytes of a batch's own rows: as values, and of them those that are kept alive outside the query's budget. */
+static size_t value_bytes(const struct batch *b, const struct budget *budget, size_t *ret_foreign)
 {
-    size_t bytes = 0;
+    size_t total = 0, foreign = 0;
     for (uint32_t i = 0; i < b->schema->n_fields; i++) {
         const struct column *c = b->columns[i];
-        if (c->buffers[0] && c->buffers[0]->budget != budget)
-            bytes += column_bytes_used(c);
+        size_t bytes = column_bytes_used(c);
+        total += bytes;
+        foreign += c->buffers[0] && c->buffers[0]->budget != budget ? bytes : 0;
     }
-    return bytes;
+    *ret_foreign = foreign;
+    return total;
 }
 
 /* Takes the batch. */
 static int add_part(struct sort_oper *o, struct batch *b, struct error *err)
 {
-    size_t bytes = foreign_bytes(b, oper_budget(&o->base));
+    size_t foreign, bytes = value_bytes(b, oper_budget(&o->base), &foreign);
     int st = o->n_rows + b->n_rows >= UINT32_MAX ? error_set(err, ST_EXHAUSTED, "a sort holds more than 2^32 rows") : ST_OK;
     if (st == ST_OK && o->n_parts == o->parts_capacity) {
         uint32_t capacity = o->parts_capacity ? o->parts_capacity * 2 : 64;
@@ -239,12 +100,13 @@ static int add_part(struct sort_oper *o, struct batch *b, struct error *err)
         }
     }
     if (st == ST_OK)
-        st = budget_charge(oper_budget(&o->base), bytes, err);
+        st = budget_charge(oper_budget(&o->base), foreign, err);
     if (st != ST_OK) {
         batch_unref(b);
         return st;
     }
-    o->charged += bytes;
+    o->charged += foreign;
+    o->bytes += bytes;
     o->parts[o->n_parts++] = b;
     o->n_rows += b->n_rows;
     return ST_OK;
@@ -257,7 +119,7 @@ static int cut_by_bound(struct sort_oper *o, struct batch **b, struct error *err
     struct sort_keys keys = {0};
     struct vec rows = {0};
     int64_t n = 0;
-    int st = encode_keys(o, *b, &keys, err);
+    int st = sort_rows_keys(o->base.work, *b, o->keys, o->n_keys, &keys, err);
     if (st == ST_OK)
         st = vec_reserve(&rows, budget, (size_t)(*b)->n_rows + 1, 4, err);
     for (int64_t i = 0; st == ST_OK && i < (*b)->n_rows; i++) {
@@ -292,6 +154,33 @@ static int cut_to_limit(struct sort_oper *o, struct error *err)
     return st == ST_OK ? add_part(o, best, err) : st;
 }
 
+/* Whether ordering what has been collected, with one batch more, might need more memory than there is: the rows once more as one batch, their keys (which
+ * may be as large), entries and order. */
+static bool memory_is_short(const struct sort_oper *o)
+{
+    size_t need = 3 * o->bytes + (size_t)o->n_rows * SORT_BYTES_PER_ROW;
+    return o->limit < 0 && o->base.work && o->base.work->spill && o->n_rows >= RUN_ROWS_MIN && need > budget_headroom(oper_budget(&o->base)) / 2;
+}
+
+/* Orders what has been collected and puts it on disk. */
+static int spill_run(struct sort_oper *o, struct error *err)
+{
+    struct batch *all;
+    if (!o->runs)
+        TRY(sort_runs_new(o->base.work, o->base.schema, o->keys, o->n_keys, &o->runs, err));
+    TRY(join_parts(o, &all, err));
+    int st = order_rows(o, all, err);
+    o->spills++;
+    o->spilled_rows += (uint64_t)all->n_rows;
+    o->spilled_bytes += batch_bytes_held(all);
+    if (st == ST_OK)
+        st = sort_runs_add(o->runs, all, VEC(&o->order, const uint32_t), o->n_order, err);
+    batch_unref(all);
+    vec_release(&o->order, oper_budget(&o->base));
+    o->n_rows = o->n_order = 0;
+    return st;
+}
+
 static int collect(struct sort_oper *o, struct error *err)
 {
     for (;;) {
@@ -309,10 +198,14 @@ static int collect(struct sort_oper *o, struct error *err)
         TRY(add_part(o, b, err));
         if (o->limit >= 0 && o->n_rows > o->limit + (o->limit > TOPK_SLACK_ROWS ? o->limit : TOPK_SLACK_ROWS))
             TRY(cut_to_limit(o, err));
+        else if (memory_is_short(o))
+            TRY(spill_run(o, err));
     }
     o->sorted = true;
     if (o->n_rows == 0)
         return ST_OK;
+    if (o->runs)
+        return spill_run(o, err);
     TRY(join_parts(o, &o->all, err));
     return order_rows(o, o->all, err);
 }
@@ -322,6 +215,8 @@ static int sort_next(struct oper *base, struct batch **ret_batch, struct error *
     struct sort_oper *o = (struct sort_oper *)base;
     if (!o->sorted && o->limit != 0)
         TRY(collect(o, err));
+    if (o->runs)
+        return sort_runs_next(o->runs, ret_batch, err);
     int64_t n = o->n_order - o->at;
     if (n > OPER_BATCH_ROWS)
         n = OPER_BATCH_ROWS;
@@ -339,6 +234,7 @@ static void sort_free(struct oper *base)
     struct sort_oper *o = (struct sort_oper *)base;
     drop_parts(o);
     free(o->parts);
+    sort_runs_free(o->runs);
     batch_unref(o->all);
     byte_slot_release(&o->bound, oper_budget(base));
     vec_release(&o->order, oper_budget(base));
@@ -365,10 +261,11 @@ static int sort_describe(const struct oper *base, struct dynbuf *out, bool verbo
 
 static uint32_t sort_metrics(const struct oper *base, bool verbose, struct oper_metric *m)
 {
+    const struct sort_oper *o = (const struct sort_oper *)base;
     (void)verbose;
-    m[0] = (struct oper_metric){"spill_count", 0}; /* sorts stay in memory or fail */
-    m[1] = (struct oper_metric){"spilled_bytes", 0};
-    m[2] = (struct oper_metric){"spilled_rows", 0};
+    m[0] = (struct oper_metric){"spill_count", o->spills};
+    m[1] = (struct oper_metric){"spilled_bytes", o->spilled_bytes};
+    m[2] = (struct oper_metric){"spilled_rows", o->spilled_rows};
     m[3] = (struct oper_metric){"peak_mem_used", base->mem_bytes};
     return 4;
 }
@@ -379,7 +276,7 @@ int oper_sort_new(struct oper *input, const struct oper_sort_key *keys, uint32_t
 {
     struct sort_oper *o = calloc(1, sizeof *o);
     struct oper_sort_key *copy = calloc(n_keys, sizeof *copy);
-    assert(n_keys > 0 && n_keys <= 32);
+    assert(n_keys > 0 && n_keys <= SORT_KEYS_MAX);
     if (!o || !copy) {
         free(o);
         free(copy);

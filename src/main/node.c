@@ -12,6 +12,7 @@
 #include "engine/metric/metric.h"
 #include "engine/mito/mito.h"
 #include "exec/expr.h"
+#include "exec/spill.h"
 #include "main/status.h"
 #include "os/fs.h"
 #include "os/net.h"
@@ -32,6 +33,7 @@ struct node {
     struct wal_report wal_report;
     struct peer_log *peer_log;
     struct peer_log_report peer_report;
+    struct spill_space *spill;
     struct region_server *regions;
     struct cluster *cluster; /* NULL: the node runs alone */
     const _Atomic bool *stop;
@@ -190,12 +192,14 @@ static int start_engines(struct node *n, struct error *err)
 
 static int start_regions(struct node *n, struct error *err)
 {
-    char list[PATH_MAX], data[PATH_MAX];
+    char list[PATH_MAX], data[PATH_MAX], spill[PATH_MAX];
     const struct config *c = n->config;
+    TRY(join(n->home, "regiond.spill", spill, sizeof spill, err));
+    TRY(spill_space_new(fs_posix(), spill, config_u64(c, OPT_QUERY_SPILL), &n->spill, err));
     TRY(join(n->home, "regions.json", list, sizeof list, err));
     TRY(join(n->home, "data", data, sizeof data, err));
     struct region_server_options o = {.fs = fs_posix(), .list_path = in_cluster(n) ? NULL : list, .data_dir = in_cluster(n) ? NULL : data,
-                                      .leased = in_cluster(n), .query_budget = &n->query,
+                                      .leased = in_cluster(n), .query_budget = &n->query, .spill = n->spill,
                                       .init_parallelism = (unsigned)config_u64(c, OPT_INIT_PARALLELISM),
                                       .max_concurrent_queries = (unsigned)config_u64(c, OPT_MAX_CONCURRENT_QUERIES),
                                       .response_bytes_max = config_u64(c, OPT_GRPC_MAX_SEND)};
@@ -329,6 +333,7 @@ void node_stop(struct node *n)
     if (n->regions && config_bool(n->config, OPT_FLUSH_ON_SHUTDOWN))
         flush_all(n);
     region_server_free(n->regions);
+    spill_space_free(n->spill);
     peer_log_close(n->peer_log);
     wal_close(n->wal);
     if (n->store)

@@ -153,6 +153,7 @@ int region_server_query(struct region_server *s, const uint8_t *ticket, size_t s
     if (!q->options.plan)
         q->options.plan = (const uint8_t *)"";
     work->budget = &q->budget;
+    work->spill = s->options.spill;
     q->options.work = work;
     q->options.timezone = q->timezone;
     q->options.resolve = resolve;

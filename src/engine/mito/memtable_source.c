@@ -12,7 +12,7 @@
 
 #include "engine/mito/predicate.h"
 
-enum { BATCH_ROWS = 8192 };
+enum { BATCH_ROWS = 8192, CHECK_SERIES = 256 };
 
 static int64_t time_of(const struct memtable_source *s, struct mem_ref r)
 {
@@ -186,6 +186,8 @@ static int sort_rows(struct memtable_source *s, const struct read_request *q, co
     /* starts[r] is now where rank r ends. */
     for (uint32_t r = 0; r < f->n_series && st == ST_OK; r++) {
         int64_t from = r ? starts[r - 1] : 0;
+        if (r % CHECK_SERIES == 0 && (st = work_check(s->work, err)) != ST_OK)
+            break;
         if (starts[r] - from > 1)
             st = sort_group(s, refs + from, starts[r] - from, &unique, err);
     }

@@ -1,0 +1,20 @@
+/* Rows that an aggregation puts on disk, divided by the hash of their keys so that all rows of a group are in one part. */
+#ifndef EXEC_AGG_SPILL_H
+#define EXEC_AGG_SPILL_H
+
+#include "base/context.h"
+#include "exec/spill.h"
+
+struct agg_spill;
+
+/* Rows of `schema`, keys in columns keys[0..n_keys). The work context has a spill space and outlives this. */
+int agg_spill_new(struct work_context *work, struct schema *schema, const uint32_t *keys, uint32_t n_keys, struct agg_spill **ret_spill, struct error *err);
+void agg_spill_free(struct agg_spill *s); /* NULL is allowed */
+
+/* Begins a division; `level` counts how often the rows have been divided, this time included. Too often is ST_EXHAUSTED, naming the option. */
+int agg_spill_start(struct agg_spill *s, uint32_t level, struct error *err);
+int agg_spill_put(struct agg_spill *s, struct batch *b, const uint32_t *rows, uint32_t n, struct error *err);
+/* Ends the division under way, if any, and hands out a part that has not been read yet, with its level; NULL when there is none. */
+int agg_spill_take(struct agg_spill *s, struct spill_file **ret_file, uint32_t *ret_level, struct error *err);
+
+#endif
