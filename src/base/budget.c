@@ -10,6 +10,13 @@ void budget_init(struct budget *b, const char *name, const char *knob, size_t li
     b->limit = limit_bytes;
     atomic_init(&b->used, 0);
     atomic_init(&b->peak, 0);
+    b->on_tight = NULL;
+    atomic_init(&b->tight, false);
+}
+
+void budget_watch(struct budget *b, void (*on_tight)(bool tight))
+{
+    b->on_tight = on_tight;
 }
 
 /* Adds to one level; false when its ceiling is in the way. */
@@ -23,6 +30,8 @@ static bool take(struct budget *b, size_t bytes)
     size_t now = used + bytes, peak = atomic_load_explicit(&b->peak, memory_order_relaxed);
     while (now > peak && !atomic_compare_exchange_weak_explicit(&b->peak, &peak, now, memory_order_relaxed, memory_order_relaxed))
         ;
+    if (b->on_tight && now > b->limit / 4 * 3 && !atomic_exchange_explicit(&b->tight, true, memory_order_relaxed))
+        b->on_tight(true);
     return true;
 }
 
@@ -44,7 +53,9 @@ void budget_release(struct budget *b, size_t bytes)
     for (; b; b = b->parent) {
         size_t before = atomic_fetch_sub_explicit(&b->used, bytes, memory_order_relaxed);
         assert(before >= bytes);
-        (void)before;
+        if (b->on_tight && before - bytes < b->limit / 2 && atomic_load_explicit(&b->tight, memory_order_relaxed) &&
+            atomic_exchange_explicit(&b->tight, false, memory_order_relaxed))
+            b->on_tight(false);
     }
 }
 

@@ -15,12 +15,12 @@ static int allocate(struct budget *budget, size_t size, struct buffer **ret_buff
     if (size > SIZE_MAX / 2)
         return error_no_memory(err, size);
     size_t capacity = padded(size ? size : 1);
-    TRY(budget_charge(budget, capacity, err));
+    TRY(budget_charge(budget, budget_alloc_size(capacity), err));
     struct buffer *buf = calloc(1, sizeof *buf);
     uint8_t *data = buf ? aligned_alloc(BUFFER_ALIGN, capacity) : NULL;
     if (!data) {
         free(buf);
-        budget_release(budget, capacity);
+        budget_release(budget, budget_alloc_size(capacity));
         return error_no_memory(err, capacity);
     }
     atomic_init(&buf->refs, 1);
@@ -65,14 +65,15 @@ int buffer_resize(struct buffer *buf, size_t size, struct error *err)
     assert(!buf->free_foreign && atomic_load(&buf->refs) == 1);
     size_t capacity = padded(size ? size : 1);
     if (capacity > buf->capacity) {
-        TRY(budget_charge(buf->budget, capacity - buf->capacity, err));
+        TRY(budget_charge(buf->budget, budget_alloc_size(capacity), err)); /* while it moves both are there */
         uint8_t *data = aligned_alloc(BUFFER_ALIGN, capacity);
         if (!data) {
-            budget_release(buf->budget, capacity - buf->capacity);
+            budget_release(buf->budget, budget_alloc_size(capacity));
             return error_no_memory(err, capacity);
         }
         memcpy(data, buf->data, buf->size < size ? buf->size : size);
         free(buf->data);
+        budget_release(buf->budget, budget_alloc_size(buf->capacity));
         buf->data = data;
         buf->capacity = capacity;
     }
@@ -104,7 +105,7 @@ void buffer_unref(struct buffer *buf)
         buf->free_foreign(buf->owner);
     } else {
         free(buf->data);
-        budget_release(buf->budget, buf->capacity);
+        budget_release(buf->budget, budget_alloc_size(buf->capacity));
     }
     free(buf);
 }

@@ -1,11 +1,12 @@
-/* The parts of an aggregation on disk. Each level of division uses other bits of the hash; parts are read last made first, so that few are open at a time. */
+/* The parts of an aggregation on disk. Each level of division uses other bits of the hash; parts are read last made first, so that few are open at a
+ * time. */
 #include "exec/agg_spill.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
-#include "exec/vec.h"
+#include "exec/sort_key.h"
 
 enum { PARTS = 16, PART_BITS = 4, LEVELS_MAX = 8 };
 
@@ -20,7 +21,7 @@ struct agg_spill {
     uint32_t *keys, n_keys;
     struct spill_file *open[PARTS]; /* being written */
     uint32_t level;
-    struct part *parts;             /* written, waiting to be read */
+    struct part *parts; /* written, waiting to be read */
     uint32_t n_parts, parts_room;
     struct vec hashes, rows;
 };
@@ -30,7 +31,8 @@ static struct budget *budget_of(const struct agg_spill *s)
     return s->work->budget;
 }
 
-int agg_spill_new(struct work_context *work, struct schema *schema, const uint32_t *keys, uint32_t n_keys, struct agg_spill **ret_spill, struct error *err)
+int agg_spill_new(struct work_context *work, struct schema *schema, const uint32_t *keys, uint32_t n_keys, struct agg_spill **ret_spill,
+                  struct error *err)
 {
     struct agg_spill *s = calloc(1, sizeof *s);
     uint32_t *copy = malloc((n_keys + 1) * sizeof *copy);
@@ -64,8 +66,10 @@ void agg_spill_free(struct agg_spill *s)
 int agg_spill_start(struct agg_spill *s, uint32_t level, struct error *err)
 {
     if (level > LEVELS_MAX)
-        return error_set(err, ST_EXHAUSTED, "an aggregation does not fit into memory, though its rows were divided %d times on disk; raise memory_limit or "
-                         "query.memory_pool_size", LEVELS_MAX);
+        return error_set(err, ST_EXHAUSTED,
+                         "an aggregation does not fit into memory, though its rows were divided %d times on disk; raise memory_limit or "
+                         "query.memory_pool_size",
+                         LEVELS_MAX);
     s->level = level;
     return ST_OK;
 }
@@ -89,13 +93,33 @@ static uint64_t hash_value(const struct column *c, int64_t i)
     return hash_bytes(c->buffers[0]->data + (size_t)(c->offset + i) * width, width);
 }
 
+/* Lists and structs by their sort keys: equal values have equal ones. */
+static int hash_nested(struct agg_spill *s, struct column *c, const uint32_t *rows, uint32_t n, struct error *err)
+{
+    struct sort_keys keys = {.work = s->work};
+    struct sort_spec spec = {0};
+    uint64_t *hashes = s->hashes.data;
+    size_t size;
+    int st = sort_keys_encode(&keys, budget_of(s), &c, &spec, 1, c->length, err);
+    for (uint32_t i = 0; st == ST_OK && i < n; i++) {
+        const uint8_t *bytes = sort_keys_at(&keys, rows[i], &size);
+        hashes[i] = hash_u64(hashes[i] ^ hash_bytes(bytes, size));
+    }
+    sort_keys_release(&keys, budget_of(s));
+    return st;
+}
+
 static int hash_rows(struct agg_spill *s, const struct batch *b, const uint32_t *rows, uint32_t n, struct error *err)
 {
     TRY(vec_reserve(&s->hashes, budget_of(s), n, 8, err));
     uint64_t *hashes = s->hashes.data;
     memset(hashes, 0, (size_t)n * 8);
     for (uint32_t k = 0; k < s->n_keys; k++) {
-        const struct column *c = b->columns[s->keys[k]];
+        struct column *c = b->columns[s->keys[k]];
+        if (type_is_nested(type_values(c->type))) {
+            TRY(hash_nested(s, c, rows, n, err));
+            continue;
+        }
         for (uint32_t i = 0; i < n; i++)
             hashes[i] = hash_u64(hashes[i] ^ hash_value(c, rows[i]));
     }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { CHECK_ROWS = 1 << 15 }; /* between looks at the cancellation flag */
+
 static bool is_fixed(const struct dtype *t)
 {
     return t->id == TYPE_BOOL || t->id == TYPE_NULL || type_width(t) > 0;
@@ -215,6 +217,8 @@ static int encode_variable(struct sort_keys *keys, struct budget *budget, struct
     uint64_t *offsets = keys->offsets.data, total = 0;
     for (int64_t i = 0; i < n; i++) {
         offsets[i] = total;
+        if (i % CHECK_ROWS == 0)
+            TRY(work_check(keys->work, err));
         for (uint32_t k = 0; k < n_keys; k++)
             total += value_size(columns[k], i);
     }
@@ -231,8 +235,11 @@ static int encode_variable(struct sort_keys *keys, struct budget *budget, struct
         const struct column *c = columns[k];
         uint64_t *p = at.data;
         if (is_variable(c->type)) {
-            for (int64_t i = 0; i < n; i++)
+            for (int64_t i = 0; st == ST_OK && i < n; i++) {
                 p[i] = (uint64_t)(put_value(c, i, &specs[k], base + p[i]) - base);
+                if (i % CHECK_ROWS == 0)
+                    st = work_check(keys->work, err);
+            }
             continue;
         }
         uint32_t width = 1 + value_width(c->type);

@@ -8,6 +8,7 @@
 #define EXEC_SORT_KEY_H
 
 #include "arrow/column.h"
+#include "base/context.h"
 #include "exec/vec.h"
 
 struct sort_spec {
@@ -18,6 +19,7 @@ struct sort_spec {
 struct sort_keys {
     struct vec bytes, offsets;
     uint32_t stride;
+    struct work_context *work; /* its cancellation stops the encoding; NULL = nothing does */
 };
 
 bool sort_key_supported(const struct dtype *t);

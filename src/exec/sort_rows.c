@@ -1,13 +1,13 @@
 /* Ordering the rows of one batch in memory.
  *
- * Keys are encoded (exec/sort_key.h), and entries {first 8 key bytes, row} merge-sorted. Runs that are in order already are found first, so sorted input
- * costs one pass. A cancelled query is noticed every CHECK_ROWS rows of a pass.
+ * Keys are encoded (exec/sort_key.h), and entries {first 8 key bytes, row} merge-sorted. Runs that are in order already are found first, so sorted
+ * input costs one pass. A cancelled query is noticed every CHECK_ROWS rows of a pass.
  */
 #include "exec/sort_rows.h"
 
 #include <string.h>
 
-enum { RUN_MIN = 16, CHECK_ROWS = 1 << 16 };
+enum { RUN_MIN = 16, CHECK_ROWS = 1 << 15 };
 
 struct entry {
     uint64_t prefix;
@@ -16,9 +16,9 @@ struct entry {
 
 struct sorting {
     const struct sort_keys *keys;
-    size_t covered;          /* bytes of the key that the prefix decides */
+    size_t covered; /* bytes of the key that the prefix decides */
     struct work_context *work;
-    int64_t unchecked;       /* rows moved since the last look at the cancellation flag */
+    int64_t unchecked; /* rows moved since the last look at the cancellation flag */
 };
 
 static inline bool entry_less(const struct sorting *s, const struct entry *a, const struct entry *b)
@@ -53,11 +53,13 @@ static void reverse(struct entry *e, size_t from, size_t to)
 }
 
 /* Ends of the ordered runs that e falls into; short ones are stretched by insertion sort. */
-static size_t find_runs(const struct sorting *s, struct entry *e, size_t n, uint32_t *ends)
+static int find_runs(const struct sorting *s, struct entry *e, size_t n, uint32_t *ends, size_t *ret_runs, struct error *err)
 {
     size_t n_runs = 0;
     for (size_t from = 0; from < n;) {
         size_t to = from + 1;
+        if (n_runs % (CHECK_ROWS / RUN_MIN) == 0)
+            TRY(work_check(s->work, err));
         if (to < n && entry_less(s, &e[to], &e[from])) {
             while (to < n && entry_less(s, &e[to], &e[to - 1]))
                 to++;
@@ -74,7 +76,8 @@ static size_t find_runs(const struct sorting *s, struct entry *e, size_t n, uint
         ends[n_runs++] = (uint32_t)to;
         from = to;
     }
-    return n_runs;
+    *ret_runs = n_runs;
+    return ST_OK;
 }
 
 static int merge(const struct sorting *s, const struct entry *from, size_t a, size_t b, size_t end, struct entry *to, struct error *err)
@@ -93,8 +96,8 @@ static int merge(const struct sorting *s, const struct entry *from, size_t a, si
 /* Sorts e[0..n); `spare` has the same room. Tells which of the two holds the result. */
 static int merge_sort(struct sorting *s, struct entry *e, struct entry *spare, size_t n, uint32_t *ends, struct entry **ret_sorted, struct error *err)
 {
-    size_t n_runs = find_runs(s, e, n, ends);
-    TRY(work_check(s->work, err));
+    size_t n_runs;
+    TRY(find_runs(s, e, n, ends, &n_runs, err));
     while (n_runs > 1) {
         size_t made = 0, start = 0;
         for (size_t r = 0; r < n_runs; r += 2) {
@@ -136,7 +139,8 @@ static void fill_entries(const struct sort_keys *keys, size_t skip, struct entry
     }
 }
 
-int sort_rows_keys(struct work_context *work, struct batch *b, const struct oper_sort_key *sort, uint32_t n_keys, struct sort_keys *keys, struct error *err)
+int sort_rows_keys(struct work_context *work, struct batch *b, const struct oper_sort_key *sort, uint32_t n_keys, struct sort_keys *keys,
+                   struct error *err)
 {
     struct column *columns[SORT_KEYS_MAX];
     struct sort_spec specs[SORT_KEYS_MAX];
@@ -144,11 +148,12 @@ int sort_rows_keys(struct work_context *work, struct batch *b, const struct oper
         columns[k] = b->columns[sort[k].column];
         specs[k] = sort[k].spec;
     }
+    keys->work = work;
     return sort_keys_encode(keys, work ? work->budget : NULL, columns, specs, n_keys, b->n_rows, err);
 }
 
-int sort_rows(struct work_context *work, struct batch *b, const struct oper_sort_key *sort, uint32_t n_keys, struct sort_keys *keys, struct vec *order,
-              struct error *err)
+int sort_rows(struct work_context *work, struct batch *b, const struct oper_sort_key *sort, uint32_t n_keys, struct sort_keys *keys,
+              struct vec *order, struct error *err)
 {
     struct budget *budget = work ? work->budget : NULL;
     struct vec entries = {0}, spare = {0}, ends = {0};

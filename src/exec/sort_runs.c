@@ -1,8 +1,8 @@
 /* Merging runs on disk.
  *
- * Each run is a spill file of small batches; of each one batch is in memory, with its encoded keys. A heap of the runs by their next row (ties: the earlier
- * run) gives the order; output rows are named by (run, row) and copied when a batch is full, or when a run needs its next batch. More than RUNS_MAX runs
- * are first merged into one, so that memory is bounded by RUNS_MAX batches whatever the size of the input.
+ * Each run is a spill file of small batches; of each one batch is in memory, with its encoded keys. A heap of the runs by their next row (ties: the
+ * earlier run) gives the order; output rows are named by (run, row) and copied when a batch is full, or when a run needs its next batch. More than
+ * RUNS_MAX runs are first merged into one, so that memory is bounded by RUNS_MAX batches whatever the size of the input.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ struct run {
     struct batch *batch;   /* NULL at the end */
     struct sort_keys keys; /* of the batch */
     int64_t row;
-    uint32_t base;         /* where the batch starts among the batches that the output is taken from */
+    uint32_t base; /* where the batch starts among the batches that the output is taken from */
 };
 
 struct sort_runs {

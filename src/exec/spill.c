@@ -1,5 +1,5 @@
-/* Spill files: each batch as an Arrow IPC message, {header bytes u64, body bytes u64, header, body}, not compressed: what is read back soon is mostly still
- * in the page cache. They are scratch: a file that does not read back as written is a failure of the query, and no more. */
+/* Spill files: each batch as an Arrow IPC message, {header bytes u64, body bytes u64, header, body}, not compressed: what is read back soon is mostly
+ * still in the page cache. They are scratch: a file that does not read back as written is a failure of the query, and no more. */
 #include "exec/spill.h"
 
 #include <limits.h>
@@ -28,8 +28,10 @@ struct spill_file {
     int64_t rows;
 };
 
-static struct metric_family spilled_bytes = {.name = "regiond_spill_bytes_total", .help = "Bytes that queries have put on disk", .kind = METRIC_COUNTER};
-static struct metric_family spilled_files = {.name = "regiond_spill_files_total", .help = "Files that queries have put on disk", .kind = METRIC_COUNTER};
+static struct metric_family spilled_bytes = {
+    .name = "regiond_spill_bytes_total", .help = "Bytes that queries have put on disk", .kind = METRIC_COUNTER};
+static struct metric_family spilled_files = {
+    .name = "regiond_spill_files_total", .help = "Files that queries have put on disk", .kind = METRIC_COUNTER};
 
 int spill_space_new(struct fs *fs, const char *path, uint64_t bytes_max, struct spill_space **ret_space, struct error *err)
 {

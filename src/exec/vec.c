@@ -13,12 +13,14 @@ int vec_reserve(struct vec *v, struct budget *budget, size_t n, size_t width, st
     size_t want = n * width, capacity = v->capacity * 2 > want ? v->capacity * 2 : want;
     if (capacity < 64)
         capacity = 64;
-    TRY(budget_charge(budget, capacity - v->capacity, err));
+    capacity = budget_alloc_size(capacity);
+    TRY(budget_charge(budget, capacity, err)); /* while it moves both are there */
     uint8_t *data = realloc(v->data, capacity);
     if (!data) {
-        budget_release(budget, capacity - v->capacity);
+        budget_release(budget, capacity);
         return error_no_memory(err, capacity);
     }
+    budget_release(budget, v->capacity);
     memset(data + v->capacity, 0, capacity - v->capacity);
     v->data = data;
     v->capacity = capacity;

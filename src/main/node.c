@@ -15,6 +15,7 @@
 #include "exec/spill.h"
 #include "main/status.h"
 #include "os/fs.h"
+#include "os/heap.h"
 #include "os/net.h"
 #include "os/thread.h"
 #include "region/member.h"
@@ -271,6 +272,7 @@ static int start(struct node *n, struct error *err)
     if (in_cluster(n) && !config_is_set(c, OPT_NODE_ID))
         return error_set(err, ST_INVALID_ARGUMENTS, "Missing config, msg: Missing node id option");
     budget_init(&n->root, "node", "memory_limit", config_limit_bytes(c, OPT_MEMORY_LIMIT), NULL);
+    budget_watch(&n->root, heap_set_tight);
     budget_init(&n->query, "queries", "query.memory_pool_size or memory_limit", config_limit_bytes(c, OPT_QUERY_MEMORY), &n->root);
     budget_init(&n->requests, "requests in flight", "memory_limit", SIZE_MAX, &n->root);
     n->home = strdup(config_text(c, OPT_STORAGE_DATA_HOME));

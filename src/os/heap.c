@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 /* Weak, so that programs without jemalloc link too. */
@@ -35,6 +36,20 @@ bool heap_usage(size_t *ret_allocated_bytes, size_t *ret_resident_bytes)
     return mallctl && mallctl("epoch", NULL, NULL, &epoch, sizeof epoch) == 0 &&
            read_ctl("stats.allocated", ret_allocated_bytes, sizeof *ret_allocated_bytes) &&
            read_ctl("stats.resident", ret_resident_bytes, sizeof *ret_resident_bytes);
+}
+
+void heap_set_tight(bool tight)
+{
+    ssize_t decay_ms = 0;
+    unsigned arenas = 0;
+    char name[64];
+    if (!read_ctl("arenas.narenas", &arenas, sizeof arenas) || (!tight && !read_ctl("opt.dirty_decay_ms", &decay_ms, sizeof decay_ms)))
+        return;
+    mallctl("arenas.dirty_decay_ms", NULL, NULL, &decay_ms, sizeof decay_ms);
+    for (unsigned i = 0; i < arenas; i++) {
+        snprintf(name, sizeof name, "arena.%u.dirty_decay_ms", i); /* setting it purges; an arena that is not there refuses */
+        mallctl(name, NULL, NULL, &decay_ms, sizeof decay_ms);
+    }
 }
 
 bool heap_profiling_enabled(void)

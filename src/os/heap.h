@@ -11,6 +11,9 @@
 /* Bytes handed out and bytes resident; false where the allocator does not tell. */
 bool heap_usage(size_t *ret_allocated_bytes, size_t *ret_resident_bytes);
 
+/* While memory is tight freed pages go back to the system at once, else after some time: at once costs time, later costs memory. */
+void heap_set_tight(bool tight);
+
 bool heap_profiling_enabled(void);
 bool heap_profile_active(void);
 int heap_profile_set_active(bool on, struct error *err);

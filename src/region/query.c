@@ -13,7 +13,10 @@
 #include "format/proto/wire.h"
 #include "region/internal.h"
 
-enum { PERMIT_WAIT_MS = 100 }; /* the peer's */
+enum {
+    PERMIT_WAIT_MS = 100,        /* the peer's */
+    QUERY_BASE_BYTES = 384 << 10 /* of a thread, a call and the operators themselves, about, before a query has read anything */
+};
 
 struct region_query {
     struct region_server *server;
@@ -21,6 +24,7 @@ struct region_query {
     struct budget budget;
     struct query_options options;
     char *timezone;
+    bool charged; /* QUERY_BASE_BYTES */
     struct query *query;
 };
 
@@ -158,7 +162,10 @@ int region_server_query(struct region_server *s, const uint8_t *ticket, size_t s
     q->options.timezone = q->timezone;
     q->options.resolve = resolve;
     q->options.resolve_ctx = q;
-    rc = take_permit(s, err);
+    rc = budget_charge(&q->budget, QUERY_BASE_BYTES, err);
+    q->charged = rc == ST_OK;
+    if (rc == ST_OK)
+        rc = take_permit(s, err);
     if (rc)
         goto out;
     rc = query_open(&q->options, &q->query, err);
@@ -204,6 +211,8 @@ void region_query_free(struct region_query *q)
     if (!q)
         return;
     query_free(q->query);
+    if (q->charged)
+        budget_release(&q->budget, QUERY_BASE_BYTES);
     free(q->timezone);
     free(q);
 }

@@ -84,6 +84,15 @@ def fill(s):
         call(bulk_insert(REGION, batch))
 
 
+def wait_idle(s):
+    """Until no flush or compaction of the filling runs any more."""
+    while True:
+        used = cpu(s)
+        time.sleep(0.5)
+        if cpu(s) - used < 0.02:
+            return
+
+
 def long_query(s, name):
     """How much CPU the query takes when it is left alone."""
     used = cpu(s)
@@ -166,6 +175,7 @@ def main():
     fill(s)
     for where in ('memtables', 'SSTs'):
         stopped = 0
+        wait_idle(s)
         for name in sorted(HEAVY):
             for how in ('cancel', 'deadline'):
                 stopped += check_stops(s, name, how)

@@ -188,9 +188,40 @@ static void utf8(void **state)
         assert_int_equal(utf8_valid(cases[i].text, cases[i].size), cases[i].valid);
 }
 
+static int turned_tight, turned_loose;
+static void on_tight(bool tight)
+{
+    *(tight ? &turned_tight : &turned_loose) += 1;
+}
+
+/* Told once at each edge; and sizes as the allocator rounds them: never less, at most a quarter more. */
+static void test_budget_watch(void **unused)
+{
+    struct budget root, child;
+    (void)unused;
+    budget_init(&root, "root", "memory_limit", 1000, NULL);
+    budget_init(&child, "child", "knob", SIZE_MAX, &root);
+    budget_watch(&root, on_tight);
+    assert_int_equal(budget_headroom(&child), 1000);
+    for (int round = 1; round <= 2; round++) {
+        for (int i = 0; i < 9; i++)
+            assert_int_equal(budget_charge(&child, 100, NULL), ST_OK);
+        assert_int_equal(turned_tight, round);
+        assert_int_equal(budget_headroom(&child), 100);
+        assert_int_equal(budget_charge(&child, 101, NULL), ST_EXHAUSTED);
+        for (int i = 0; i < 9; i++)
+            budget_release(&child, 100);
+        assert_int_equal(turned_loose, round);
+    }
+    for (size_t n = 1; n < 1 << 20; n += n / 7 + 1) {
+        size_t size = budget_alloc_size(n);
+        assert_true(size >= n && size <= n + n / 4 + 16 && size >= budget_alloc_size(n - 1) && budget_alloc_size(size) == size);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_budget_watch), 
         cmocka_unit_test(budget_is_all_or_nothing), cmocka_unit_test(buffer_counts_and_keeps), cmocka_unit_test(dynbuf_has_a_ceiling),
         cmocka_unit_test(arena_charges_and_gives_back), cmocka_unit_test(bits_at_every_offset), cmocka_unit_test(u64_map_against_an_array),
         cmocka_unit_test(dict_map_interns), cmocka_unit_test(error_keeps_the_prefix), cmocka_unit_test(utf8),

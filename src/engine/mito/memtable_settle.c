@@ -1,9 +1,9 @@
 /* Views of a memtable, and settling: turning the parts as they were written into one that is sorted.
  *
- * Writers only append parts, so the parts at the front are the oldest rows. Settling takes a view of all parts, pins them (their number: no merge of small
- * parts touches them meanwhile), sorts and copies without a lock, and puts the result in their place. Rows written in the meantime stand behind it. Each
- * settling is paid for by the rows that have come since the last one: they are at least a quarter of all, so a row is copied a few times in a memtable's
- * life, and the flush finds it sorted. Readers that hold the old parts keep them.
+ * Writers only append parts, so the parts at the front are the oldest rows. Settling takes a view of all parts, pins them (their number: no merge of
+ * small parts touches them meanwhile), sorts and copies without a lock, and puts the result in their place. Rows written in the meantime stand behind
+ * it. Each settling is paid for by the rows that have come since the last one: they are at least a quarter of all, so a row is copied a few times in
+ * a memtable's life, and the flush finds it sorted. Readers that hold the old parts keep them.
  */
 #include <stdlib.h>
 #include <string.h>

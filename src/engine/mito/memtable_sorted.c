@@ -1,8 +1,8 @@
 /* Reading a sorted part of a memtable: what is wanted are spans of its rows, found by series and by a search for the time bounds; nothing is sorted.
  *
- * A batch that lies in one span shares the part's columns; short spans are taken together by row numbers. Where the part is all there is, and has every
- * (key, time) once, its rows stand for themselves: then the newest row of a series is the last of its span, predicates on fields apply, and a batch
- * without columns is only a number.
+ * A batch that lies in one span shares the part's columns; short spans are taken together by row numbers. Where the part is all there is, and has
+ * every (key, time) once, its rows stand for themselves: then the newest row of a series is the last of its span, predicates on fields apply, and a
+ * batch without columns is only a number.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,9 @@
 
 enum { BATCH_ROWS = 8192 };
 
-struct span { uint32_t first, n, run; }; /* rows [first, first + n), from run `run` on: a span may hold several whole series */
+struct span {
+    uint32_t first, n, run;
+}; /* rows [first, first + n), from run `run` on: a span may hold several whole series */
 
 struct sorted_source {
     struct row_source base;
@@ -22,10 +24,10 @@ struct sorted_source {
     struct read_request request; /* columns and predicates are the source's own */
     bool stands;                 /* rows stand for themselves */
     struct span *spans;
-    uint32_t n_spans, span;      /* the next row is row `at` of span `span` */
+    uint32_t n_spans, span; /* the next row is row `at` of span `span` */
     uint32_t at;
     size_t charged;
-    uint32_t *rows;              /* BATCH_ROWS row numbers of the part, when a batch needs them */
+    uint32_t *rows; /* BATCH_ROWS row numbers of the part, when a batch needs them */
 };
 
 /* ---- which rows ---- */
@@ -58,7 +60,7 @@ static int find_spans(struct sorted_source *s, struct error *err)
     const struct read_request *q = &s->request;
     const uint32_t *ranks = series_snapshot_ranks(s->view->series);
     const int64_t *times = (const int64_t *)(const void *)p->times->data;
-    bool cut_low = p->time_min < q->time_min, cut_high = p->time_max > q->time_max, *wanted;
+    bool cut_low = p->time_min<q->time_min, cut_high = p->time_max> q->time_max, *wanted;
     TRY(budget_charge(q->budget, p->n_runs * sizeof *s->spans, err));
     s->charged = p->n_runs * sizeof *s->spans;
     s->spans = malloc(s->charged + 1);
@@ -301,8 +303,11 @@ int memtable_sorted_source_new(struct memtable_view *view, const struct read_req
         return error_no_memory(err, sizeof *s);
     }
     const struct mem_part *p = view->parts[0];
-    *s = (struct sorted_source){.base = {&sorted_ops, q->time_min, q->time_max, p->unique}, .view = view, .part = p,
-                                .runs = (const struct mem_run *)(const void *)p->runs->data, .stands = q->alone && !q->need_key && (p->unique || q->append)};
+    *s = (struct sorted_source){.base = {&sorted_ops, q->time_min, q->time_max, p->unique},
+                                .view = view,
+                                .part = p,
+                                .runs = (const struct mem_run *)(const void *)p->runs->data,
+                                .stands = q->alone && !q->need_key && (p->unique || q->append)};
     int st = read_request_copy(&s->request, q, err);
     if (st == ST_OK)
         st = find_spans(s, err);

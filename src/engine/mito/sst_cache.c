@@ -1,4 +1,5 @@
-/* The footer cache: a list of files in order of use. What falls off its end is given back like any other user would (sst_footer_put), outside of the lock. */
+/* The footer cache: a list of files in order of use. What falls off its end is given back like any other user would (sst_footer_put), outside of the
+ * lock. */
 #include "engine/mito/sst_cache.h"
 
 #include "base/metrics.h"
@@ -43,7 +44,8 @@ static void count(struct sst_cache *c, size_t added, size_t removed)
     metric_set(metric_child(&bytes, footers), (int64_t)c->bytes);
 }
 
-/* Takes the least recently used file out, with a reference, when there are too many bytes. A file whose last reference is just going is left to its owner. */
+/* Takes the least recently used file out, with a reference, when there are too many bytes. A file whose last reference is just going is left to its
+ * owner. */
 static struct sst_file *take_victim(struct sst_cache *c)
 {
     struct sst_file *f = c->bytes > c->bytes_max ? c->oldest : NULL;
