@@ -67,16 +67,16 @@ size_t number_plain(double v, bool single, char out[NUMBER_PLAIN_MAX])
     return static_cast<size_t>(p - out);
 }
 
-size_t number_ryu(double v, char out[NUMBER_RYU_MAX])
+size_t number_ryu(double v, bool single, char out[NUMBER_RYU_MAX])
 {
     char digits[NUMBER_DIGITS_MAX];
-    int point;
+    int point, low = single ? -6 : -5, high = single ? 13 : 16;
     bool done;
     char *p = put_sign(v, out, &done);
     if (done)
         return static_cast<size_t>(p - out);
-    int n = static_cast<int>(number_digits(v, false, digits, &point));
-    if (point > -5 && point <= 16) {
+    int n = static_cast<int>(number_digits(v, single, digits, &point));
+    if (point > low && point <= high) {
         p = put_positional(p, digits, n, point);
         if (n <= point) {
             *p++ = '.';

@@ -18,8 +18,9 @@ size_t number_digits(double v, bool single, char out[NUMBER_DIGITS_MAX], int *re
 /* Without an exponent, however long, and without ".0": 1, -0.5, 100000000000000000000, NaN, inf. Returns the length; no terminating zero. */
 size_t number_plain(double v, bool single, char out[NUMBER_PLAIN_MAX]);
 
-/* As Rust's ryu, serde_json and Arrow print it: 1.0, 0.001, 1e16, 1.5e-7, -0.0, NaN, inf. Returns the length; no terminating zero. */
-size_t number_ryu(double v, char out[NUMBER_RYU_MAX]);
+/* As Rust's ryu, serde_json and Arrow print it: 1.0, 0.001, 1e16, 1.5e-7, -0.0, NaN, inf; a `single` gets its exponent from 1e13 on and below 1e-6.
+ * Returns the length; no terminating zero. */
+size_t number_ryu(double v, bool single, char out[NUMBER_RYU_MAX]);
 
 #ifdef __cplusplus
 }

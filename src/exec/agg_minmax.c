@@ -1,7 +1,8 @@
 /* min and max over every orderable type.
  *
  * Floats are compared in IEEE total order (NaN above infinity) by turning their bits into integers, so all fixed types share integer kernels.
- * Strings and binary keep one growing byte string a group.
+ * Strings and binary keep one growing byte string a group. Lists and structs are compared by their sort keys, NULLs in them after all values as the
+ * peer has them in aggregates; the values themselves stand in one column, a row a group.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,10 @@ struct minmax_agg {
     struct vec seen;   /* a byte a group */
     size_t width;
     uint32_t n_groups;
-    minmax_kernel kernel; /* NULL = var-length */
+    minmax_kernel kernel; /* NULL = var-length and nested */
+    struct sort_keys keys; /* nested: of the batch */
+    struct column *best;   /* nested: row g is group g's value; NULL or shorter when the last groups have none */
+    struct vec from;       /* nested, scratch: uint32 a group, where its value comes from */
 };
 
 static inline int16_t ordered_f16(int16_t bits) { return (int16_t)(bits ^ (bits < 0 ? 0x7fff : 0)); }
@@ -147,7 +151,8 @@ static int minmax_resolve(struct agg_call *call, struct error *err)
     char text[128];
     size_t width;
     struct dtype *t = call->args[0];
-    if (!type_is_varlen(t) && t->id != TYPE_NULL && !pick_kernel(t, &width))
+    bool nested = type_is_nested(t) && sort_key_supported(t);
+    if (!type_is_varlen(t) && !nested && t->id != TYPE_NULL && !pick_kernel(t, &width))
         return error_set(err, ST_PLAN_QUERY, "%s does not take %s", call->function->name, type_print(t, text, sizeof text));
     call->value_type = type_ref(t);
     return agg_add_state(call, "value", t, err);
@@ -175,26 +180,55 @@ static int minmax_reserve(struct agg *base, uint32_t n_groups, struct error *err
     return ST_OK;
 }
 
-static int update_bytes(struct minmax_agg *a, const struct column *c, const struct agg_rows *rows, struct error *err)
+/* Keeps the best bytes of every group: those of the column, or of its sort keys. from[g] = where the value of a changed group comes from. */
+static int update_bytes(struct minmax_agg *a, const struct column *c, const struct agg_rows *rows, uint32_t *from, uint32_t from_base,
+                        struct error *err)
 {
     struct byte_slot *slots = a->values.data;
     uint8_t *seen = a->seen.data;
     bool max = a->base.function->which == MAX;
     uint32_t run = 0;
     for (int64_t i = 0; i < rows->n; i++) {
-        int32_t size;
         while (rows->starts && i >= rows->starts[run + 1])
             run++;
         if (column_is_null(c, i))
             continue;
         uint32_t g = rows->starts ? agg_run_group(rows, run) : rows->groups[i];
-        const uint8_t *s = column_bytes(c, i, &size);
-        int order = seen[g] ? sort_key_compare(s, (size_t)size, slots[g].data, slots[g].size) : 0;
+        size_t size;
+        int32_t n;
+        const uint8_t *s = from ? sort_keys_at(&a->keys, i, &size) : column_bytes(c, i, &n);
+        if (!from)
+            size = (size_t)n;
+        int order = seen[g] ? sort_key_compare(s, size, slots[g].data, slots[g].size) : 0;
         if (seen[g] && (max ? order <= 0 : order >= 0))
             continue;
-        TRY(byte_slot_set(&slots[g], a->base.budget, s, (size_t)size, err));
+        TRY(byte_slot_set(&slots[g], a->base.budget, s, size, err));
         seen[g] = 1;
+        if (from)
+            from[g] = from_base + (uint32_t)i;
     }
+    return ST_OK;
+}
+
+static int update_nested(struct minmax_agg *a, struct column *c, const struct agg_rows *rows, struct error *err)
+{
+    const struct sort_spec spec = {0};
+    uint32_t old = a->best ? (uint32_t)a->best->length : 0;
+    struct column *parts[2] = {a->best, c}, *joined, *best;
+    if (c->length > UINT32_MAX - 1 - old)
+        return error_set(err, ST_EXHAUSTED, "a batch is too large");
+    TRY(sort_keys_encode(&a->keys, a->base.budget, &c, &spec, 1, c->length, err));
+    TRY(vec_reserve(&a->from, a->base.budget, (size_t)a->n_groups + 1, sizeof(uint32_t), err));
+    uint32_t *from = a->from.data;
+    for (uint32_t g = 0; g < a->n_groups; g++)
+        from[g] = g < old ? g : UINT32_MAX;
+    TRY(update_bytes(a, c, rows, from, old, err));
+    TRY(column_concat(a->base.budget, old ? parts : parts + 1, old ? 2 : 1, &joined, err));
+    int st = column_take(a->base.budget, joined, from, a->n_groups, &best, err);
+    column_unref(joined);
+    TRY(st);
+    column_unref(a->best);
+    a->best = best;
     return ST_OK;
 }
 
@@ -203,8 +237,10 @@ static int minmax_update(struct agg *base, struct column *const *args, const str
     struct minmax_agg *a = (struct minmax_agg *)base;
     if (args[0]->type->id == TYPE_NULL)
         return ST_OK;
+    if (type_is_nested(args[0]->type))
+        return update_nested(a, args[0], rows, err);
     if (!a->kernel)
-        return update_bytes(a, args[0], rows, err);
+        return update_bytes(a, args[0], rows, NULL, 0, err);
     a->kernel(a->values.data, a->seen.data, args[0], rows, base->function->which == MAX);
     return ST_OK;
 }
@@ -251,6 +287,17 @@ static int finish_bytes(const struct minmax_agg *a, uint32_t first, uint32_t n, 
     return st;
 }
 
+static int finish_nested(struct minmax_agg *a, uint32_t first, uint32_t n, struct column **ret_column, struct error *err)
+{
+    if (!a->best)
+        return column_new_nulls(a->base.budget, a->base.call->value_type, n, ret_column, err);
+    TRY(vec_reserve(&a->from, a->base.budget, (size_t)n + 1, sizeof(uint32_t), err));
+    uint32_t *from = a->from.data;
+    for (uint32_t i = 0; i < n; i++)
+        from[i] = first + i < (uint32_t)a->best->length ? first + i : UINT32_MAX;
+    return column_take(a->base.budget, a->best, from, n, ret_column, err);
+}
+
 static int minmax_finish(struct agg *base, uint32_t first, uint32_t n, struct column **ret_column, struct error *err)
 {
     struct minmax_agg *a = (struct minmax_agg *)base;
@@ -259,6 +306,8 @@ static int minmax_finish(struct agg *base, uint32_t first, uint32_t n, struct co
     uint32_t nulls = 0;
     if (t->id == TYPE_NULL)
         return column_new_nulls(base->budget, t, n, ret_column, err);
+    if (type_is_nested(t))
+        return finish_nested(a, first, n, ret_column, err);
     if (!a->kernel)
         return finish_bytes(a, first, n, ret_column, err);
     TRY(buffer_new(base->budget, t->id == TYPE_BOOL ? bits_bytes(n) : (size_t)n * (size_t)type_width(t), &values, err));
@@ -293,6 +342,9 @@ static void minmax_free(struct agg *base)
         byte_slot_release(VEC(&a->values, struct byte_slot) + g, base->budget);
     vec_release(&a->values, base->budget);
     vec_release(&a->seen, base->budget);
+    vec_release(&a->from, base->budget);
+    sort_keys_release(&a->keys, base->budget);
+    column_unref(a->best);
     free(a);
 }
 

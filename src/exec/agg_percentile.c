@@ -215,6 +215,8 @@ static int percentile_resolve(struct agg_call *call, struct error *err)
     int which = call->function->which;
     struct dtype *t = call->args[which == QUANTILE];
     double p;
+    if (which == MEDIAN && t->id == TYPE_NULL)
+        t = type_of(TYPE_FLOAT64);
     bool fits = which == MEDIAN ? type_is_integer(t) || t->id == TYPE_DECIMAL128 || t->id == TYPE_FLOAT32 || t->id == TYPE_FLOAT64
                                 : t->id == TYPE_FLOAT64 || (which == CONT && t->id == TYPE_FLOAT32);
     if (!fits)
@@ -263,6 +265,8 @@ static int percentile_reserve(struct agg *base, uint32_t n_groups, struct error 
 static int percentile_update(struct agg *base, struct column *const *args, const struct agg_rows *rows, struct error *err)
 {
     struct percentile_agg *a = (struct percentile_agg *)base;
+    if (args[a->value]->type->id == TYPE_NULL)
+        return ST_OK;
     return agg_collect_add(&a->rows, args + a->value, rows, base->function->which != QUANTILE, err);
 }
 

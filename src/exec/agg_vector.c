@@ -1,4 +1,4 @@
-/* vec_sum, vec_product and vec_avg: element by element over vectors of f32 that travel as packed little-endian bytes.
+/* vec_sum, vec_product and vec_avg: element by element over vectors of f32: packed little-endian bytes, or text like [1.0, 2.0].
  *
  * A NULL makes the sum or product of its group NULL, for vec_avg it is left out. All vectors of a group have one length.
  */
@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "exec/agg.h"
+#include "exec/vector_text.h"
 
 enum { SUM, PRODUCT, AVG };
 
@@ -18,12 +19,13 @@ struct vector_state {
 struct vector_agg {
     struct agg base;
     struct vec states;
+    struct vec parsed; /* a vector that was text */
     uint32_t n_groups;
 };
 
 static int vector_resolve(struct agg_call *call, struct error *err)
 {
-    if (!type_is_binary(call->args[0]))
+    if (!type_is_varlen(call->args[0]))
         return agg_type_error(call, 0, err);
     call->value_type = type_ref(type_of(TYPE_BINARY));
     TRY(agg_add_state_named(call, call->function->which == AVG ? "sum" : "x", call->value_type, err));
@@ -81,7 +83,7 @@ static int vector_update(struct agg *base, struct column *const *args, const str
 {
     struct vector_agg *a = (struct vector_agg *)base;
     const struct column *c = args[0];
-    bool nulls = column_null_count(c) > 0;
+    bool nulls = column_null_count(c) > 0, text = type_is_string(c->type);
     for (int64_t i = 0; i < rows->n; i++) {
         struct vector_state *s = VEC(&a->states, struct vector_state) + agg_row_group(rows, i);
         if (nulls && column_is_null(c, i)) {
@@ -92,7 +94,13 @@ static int vector_update(struct agg *base, struct column *const *args, const str
             continue;
         int32_t size;
         const uint8_t *bytes = column_bytes(c, i, &size);
-        TRY(add_vector(a, s, bytes, (size_t)size, err));
+        size_t n = (size_t)size;
+        if (text) {
+            TRY(vector_parse(bytes, n, base->budget, &a->parsed, &n, err));
+            bytes = n ? a->parsed.data : (const uint8_t *)"";
+            n *= sizeof(float);
+        }
+        TRY(add_vector(a, s, bytes, n, err));
     }
     return ST_OK;
 }
@@ -150,6 +158,7 @@ static void vector_free(struct agg *base)
     for (uint32_t g = 0; g < a->n_groups; g++)
         byte_slot_release(&VEC(&a->states, struct vector_state)[g].values, base->budget);
     vec_release(&a->states, base->budget);
+    vec_release(&a->parsed, base->budget);
     free(a);
 }
 

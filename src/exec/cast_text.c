@@ -7,36 +7,17 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/number.h"
 #include "exec/expr_internal.h"
 #include "exec/temporal.h"
 #include "exec/zone.h"
 
 /* ---- to text ---- */
 
-/* Shortest digits that read back to the same number; positional for moderate exponents, else with an exponent (Ryu's formats). */
 static size_t print_float(double v, bool single, char *out, size_t room)
 {
-    char digits[40];
-    int precision = 1, low = single ? -6 : -5, high = single ? 13 : 16;
-    if (isnan(v))
-        return (size_t)snprintf(out, room, "NaN");
-    if (isinf(v))
-        return (size_t)snprintf(out, room, v < 0 ? "-inf" : "inf");
-    if (v == 0)
-        return (size_t)snprintf(out, room, signbit(v) ? "-0.0" : "0.0");
-    for (; precision <= 17; precision++) {
-        snprintf(digits, sizeof digits, "%.*e", precision - 1, v);
-        if (single ? strtof(digits, NULL) == (float)v : strtod(digits, NULL) == v)
-            break;
-    }
-    int exponent = atoi(strchr(digits, 'e') + 1), point = exponent + 1;
-    if (point > low && point <= high) {
-        int decimals = precision - 1 - exponent;
-        return (size_t)snprintf(out, room, "%.*f", decimals < 1 ? 1 : decimals, strtod(digits, NULL)); /* its own digits, then zeros */
-    }
-    char mantissa[40];
-    snprintf(mantissa, sizeof mantissa, "%.*s", (int)(strchr(digits, 'e') - digits), digits);
-    return (size_t)snprintf(out, room, "%se%d", mantissa, exponent);
+    char digits[NUMBER_RYU_MAX];
+    return (size_t)snprintf(out, room, "%.*s", (int)number_ryu(v, single, digits), digits);
 }
 
 static size_t print_int128(__int128 v, char *out, size_t room)

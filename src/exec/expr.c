@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "exec/expr_internal.h"
+#include "exec/kernel_list.h"
 
 enum { ARGS_ON_STACK = 16, BIND_DEPTH_MAX = 250 };
 
@@ -197,6 +198,33 @@ static bool is_number(const struct dtype *t)
     return type_is_integer(t) || type_is_float(t) || t->id == TYPE_DECIMAL128;
 }
 
+static struct dtype *common_type(const struct dtype *a, const struct dtype *b);
+
+/* Of lists and of structs: item by item, members by position. */
+static struct dtype *common_nested(const struct dtype *a, const struct dtype *b)
+{
+    struct dtype *both = NULL;
+    uint32_t made = 0, n = a->n_children;
+    bool lists = type_is_list(a) && type_is_list(b);
+    if (!lists && (a->id != TYPE_STRUCT || b->id != TYPE_STRUCT || n != b->n_children))
+        return NULL;
+    struct field **members = calloc(n + 1, sizeof *members);
+    for (; members && made < n; made++) {
+        const struct dtype *x = a->children[made]->type, *y = b->children[made]->type;
+        struct dtype *t = type_equal(x, y, false) ? type_ref((struct dtype *)x) : common_type(x, y);
+        members[made] = t ? field_new(a->children[made]->name, t, true) : NULL;
+        type_unref(t);
+        if (!members[made])
+            break;
+    }
+    if (made == n && members)
+        both = lists ? type_list(TYPE_LIST, members[0]) : type_struct(members, n);
+    for (uint32_t i = 0; i < made; i++)
+        field_unref(members[i]);
+    free(members);
+    return both;
+}
+
 /* The common type of two different types, one reference; NULL = none. */
 static struct dtype *common_type(const struct dtype *a, const struct dtype *b)
 {
@@ -204,6 +232,8 @@ static struct dtype *common_type(const struct dtype *a, const struct dtype *b)
         return type_ref((struct dtype *)b);
     if (b->id == TYPE_NULL)
         return type_ref((struct dtype *)a);
+    if (type_is_nested(a) && type_is_nested(b))
+        return common_nested(a, b);
     if (is_number(a) && is_number(b)) {
         if (type_is_float(a) || type_is_float(b)) {
             bool wide = a->id == TYPE_FLOAT64 || b->id == TYPE_FLOAT64 || a->id == TYPE_DECIMAL128 || b->id == TYPE_DECIMAL128;
@@ -298,7 +328,7 @@ static int eval(const struct expr *e, struct expr_context *ctx, const struct bat
 static int lone_dictionary(const struct expr *e, const struct value *args, int64_t rows)
 {
     int found = -1;
-    if (!e->function->strict)
+    if (!e->function->strict || (e->function == &function_cast && type_is_list(e->type))) /* such a cast makes [NULL] of NULL */
         return -1;
     for (uint32_t i = 0; i < e->n_args; i++) {
         if (args[i].scalar)

@@ -1,8 +1,6 @@
 /* arrow_typeof and arrow_cast: types by their names in Arrow's display forms, old and new (functions.md 1.1). */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "exec/kernel_typed.h"
 
@@ -73,67 +71,196 @@ static const struct { const char *name; enum type_id id; } plain_types[] = {
     {"Null", TYPE_NULL}, {"Boolean", TYPE_BOOL}, {"Int8", TYPE_INT8}, {"Int16", TYPE_INT16}, {"Int32", TYPE_INT32}, {"Int64", TYPE_INT64},
     {"UInt8", TYPE_UINT8}, {"UInt16", TYPE_UINT16}, {"UInt32", TYPE_UINT32}, {"UInt64", TYPE_UINT64}, {"Float32", TYPE_FLOAT32}, {"Float64", TYPE_FLOAT64},
     {"Utf8", TYPE_UTF8}, {"LargeUtf8", TYPE_LARGE_UTF8}, {"Utf8View", TYPE_UTF8_VIEW}, {"Binary", TYPE_BINARY}, {"LargeBinary", TYPE_LARGE_BINARY},
-    {"BinaryView", TYPE_BINARY_VIEW}, {"Date32", TYPE_DATE32}, {"Date64", TYPE_DATE64}, {"Interval(YearMonth)", TYPE_INTERVAL_YEAR_MONTH},
-    {"Interval(DayTime)", TYPE_INTERVAL_DAY_TIME}, {"Interval(MonthDayNano)", TYPE_INTERVAL_MONTH_DAY_NANO},
+    {"BinaryView", TYPE_BINARY_VIEW}, {"Date32", TYPE_DATE32}, {"Date64", TYPE_DATE64}, {"Float16", TYPE_FLOAT16},
 };
 
-/* A unit at the start of the text, spelt out or short; -1 when there is none. */
+enum { TYPE_DEPTH_MAX = 16 };
+
+/* Readers take what they know from the front of a text without blanks. Those of types give one reference, or NULL. */
+static bool take(const char **p, const char *word)
+{
+    size_t n = strlen(word);
+    if (strncmp(*p, word, n) != 0)
+        return false;
+    *p += n;
+    return true;
+}
+
+static bool take_int(const char **p, int *ret_value)
+{
+    int used = 0;
+    if (sscanf(*p, "%5d%n", ret_value, &used) != 1)
+        return false;
+    *p += used;
+    return true;
+}
+
+/* A unit, spelt out or short; -1 when there is none. */
 static int take_unit(const char **p)
 {
     static const char *const words[] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
     for (int i = 0; i < 4; i++)
-        for (int k = 0; k < 3; k++) {
-            const char *name = k == 0 ? words[i] : k == 1 ? unit_names[i] : i == UNIT_MICRO ? "us" : unit_names[i];
-            size_t n = strlen(name);
-            if (strncmp(*p, name, n) == 0 && ((*p)[n] == ')' || (*p)[n] == ',')) {
-                *p += n;
-                return i;
-            }
-        }
+        if (take(p, words[i]) || take(p, unit_names[i]) || (i == UNIT_MICRO && take(p, "us")))
+            return i;
     return -1;
 }
 
-/* Timestamp(unit[, None | Some("zone") | "zone"]) behind its bracket. */
-static struct dtype *parse_timestamp(const char *p)
+/* unit[, None | Some("zone") | "zone"] */
+static struct dtype *read_timestamp(const char **p)
 {
     char zone[64];
-    int unit = take_unit(&p), used = 0;
+    int unit = take_unit(p);
     if (unit < 0)
         return NULL;
-    if (strcmp(p, ")") == 0 || strcmp(p, ", None)") == 0)
+    bool some = take(p, ",Some(\"");
+    if (!some && !take(p, ",\"")) {
+        take(p, ",None");
         return type_ref(type_temporal(TYPE_TIMESTAMP, (enum time_unit)unit));
-    if ((sscanf(p, ", Some(\"%63[^\"]\"))%n", zone, &used) == 1 && used && !p[used]) || (sscanf(p, ", \"%63[^\"]\")%n", zone, &used) == 1 && used && !p[used]))
-        return type_timestamp_zoned((enum time_unit)unit, zone);
-    return NULL;
+    }
+    size_t n = strcspn(*p, "\"");
+    if (n >= sizeof zone)
+        return NULL;
+    memcpy(zone, *p, n);
+    zone[n] = 0;
+    *p += n;
+    return take(p, some ? "\")" : "\"") ? type_timestamp_zoned((enum time_unit)unit, zone) : NULL;
 }
 
-/* One reference, or NULL when the text names no type that casts know. */
-static struct dtype *parse_type(const char *p)
+static struct dtype *read_timed(const char **p, enum type_id id)
 {
-    static const struct { const char *name; enum type_id id; } timed[] = {{"Time32(", TYPE_TIME32}, {"Time64(", TYPE_TIME64}, {"Duration(", TYPE_DURATION}};
-    int precision, scale, used = 0;
+    int unit = take_unit(p);
+    bool good = unit >= 0 && (id == TYPE_DURATION || (unit >= UNIT_MICRO) == (id == TYPE_TIME64));
+    return good ? type_ref(type_temporal(id, (enum time_unit)unit)) : NULL;
+}
+
+static struct dtype *read_interval(const char **p)
+{
+    if (take(p, "YearMonth"))
+        return type_ref(type_of(TYPE_INTERVAL_YEAR_MONTH));
+    if (take(p, "DayTime"))
+        return type_ref(type_of(TYPE_INTERVAL_DAY_TIME));
+    return take(p, "MonthDayNano") ? type_ref(type_of(TYPE_INTERVAL_MONTH_DAY_NANO)) : NULL;
+}
+
+static struct dtype *read_decimal(const char **p, enum type_id id)
+{
+    int precision, scale, most = id == TYPE_DECIMAL128 ? 38 : 76;
+    if (!take_int(p, &precision) || !take(p, ",") || !take_int(p, &scale))
+        return NULL;
+    bool good = precision >= 1 && precision <= most && scale >= -most && scale <= precision;
+    return good ? type_decimal(id, (uint8_t)precision, (int8_t)scale) : NULL;
+}
+
+static struct dtype *read_type(const char **p, unsigned depth);
+
+/* [nullable | non-null] type */
+static struct field *read_field(const char **p, const char *name, unsigned depth)
+{
+    bool nullable = !take(p, "non-null");
+    take(p, "nullable");
+    struct dtype *t = read_type(p, depth);
+    struct field *f = t ? field_new(name, t, nullable) : NULL;
+    type_unref(t);
+    return f;
+}
+
+static struct dtype *read_list(const char **p, enum type_id id, unsigned depth)
+{
+    struct field *item = read_field(p, "item", depth);
+    struct dtype *t = item ? type_list(id, item) : NULL;
+    field_unref(item);
+    return t;
+}
+
+/* "a": type, "b": non-null type, ... */
+static struct dtype *read_struct(const char **p, unsigned depth)
+{
+    struct field *members[TYPE_DEPTH_MAX];
+    struct dtype *t = NULL;
+    uint32_t n = 0;
+    bool good = true;
+    do {
+        char name[64];
+        size_t size = take(p, "\"") ? strcspn(*p, "\"") : sizeof name;
+        good = size < sizeof name && n < TYPE_DEPTH_MAX;
+        if (!good)
+            break;
+        memcpy(name, *p, size);
+        name[size] = 0;
+        *p += size;
+        good = take(p, "\":") && (members[n] = read_field(p, name, depth));
+        n += good;
+    } while (good && take(p, ","));
+    if (good)
+        t = type_struct(members, n);
+    while (n)
+        field_unref(members[--n]);
+    return t;
+}
+
+static struct dtype *read_parameters(const char *name, const char **p, unsigned depth)
+{
+    static const struct { const char *name; enum type_id id; struct dtype *(*read)(const char **p, enum type_id id); } simple[] = {
+        {"Time32", TYPE_TIME32, read_timed}, {"Time64", TYPE_TIME64, read_timed}, {"Duration", TYPE_DURATION, read_timed},
+        {"Decimal128", TYPE_DECIMAL128, read_decimal}, {"Decimal256", TYPE_DECIMAL256, read_decimal},
+    };
+    for (size_t i = 0; i < sizeof simple / sizeof *simple; i++)
+        if (strcmp(name, simple[i].name) == 0)
+            return simple[i].read(p, simple[i].id);
+    if (strcmp(name, "Timestamp") == 0)
+        return read_timestamp(p);
+    if (strcmp(name, "Interval") == 0)
+        return read_interval(p);
+    if (strcmp(name, "List") == 0 || strcmp(name, "LargeList") == 0)
+        return read_list(p, *name == 'L' && name[1] == 'i' ? TYPE_LIST : TYPE_LARGE_LIST, depth);
+    return strcmp(name, "Struct") == 0 ? read_struct(p, depth) : NULL;
+}
+
+static struct dtype *read_type(const char **p, unsigned depth)
+{
+    char name[24];
+    size_t n = strspn(*p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
+    if (n == 0 || n >= sizeof name || depth > TYPE_DEPTH_MAX)
+        return NULL;
+    memcpy(name, *p, n);
+    name[n] = 0;
+    *p += n;
     for (size_t i = 0; i < sizeof plain_types / sizeof *plain_types; i++)
-        if (strcmp(p, plain_types[i].name) == 0)
+        if (strcmp(name, plain_types[i].name) == 0)
             return type_ref(type_of(plain_types[i].id));
-    if (strncmp(p, "Timestamp(", 10) == 0)
-        return parse_timestamp(p + 10);
-    for (size_t i = 0; i < 3; i++)
-        if (strncmp(p, timed[i].name, strlen(timed[i].name)) == 0) {
-            p += strlen(timed[i].name);
-            int unit = take_unit(&p);
-            bool good = unit >= 0 && strcmp(p, ")") == 0 && (i == 2 || (unit >= UNIT_MICRO) == (timed[i].id == TYPE_TIME64));
-            return good ? type_ref(type_temporal(timed[i].id, (enum time_unit)unit)) : NULL;
-        }
-    if (sscanf(p, "Decimal128(%d, %d)%n", &precision, &scale, &used) == 2 && used && !p[used] && precision >= 1 && precision <= 38 && scale >= -38 && scale <= precision)
-        return type_decimal(TYPE_DECIMAL128, (uint8_t)precision, (int8_t)scale);
-    return NULL;
+    struct dtype *t = take(p, "(") ? read_parameters(name, p, depth + 1) : NULL;
+    if (t && !take(p, ")")) {
+        type_unref(t);
+        t = NULL;
+    }
+    return t;
+}
+
+/* One reference, or NULL when the text names no type that casts know. Blanks outside of quotes are dropped from it. */
+static struct dtype *parse_type(char *text)
+{
+    size_t n = 0;
+    bool quoted = false;
+    for (const char *c = text; *c; c++) {
+        quoted ^= *c == '"';
+        if (quoted || !strchr(" \t\n", *c))
+            text[n++] = *c;
+    }
+    text[n] = 0;
+    const char *p = text;
+    struct dtype *t = read_type(&p, 0);
+    if (t && *p) {
+        type_unref(t);
+        t = NULL;
+    }
+    return t;
 }
 
 /* Becomes a cast of its first argument. */
 static int bind_arrow_cast(struct expr *e, struct error *err)
 {
     const struct column *name = expr_literal(e->args[1]);
-    char text[120];
+    char text[500];
     int32_t n;
     if (!name || !type_is_string(name->type) || column_is_null(name, 0))
         return error_set(err, ST_EXECUTE_QUERY, "arrow_cast requires its second argument to be a constant string");
@@ -144,7 +271,7 @@ static int bind_arrow_cast(struct expr *e, struct error *err)
     text[n] = 0;
     struct dtype *type = parse_type(text);
     if (!type)
-        return error_set(err, ST_EXECUTE_QUERY, "Unsupported type '%s' of arrow_cast", text);
+        return error_set(err, ST_EXECUTE_QUERY, "Unsupported type '%.*s' of arrow_cast", n > 100 ? 100 : (int)n, (const char *)p);
     e->type = type;
     e->nullable = e->args[0]->nullable;
     return expr_bind_cast(e, 0, type, err);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "exec/kernel_typed.h"
+#include "exec/sort_key.h"
 
 enum { CHOICE_NULL = 255 };
 
@@ -93,7 +94,7 @@ static int bind_extreme(struct expr *e, struct error *err)
         nullable = nullable && e->args[i]->nullable;
     e->nullable = nullable;
     e->type = type_ref(e->args[0]->type);
-    return type_is_nested(e->type) ? expr_type_error(e, err) : ST_OK;
+    return type_is_nested(e->type) && !sort_key_supported(e->type) ? expr_type_error(e, err) : ST_OK;
 }
 
 /* Keeps, by row, which argument is best so far, and compares it with the next. */

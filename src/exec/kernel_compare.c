@@ -1,16 +1,24 @@
-/* Comparisons (functions.md 4.2): values as integers where a type has an order of integers, floats by IEEE total order, strings bytewise. */
+/* Comparisons (functions.md 4.2): values as integers where a type has an order of integers, floats by IEEE total order, strings bytewise.
+ *
+ * Lists, structs and maps are compared by their sort keys: item by item, a NULL inside equal to another one and before all values.
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "exec/expr_internal.h"
+#include "exec/sort_key.h"
 
 enum { OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE, OP_DISTINCT, OP_NOT_DISTINCT };
+
+static bool is_comparable(const struct dtype *t)
+{
+    return type_is_nested(t) ? sort_key_supported(t) : t->id != TYPE_DECIMAL256 && t->id != TYPE_FLOAT16;
+}
 
 static int bind_compare(struct expr *e, struct error *err)
 {
     TRY(expr_bind_common(e, 0, 1, false, err));
-    const struct dtype *t = e->args[0]->type;
-    if (type_is_nested(t) || t->id == TYPE_DECIMAL256 || t->id == TYPE_FLOAT16)
+    if (!is_comparable(e->args[0]->type))
         return expr_type_error(e, err);
     e->type = type_of(TYPE_BOOL);
     e->nullable = e->nullable && e->function->op < OP_DISTINCT;
@@ -101,13 +109,32 @@ static int order_of(const struct value *a, const struct value *b, int64_t i)
     return p->months != q->months ? ORDER(p->months, q->months) : p->days != q->days ? ORDER(p->days, q->days) : ORDER(p->nanos, q->nanos);
 }
 
+static int compare_nested(struct budget *budget, int op, const struct value *a, const struct value *b, int64_t rows, uint8_t *out, struct error *err)
+{
+    const struct sort_spec spec = {.nulls_first = true};
+    struct sort_keys x = {0}, y = {0};
+    int st = sort_keys_encode(&x, budget, &a->column, &spec, 1, a->column->length, err);
+    if (st == ST_OK)
+        st = sort_keys_encode(&y, budget, &b->column, &spec, 1, b->column->length, err);
+    for (int64_t i = 0; st == ST_OK && i < rows; i++) {
+        size_t n, m;
+        const uint8_t *p = sort_keys_at(&x, a->scalar ? 0 : i, &n), *q = sort_keys_at(&y, b->scalar ? 0 : i, &m);
+        out[i] = holds(op, sort_key_compare(p, n, q, m));
+    }
+    sort_keys_release(&x, budget);
+    sort_keys_release(&y, budget);
+    return st;
+}
+
 /* One byte a row: the comparison as if there were no nulls. */
-static void compare_values(int op, const struct value *a, const struct value *b, int64_t rows, uint8_t *out)
+static int compare_values(struct budget *budget, int op, const struct value *a, const struct value *b, int64_t rows, uint8_t *out, struct error *err)
 {
     const struct dtype *t = a->column->type;
+    if (type_is_nested(t))
+        return compare_nested(budget, op, a, b, rows, out, err);
     if (t->id == TYPE_NULL) {
         memset(out, 0, (size_t)rows);
-        return;
+        return ST_OK;
     }
     if (a->scalar && b->scalar && rows > 1) { /* x IN (y, column): one answer for all rows */
         compare_values(op, a, b, 1, out);
@@ -117,9 +144,10 @@ static void compare_values(int op, const struct value *a, const struct value *b,
     int32_t width = type_width(t);
     if (width && compare_fixed(t, op, a->column->buffers[0]->data + a->column->offset * width, !a->scalar,
                                b->column->buffers[0]->data + b->column->offset * width, !b->scalar, rows, out))
-        return;
+        return ST_OK;
     for (int64_t i = 0; i < rows; i++)
         out[i] = holds(op, order_of(a, b, i));
+    return ST_OK;
 }
 
 static int kernel_compare(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
@@ -128,15 +156,14 @@ static int kernel_compare(const struct expr *e, struct expr_context *ctx, const 
     int64_t nulls = 0;
     int op = e->function->op;
     TRY(buffer_new_uninit(ctx->budget, (size_t)rows + 8, &bytes, err));
-    compare_values(op >= OP_DISTINCT ? OP_EQ : op, &args[0], &args[1], rows, bytes->data);
-    int st = ST_OK;
-    if (op >= OP_DISTINCT) {
+    int st = compare_values(ctx->budget, op >= OP_DISTINCT ? OP_EQ : op, &args[0], &args[1], rows, bytes->data, err);
+    if (st == ST_OK && op >= OP_DISTINCT) {
         for (int64_t i = 0; i < rows; i++) {
             bool na = value_is_null(&args[0], i), nb = value_is_null(&args[1], i);
             bool same = na || nb ? na == nb : bytes->data[i];
             bytes->data[i] = same == (op == OP_NOT_DISTINCT);
         }
-    } else {
+    } else if (st == ST_OK) {
         st = kernel_validity(ctx->budget, args, 2, rows, &validity, &nulls, err);
     }
     if (st == ST_OK)
@@ -154,7 +181,7 @@ static int bind_in(struct expr *e, struct error *err)
     for (uint32_t i = 1; i < e->n_args; i++) /* the value's type may have grown meanwhile */
         TRY(expr_bind_cast(e, i, e->args[0]->type, err));
     e->type = type_of(TYPE_BOOL);
-    return type_is_nested(e->args[0]->type) ? expr_type_error(e, err) : ST_OK;
+    return is_comparable(e->args[0]->type) ? ST_OK : expr_type_error(e, err);
 }
 
 static int kernel_in(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
@@ -168,9 +195,9 @@ static int kernel_in(const struct expr *e, struct expr_context *ctx, const struc
         return st;
     }
     /* bit 0: equal to an item; bit 1: some item was null */
-    for (uint32_t k = 1; k < e->n_args; k++) {
-        compare_values(OP_EQ, &args[0], &args[k], rows, one->data);
-        for (int64_t i = 0; i < rows; i++)
+    for (uint32_t k = 1; st == ST_OK && k < e->n_args; k++) {
+        st = compare_values(ctx->budget, OP_EQ, &args[0], &args[k], rows, one->data, err);
+        for (int64_t i = 0; st == ST_OK && i < rows; i++)
             found->data[i] |= value_is_null(&args[k], i) ? 2 : one->data[i];
     }
     for (int64_t i = 0; i < rows && st == ST_OK; i++) {
@@ -197,9 +224,7 @@ static int kernel_in(const struct expr *e, struct expr_context *ctx, const struc
 static int bind_between(struct expr *e, struct error *err)
 {
     TRY(bind_in(e, err));
-    TRY(expr_bind_common(e, 0, 1, false, err));
-    const struct dtype *t = e->args[0]->type;
-    return type_is_nested(t) || t->id == TYPE_DECIMAL256 || t->id == TYPE_FLOAT16 ? expr_type_error(e, err) : ST_OK;
+    return expr_bind_common(e, 0, 1, false, err);
 }
 
 /* x >= low AND x <= high, three-valued. */
@@ -213,20 +238,26 @@ static int kernel_between(const struct expr *e, struct expr_context *ctx, const 
         buffer_unref(low);
         return st;
     }
-    compare_values(OP_GE, &args[0], &args[1], rows, low->data);
-    compare_values(OP_LE, &args[0], &args[2], rows, high->data);
-    for (int64_t i = 0; i < rows; i++) {
+    st = compare_values(ctx->budget, OP_GE, &args[0], &args[1], rows, low->data, err);
+    if (st == ST_OK)
+        st = compare_values(ctx->budget, OP_LE, &args[0], &args[2], rows, high->data, err);
+    for (int64_t i = 0; st == ST_OK && i < rows; i++) {
         bool no_low = value_is_null(&args[1], i), no_high = value_is_null(&args[2], i);
         bool outside = (!no_low && !low->data[i]) || (!no_high && !high->data[i]);
         low->data[i] = value_is_null(&args[0], i) ? 2 : outside ? 0 : no_low || no_high ? 2 : 1;
     }
     buffer_unref(high);
-    return kernel_truths(ctx, low, rows, ret, err);
+    if (st == ST_OK)
+        return kernel_truths(ctx, low, rows, ret, err);
+    buffer_unref(low);
+    return st;
 }
 
 static int bind_nullif(struct expr *e, struct error *err)
 {
     TRY(bind_compare(e, err));
+    if (type_is_nested(e->args[0]->type)) /* the peer's kernel has no lists and structs either */
+        return expr_type_error(e, err);
     e->type = type_ref(e->args[0]->type);
     e->nullable = true;
     return ST_OK;
@@ -240,12 +271,13 @@ static int kernel_nullif(const struct expr *e, struct expr_context *ctx, const s
     int st = buffer_new_uninit(ctx->budget, (size_t)rows * 4 + 4, &take, err);
     if (st == ST_OK) {
         uint32_t *from = (uint32_t *)(void *)take->data;
-        compare_values(OP_EQ, &args[0], &args[1], rows, equal->data);
-        for (int64_t i = 0; i < rows; i++) {
+        st = compare_values(ctx->budget, OP_EQ, &args[0], &args[1], rows, equal->data, err);
+        for (int64_t i = 0; st == ST_OK && i < rows; i++) {
             bool same = equal->data[i] && !value_is_null(&args[0], i) && !value_is_null(&args[1], i);
             from[i] = same ? UINT32_MAX : args[0].scalar ? 0 : (uint32_t)i;
         }
-        st = column_take(ctx->budget, args[0].column, from, rows, ret, err);
+        if (st == ST_OK)
+            st = column_take(ctx->budget, args[0].column, from, rows, ret, err);
         buffer_unref(take);
     }
     buffer_unref(equal);

@@ -155,7 +155,7 @@ static int bind_case(struct expr *e, struct error *err)
     e->type = type_ref(type ? type : type_of(TYPE_NULL));
     for (uint32_t i = 0; i < pairs; i++) {
         if (e->flag) /* the base's type may have grown meanwhile */
-            TRY(type_is_nested(e->args[0]->type) ? expr_type_error(e, err) : expr_bind_cast(e, first + 2 * i, e->args[0]->type, err));
+            TRY(expr_bind_cast(e, first + 2 * i, e->args[0]->type, err));
         TRY(expr_bind_cast(e, first + 2 * i + 1, e->type, err));
     }
     return e->flag2 ? expr_bind_cast(e, e->n_args - 1, e->type, err) : ST_OK;

@@ -6,11 +6,11 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
-#include <strings.h>
+#include <string.h>
 
 #include "base/number.h"
 #include "exec/kernel_typed.h"
-#include "exec/vec.h"
+#include "exec/vector_text.h"
 
 struct operand {
     const uint8_t *data;
@@ -30,69 +30,6 @@ static float element(const uint8_t *data, size_t i)
     return f;
 }
 
-/* ---- text ---- */
-
-static void trim(const char **p, size_t *n)
-{
-    while (*n && strchr(" \t\n\v\f\r", **p) && **p) {
-        ++*p;
-        --*n;
-    }
-    while (*n && strchr(" \t\n\v\f\r", (*p)[*n - 1]) && (*p)[*n - 1])
-        --*n;
-}
-
-/* Rust's grammar: decimal, or inf, infinity and nan in any case; no hexadecimals. */
-static bool parse_element(const char *p, size_t n, float *ret_value)
-{
-    char copy[400], *end;
-    if (n == 0 || n >= sizeof copy)
-        return false;
-    memcpy(copy, p, n);
-    copy[n] = 0;
-    const char *word = copy + (*copy == '+' || *copy == '-');
-    bool named = strcasecmp(word, "inf") == 0 || strcasecmp(word, "infinity") == 0 || strcasecmp(word, "nan") == 0;
-    if (!named && strspn(copy, "0123456789+-.eE") != n)
-        return false;
-    *ret_value = strtof(copy, &end);
-    return end == copy + n;
-}
-
-static int not_a_vector(const uint8_t *p, size_t n, const char *why, struct error *err)
-{
-    return error_set(err, ST_EXECUTE_QUERY, "Failed to parse %.*s to Vector value: %s", n > 100 ? 100 : (int)n, (const char *)p, why);
-}
-
-static int parse_vector(struct operand *o, struct budget *budget, const uint8_t *text, size_t size, struct error *err)
-{
-    const char *p = (const char *)text, *end;
-    size_t n = size;
-    trim(&p, &n);
-    if (n < 2 || *p != '[' || p[n - 1] != ']')
-        return not_a_vector(text, size, "not properly enclosed in brackets", err);
-    p++;
-    n -= 2;
-    trim(&p, &n);
-    o->n = 0;
-    for (end = p + n; n; o->n++) {
-        const char *comma = memchr(p, ',', (size_t)(end - p)), *item = p;
-        size_t length = (size_t)((comma ? comma : end) - p);
-        float value;
-        trim(&item, &length);
-        if (!parse_element(item, length, &value))
-            return not_a_vector(text, size, "elements are not all float32", err);
-        TRY(vec_reserve(&o->parsed, budget, o->n + 1, sizeof value, err));
-        VEC(&o->parsed, float)[o->n] = value;
-        if (!comma) {
-            o->n++;
-            break;
-        }
-        p = comma + 1;
-    }
-    o->data = o->parsed.data ? o->parsed.data : (const uint8_t *)"";
-    return ST_OK;
-}
-
 /* ---- operands ---- */
 
 static int read_operand(const struct call *c, uint32_t arg, int64_t row, struct operand *o, struct error *err)
@@ -103,7 +40,8 @@ static int read_operand(const struct call *c, uint32_t arg, int64_t row, struct 
         return ST_OK;
     const uint8_t *p = value_text(v, row, &size);
     if (type_is_string(v->column->type)) {
-        TRY(parse_vector(o, c->ctx->budget, p, size, err));
+        TRY(vector_parse(p, size, c->ctx->budget, &o->parsed, &o->n, err));
+        o->data = o->parsed.data ? o->parsed.data : (const uint8_t *)"";
     } else {
         if (size % 4)
             return error_set(err, ST_EXECUTE_QUERY, "Invalid binary length of vector: %zu", size);

@@ -169,11 +169,59 @@ static void test_refused(void **state)
     }
 }
 
+/* A column of lists: "1,2" is [1,2], "N" a null item, "NULL" a null list, "-" the empty list. */
+static struct column *lists(struct dtype *type, const char *const *texts, uint32_t n)
+{
+    struct column_builder b;
+    struct column *c;
+    assert_int_equal(column_builder_init(&b, NULL, type, NULL), ST_OK);
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(texts[i], "NULL") == 0) {
+            assert_int_equal(column_builder_append_null(&b, NULL), ST_OK);
+            continue;
+        }
+        for (const char *p = texts[i]; *p && *p != '-'; p += strcspn(p, ","), p += *p == ',') {
+            int64_t v = strtoll(p, NULL, 10);
+            assert_int_equal(*p == 'N' ? column_builder_append_null(&b.children[0], NULL) : column_builder_append_fixed(&b.children[0], &v, NULL), ST_OK);
+        }
+        assert_int_equal(column_builder_append_nested(&b, NULL), ST_OK);
+    }
+    assert_int_equal(column_builder_finish(&b, &c, NULL), ST_OK);
+    column_builder_release(&b);
+    return c;
+}
+
+/* Lists are ordered item by item, a NULL item behind all values; groups grow from batch to batch, one has NULLs only. */
+static void test_extremes(void **state)
+{
+    (void)state;
+    static const char *const a[] = {"1,2", "NULL", "2", "1,N", "NULL", "-"}, *const b[] = {"1", "3", "N"};
+    static const uint32_t groups[2][6] = {{0, 0, 1, 0, 2, 1}, {0, 3, 1}};
+    static const char *const want[][2] = {{"max", "[1,NULL]\n[NULL]\nNULL\n[3]\nNULL\n"}, {"min", "[1]\n[]\nNULL\n[3]\nNULL\n"}};
+    for (int i = 0; i < 2; i++) {
+        struct agg_run *r = agg_run_new(want[i][0]);
+        struct field *item = field_new("item", INT, true);
+        struct dtype *type = type_list(TYPE_LIST, item);
+        struct column *batches[] = {lists(type, a, 6), lists(type, b, 3)};
+        agg_arg(r, type);
+        assert_int_equal(agg_run_open(r), ST_OK);
+        assert_int_equal(agg_run_feed(r, &batches[0], 6, groups[0], 3), ST_OK);
+        assert_int_equal(agg_run_feed(r, &batches[1], 3, groups[1], 5), ST_OK);
+        assert_string_equal(agg_run_text(r, 5), want[i][1]);
+        agg_run_free(r);
+        column_unref(batches[0]);
+        column_unref(batches[1]);
+        type_unref(type);
+        field_unref(item);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_array_agg), cmocka_unit_test(test_ordered_state), cmocka_unit_test(test_string_agg),
         cmocka_unit_test(test_nth_value), cmocka_unit_test(test_trim),          cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

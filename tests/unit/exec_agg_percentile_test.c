@@ -308,10 +308,28 @@ static void test_digest_sort(void **state)
     }
 }
 
+/* An untyped NULL is a Float64, in its state as well. */
+static void test_median_of_null(void **state)
+{
+    (void)state;
+    for (int partial = 0; partial < 2; partial++) {
+        struct agg_run *r = agg_run_new(partial ? "__median_state" : "median");
+        struct column *c;
+        agg_arg(r, type_of(TYPE_NULL));
+        assert_int_equal(agg_run_open(r), ST_OK);
+        assert_int_equal(column_new_nulls(NULL, type_of(TYPE_NULL), 3, &c, NULL), ST_OK);
+        assert_int_equal(agg_run_feed(r, &c, 3, NULL, 1), ST_OK);
+        column_unref(c);
+        assert_string_equal(agg_run_text(r, 1), partial ? "{[]}\n" : "NULL\n");
+        assert_string_equal(agg_run_type(r), partial ? "{median[median]:[item:Float64?]?}" : "Float64");
+        agg_run_free(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_median),          cmocka_unit_test(test_median_of_wide_types),
+        cmocka_unit_test(test_median_of_null),  cmocka_unit_test(test_median),          cmocka_unit_test(test_median_of_wide_types),
         cmocka_unit_test(test_percentile_cont), cmocka_unit_test(test_quantile),
         cmocka_unit_test(test_digest),          cmocka_unit_test(test_digest_state),
         cmocka_unit_test(test_digest_sort),     cmocka_unit_test(test_digest_of_special_values),

@@ -318,11 +318,44 @@ static void test_vectors(void **state)
     }
 }
 
+static void test_vectors_as_text(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *values, *want;
+    } cases[] = {
+        {"vec_sum", "[1,-2.5] [2,0.5]", "3,-2"}, {"vec_product", "[3,1e1] [2,0.5]", "6,5"}, {"vec_avg", "[1,2] NULL [2,4]", "1.5,3"},
+        {"vec_sum", "[1,2] [1]", NULL},          {"vec_sum", "[1,x]", NULL},               {"vec_sum", "1,2", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct agg_run *r = agg_run_new(cases[i].name);
+        struct column *c = agg_column(type_of(TYPE_UTF8), cases[i].values), *result;
+        agg_arg(r, type_of(TYPE_UTF8));
+        assert_int_equal(agg_run_open(r), ST_OK);
+        assert_int_equal(agg_run_feed(r, &c, c->length, NULL, 1), cases[i].want ? ST_OK : ST_EXECUTE_QUERY);
+        column_unref(c);
+        if (cases[i].want) {
+            int32_t size;
+            float f[2];
+            char text[50];
+            assert_int_equal(agg_result(r->agg, 0, 1, &result, &r->err), ST_OK);
+            memcpy(f, column_bytes(result, 0, &size), sizeof f);
+            assert_int_equal(size, sizeof f);
+            snprintf(text, sizeof text, "%g,%g", (double)f[0], (double)f[1]);
+            assert_string_equal(text, cases[i].want);
+            assert_string_equal(agg_run_type(r), "Binary");
+            column_unref(result);
+        }
+        agg_run_free(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_approx_distinct), cmocka_unit_test(test_registers), cmocka_unit_test(test_count_hash), cmocka_unit_test(test_hll),
         cmocka_unit_test(test_uddsketch),       cmocka_unit_test(test_paths),     cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_vectors_as_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ static void test_making(void **state)
     IS(CALL("array_append", I("1"), I("1")), "!plan query");
 }
 
-/* What no kernel compares is refused, never answered wrongly; || joins lists. */
+/* NULLs inside are equal to each other and before values; || joins lists. */
 static void test_operators(void **state)
 {
     (void)state;
@@ -34,10 +34,40 @@ static void test_operators(void **state)
     IS(CALL("str_concat", F(0), LIST("[9]")), "[1,2,9]|[9]");
     IS(CALL("str_concat", F(0), I("9")), "[1,2,9]|[9]");
     IS(CALL("str_concat", I("9"), F(0)), "[9,1,2]|[9]");
-    IS(IN(F(0), LIST("[1,2]")), "!plan query");
-    IS(CALL("equal", F(0), LIST("[1,2]")), "!plan query");
-    IS(CALL("greatest", F(0), LIST("[1,2]")), "!plan query");
-    IS(CASE(true, true, F(0), LIST("[1,2]"), I("1"), I("0")), "!plan query");
+    IS(IN(F(0), LIST("[1]"), LIST("[1,2]")), "true|NULL");
+    IS(IN(F(0), LIST("[1]"), LIST("NULL")), "NULL|NULL");
+    IS(CASE(true, true, F(0), LIST("[1,2]"), I("1"), I("0")), "1|0");
+    IS(CASE(true, true, F(0), LIST("[1]"), CALL("divide", I("1"), I("0")), I("0")), "0|0");
+    IS(CALL("nullif", F(0), LIST("[1,2]")), "!plan query");
+    IS(CALL("equal", F(0), I("1")), "!plan query");
+    IS(CALL("equal", F(0), L(list_of(list_of(T(INT64))), "[[1]]")), "!plan query");
+}
+
+static void test_order(void **state)
+{
+    (void)state;
+    given(list_of(T(INT64)), "[1,2]|NULL|[]|[NULL]|[1,NULL]|[2]");
+    IS(CALL("equal", F(0), LIST("[1,2]")), "true|NULL|false|false|false|false");
+    IS(CALL("not_equal", F(0), LIST("[NULL]")), "true|NULL|true|false|true|true");
+    IS(CALL("lt", F(0), LIST("[1,2]")), "false|NULL|true|true|true|false");
+    IS(CALL("gte", LIST("[1,2]"), F(0)), "true|NULL|true|true|true|false");
+    IS(CALL("gt", F(0), F(0)), "false|NULL|false|false|false|false");
+    IS(CALL("equal", F(0), L(list_of(T(FLOAT64)), "[1,2]")), "true|NULL|false|false|false|false");
+    IS(CALL("equal", F(0), L(list_of(T(NULL)), "[NULL]")), "false|NULL|false|true|false|false");
+    IS(CALL("equal", F(0), L(T(NULL), "NULL")), "NULL|NULL|NULL|NULL|NULL|NULL");
+    IS(CALL("is_distinct_from", F(0), LIST("NULL")), "true|false|true|true|true|true");
+    IS(CALL("is_not_distinct_from", F(0), LIST("[1,NULL]")), "false|false|false|false|true|false");
+    IS(CALL("between", F(0), LIST("[]"), LIST("[1,NULL]")), "false|NULL|true|true|true|false");
+    IS(CALL("greatest", F(0), LIST("[1]")), "[1,2]|[1]|[1]|[1]|[1,NULL]|[2]");
+    IS(CALL("least", F(0), LIST("[1]"), LIST("NULL")), "[1]|[1]|[]|[NULL]|[1]|[1]");
+    n_input = 0;
+    given(T(INT64), "1|NULL|3");
+    struct plan_expr *pair = CALL("struct", F(0), S("x"));
+    IS(CALL("equal", pair, CALL("struct", I("1"), S("x"))), "true|false|false");
+    IS(CALL("lt", pair, CALL("struct", I("3"), S("a"))), "true|true|false");
+    IS(CALL("lt", pair, CALL("struct", L(T(FLOAT64), "2.5"), S("a"))), "true|true|false");
+    IS(CALL("equal", pair, CALL("struct", I("1"))), "!plan query");
+    IS(CALL("greatest", pair, CALL("struct", I("2"), S("b"))), "{2,b}|{2,b}|{3,x}");
 }
 
 static void test_parts(void **state)
@@ -185,7 +215,7 @@ static void test_casts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_making), TEST(test_operators), TEST(test_parts), TEST(test_searching), TEST(test_text), TEST(test_series), TEST(test_structs_and_maps),
+    const struct CMUnitTest tests[] = {TEST(test_making), TEST(test_operators), TEST(test_order), TEST(test_parts), TEST(test_searching), TEST(test_text), TEST(test_series), TEST(test_structs_and_maps),
                                        TEST(test_casts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

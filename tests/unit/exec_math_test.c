@@ -71,7 +71,17 @@ static void test_choice(void **state)
     IS(CALL("arrow_typeof", CALL("arrow_cast", F(0), L(T(UTF8), "Timestamp(ms, \"UTC\")"))),
        "Timestamp(ms, \"UTC\")|Timestamp(ms, \"UTC\")|Timestamp(ms, \"UTC\")|Timestamp(ms, \"UTC\")");
     IS(CALL("arrow_cast", F(0), L(T(UTF8), "Decimal128(10, 2)")), "100|500|NULL|NULL");
-    IS(CALL("arrow_cast", F(0), L(T(UTF8), "Nonsense")), QUERY_ERROR);
+    IS(CALL("arrow_cast", F(0), L(T(UTF8), "Timestamp(ns,None)")), "1|5|NULL|NULL");
+    IS(CALL("arrow_cast", F(0), L(T(UTF8), "List(Int64)")), "[1]|[5]|[NULL]|[NULL]");
+    IS(CALL("arrow_cast", F(0), L(T(UTF8), " LargeList( nullable Int8 ) ")), "[1]|[5]|[NULL]|[NULL]");
+    IS(CALL("arrow_typeof", CALL("arrow_cast", CALL("struct", F(0), F(0)), L(T(UTF8), "Struct(\"a b\": Int8, \"d\": Duration(s))"))),
+       "Struct(\"a b\": Int8, \"d\": Duration(s))|Struct(\"a b\": Int8, \"d\": Duration(s))|Struct(\"a b\": Int8, \"d\": "
+       "Duration(s))|Struct(\"a b\": Int8, \"d\": Duration(s))");
+    static const char *const wrong[] = {"Nonsense", "", "Int64)", "List(", "List(Int64", "Struct(\"a\")", "Struct()", "Time32(ns)", "Decimal128(39, 2)",
+                                        "Timestamp(s, \"UTC)", "Timestamp(x)", "Decimal128(99999999999999999999, 0)", "Interval(Day)",
+                                        "List(List(List(List(List(List(List(List(List(List(List(List(List(List(List(List(List(List("};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        IS(CALL("arrow_cast", F(0), L(T(UTF8), wrong[i])), QUERY_ERROR);
     IS(CALL("octet_length", cast(cast(F(0), T(BINARY), false), T(UTF8), false)), "8|8|NULL|NULL");
     IS(CALL("rate", F(0), F(1)), QUERY_ERROR);
     n_input = 0;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "format/json/json.h"
 
 const struct json_value *json_get(const struct json_value *object, const char *name)
@@ -139,60 +140,18 @@ int json_put_i128(struct dynbuf *out, __int128 v, struct error *err)
     return dynbuf_append(out, p, (size_t)(buf + sizeof buf - p), err);
 }
 
-/* Digits and exponent of "d.ddde±x" laid out: plain between 1e-5 and 1e16, else with an exponent. */
-static int put_digits(struct dynbuf *out, const char *scientific, struct error *err)
+static int put_number(struct dynbuf *out, double v, bool single, struct error *err)
 {
-    char digits[24];
-    int n = 0;
-    const char *p = scientific;
-    if (*p == '-') {
-        TRY(dynbuf_append_byte(out, '-', err));
-        p++;
-    }
-    for (; *p && *p != 'e'; p++) {
-        if (*p != '.')
-            digits[n++] = *p;
-    }
-    while (n > 1 && digits[n - 1] == '0')
-        n--;
-    int point = atoi(p + 1) + 1; /* digits in front of the decimal point */
-    if (n == 1 && digits[0] == '0')
-        return dynbuf_append(out, "0.0", 3, err);
-    if (point > 16 || point <= -5) {
-        TRY(dynbuf_append(out, digits, 1, err));
-        if (n > 1)
-            TRY(dynbuf_printf(out, err, ".%.*s", n - 1, digits + 1));
-        return dynbuf_printf(out, err, "e%d", point - 1);
-    }
-    if (point <= 0)
-        return dynbuf_printf(out, err, "0.%.*s%.*s", -point, "00000", n, digits);
-    if (n <= point)
-        return dynbuf_printf(out, err, "%.*s%.*s.0", n, digits, point - n, "0000000000000000");
-    return dynbuf_printf(out, err, "%.*s.%.*s", point, digits, n - point, digits + point);
+    char text[NUMBER_RYU_MAX];
+    return isfinite(v) ? dynbuf_append(out, text, number_ryu(v, single, text), err) : dynbuf_append(out, "null", 4, err);
 }
 
 int json_put_double(struct dynbuf *out, double v, struct error *err)
 {
-    char buf[40];
-    if (!isfinite(v))
-        return dynbuf_append(out, "null", 4, err);
-    for (int precision = 0; precision < 17; precision++) {
-        snprintf(buf, sizeof buf, "%.*e", precision, v);
-        if (strtod(buf, NULL) == v)
-            break;
-    }
-    return put_digits(out, buf, err);
+    return put_number(out, v, false, err);
 }
 
 int json_put_float(struct dynbuf *out, float v, struct error *err)
 {
-    char buf[40];
-    if (!isfinite(v))
-        return dynbuf_append(out, "null", 4, err);
-    for (int precision = 0; precision < 9; precision++) {
-        snprintf(buf, sizeof buf, "%.*e", precision, (double)v);
-        if (strtof(buf, NULL) == v)
-            break;
-    }
-    return put_digits(out, buf, err);
+    return put_number(out, (double)v, true, err);
 }

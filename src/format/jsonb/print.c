@@ -15,7 +15,7 @@ int jsonb_print_number(const struct jsonb_number *n, struct dynbuf *out, struct 
         return dynbuf_printf(out, err, "%" PRId64, n->i);
     if (n->form == JSONB_UINT)
         return dynbuf_printf(out, err, "%" PRIu64, n->u);
-    return dynbuf_append(out, text, number_ryu(n->f, text), err);
+    return dynbuf_append(out, text, number_ryu(n->f, false, text), err);
 }
 
 /* What Rust shows as it is: no controls, formats, unassigned, private or surrogate characters, no spaces but ' ', and nothing that extends a
