@@ -63,6 +63,11 @@ GROUPS = {
     'format': [f"to_char({c}, '{f}')" for c in TIMES for f in
                ('%Y-%m-%d %H:%M:%S', '%a %A %b %B %d %e %j', '%U %W %V %G %g %u %w %y %C', '%I %l %k %p %P', '%S %f %.f %.3f %6f', '%D %x %F %v %R %T %X %r', '%c', '%s',
                 '%-d %_m %0e %-H', '%Q', '%Z', '%%%t%n')] + ["to_char(t_s - t_ms, 'pretty')", "to_char(t_s - t_ms, 'ISO8601')"],
+    'nested': [f'[n, m] {op} [m, n]' for op in ('=', '<>', '<', '<=', '>', '>=', 'is distinct from', 'is not distinct from')] +
+              [f'struct(n, s) {op} struct(m, q)' for op in ('=', '<>', '<', '<=', '>', '>=')] +
+              ['[n] = [f64]', '[n] in ([m], [1, 2], [3])', 'case [n] when [m] then 1 when [1] then 2 else 3 end', 'greatest([n, m], [m])', 'least([n], [m, n], [1])',
+               'greatest(struct(n), struct(m))', '[n] between [0] and [m, m]', '[s, q] < [q]', "arrow_cast(n, 'List(Int64)')",
+               "arrow_cast([n, m], 'LargeList(Utf8)')", "arrow_cast(n, 'List(Int8)')"],
     'digest': [f'{f}({c})' for f in ('md5', 'sha224', 'sha256', 'sha384', 'sha512') for c in ('s', 'x')] +
               [f"digest(s, '{a}')" for a in ('md5', 'sha256', 'blake2b', 'blake2s', 'blake3')] + ["digest(repeat(s, 1000), 'blake3')"] +
               [f"encode({c}, '{e}')" for c in ('s', 'x') for e in ('hex', 'base64', 'base64pad')] +
