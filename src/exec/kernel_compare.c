@@ -130,17 +130,17 @@ static int compare_nested(struct budget *budget, int op, const struct value *a, 
 static int compare_values(struct budget *budget, int op, const struct value *a, const struct value *b, int64_t rows, uint8_t *out, struct error *err)
 {
     const struct dtype *t = a->column->type;
-    if (type_is_nested(t))
-        return compare_nested(budget, op, a, b, rows, out, err);
     if (t->id == TYPE_NULL) {
         memset(out, 0, (size_t)rows);
         return ST_OK;
     }
     if (a->scalar && b->scalar && rows > 1) { /* x IN (y, column): one answer for all rows */
-        compare_values(op, a, b, 1, out);
+        TRY(compare_values(budget, op, a, b, 1, out, err));
         memset(out, out[0], (size_t)rows);
-        return;
+        return ST_OK;
     }
+    if (type_is_nested(t))
+        return compare_nested(budget, op, a, b, rows, out, err);
     int32_t width = type_width(t);
     if (width && compare_fixed(t, op, a->column->buffers[0]->data + a->column->offset * width, !a->scalar,
                                b->column->buffers[0]->data + b->column->offset * width, !b->scalar, rows, out))
@@ -256,8 +256,6 @@ static int kernel_between(const struct expr *e, struct expr_context *ctx, const 
 static int bind_nullif(struct expr *e, struct error *err)
 {
     TRY(bind_compare(e, err));
-    if (type_is_nested(e->args[0]->type)) /* the peer's kernel has no lists and structs either */
-        return expr_type_error(e, err);
     e->type = type_ref(e->args[0]->type);
     e->nullable = true;
     return ST_OK;

@@ -176,12 +176,15 @@ static int reverse(struct text_writer *w, const uint8_t *p, size_t n, struct err
     return ST_OK;
 }
 
-static int text_row(const struct expr *e, const struct value *args, int64_t row, struct text_writer *w, struct error *err)
+static int text_row(const struct call *c, int64_t row, struct text_writer *w, bool *ret_null, struct error *err)
 {
+    const struct expr *e = c->e;
+    const struct value *args = c->args;
     int32_t size, set_size = 1;
     const uint8_t *p = value_bytes(&args[0], row, &size), *set = (const uint8_t *)" ";
     size_t n = (size_t)size;
     int op = e->function->op;
+    (void)ret_null;
     switch (op) {
     case TEXT_UPPER: case TEXT_LOWER: return cased(w, p, n, op == TEXT_UPPER, err);
     case TEXT_REPLACE: return replace(w, args, row, p, n, err);
@@ -194,31 +197,6 @@ static int text_row(const struct expr *e, const struct value *args, int64_t row,
         trim(op, &p, &n, set, (size_t)set_size);
     }
     return text_writer_put(w, p, n, err);
-}
-
-static size_t bytes_of(const struct column *c)
-{
-    const int32_t *o = (const int32_t *)(const void *)c->buffers[0]->data + c->offset;
-    return c->length ? (size_t)(o[c->length] - o[0]) : 0;
-}
-
-static int kernel_text(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
-{
-    struct text_writer w;
-    struct buffer *validity = NULL;
-    int64_t nulls = 0;
-    TRY(text_writer_init(&w, ctx->budget, rows, bytes_of(args[0].column), err));
-    int st = kernel_validity(ctx->budget, args, e->n_args, rows, &validity, &nulls, err);
-    for (int64_t i = 0; st == ST_OK && i < rows; i++) {
-        if (!validity || bit_get(validity->data, i))
-            st = text_row(e, args, i, &w, err);
-        text_writer_end_row(&w, i);
-    }
-    if (st == ST_OK)
-        return text_writer_finish(&w, e->type, rows, validity, nulls, ret, err);
-    text_writer_release(&w);
-    buffer_unref(validity);
-    return st;
 }
 
 /* concat() reads NULL as empty; the operator || is strict (op 1). */
@@ -285,44 +263,36 @@ static int kernel_count(const struct expr *e, struct expr_context *ctx, const st
     return column_new(e->type, rows, nulls, validity, values, NULL, ret, err);
 }
 
-static int kernel_test(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+static int test_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
 {
-    struct buffer *validity = NULL, *bytes;
-    int64_t nulls = 0;
-    int op = e->function->op;
-    TRY(buffer_new(ctx->budget, (size_t)rows + 8, &bytes, err));
-    int st = kernel_validity(ctx->budget, args, e->n_args, rows, &validity, &nulls, err);
-    for (int64_t i = 0; st == ST_OK && i < rows; i++) {
-        int32_t n, m;
-        if (validity && !bit_get(validity->data, i))
-            continue;
-        const uint8_t *p = value_bytes(&args[0], i, &n), *q = value_bytes(&args[1], i, &m);
-        if (m > n)
-            bytes->data[i] = 0;
-        else if (op == TEST_CONTAINS)
-            bytes->data[i] = m == 0 || memmem(p, (size_t)n, q, (size_t)m) != NULL;
-        else
-            bytes->data[i] = m == 0 || memcmp(op == TEST_STARTS ? p : p + n - m, q, (size_t)m) == 0;
-    }
-    if (st == ST_OK)
-        st = kernel_bools(ctx->budget, bytes->data, rows, validity, nulls, ret, err);
-    buffer_unref(bytes);
-    return st;
+    int32_t n, m;
+    int op = c->e->function->op;
+    const uint8_t *p = value_bytes(&c->args[0], row, &n), *q = value_bytes(&c->args[1], row, &m);
+    bool *holds = ret_value;
+    (void)ret_null;
+    (void)err;
+    if (m > n || m == 0)
+        *holds = m == 0;
+    else if (op == TEST_CONTAINS)
+        *holds = memmem(p, (size_t)n, q, (size_t)m) != NULL;
+    else
+        *holds = memcmp(op == TEST_STARTS ? p : p + n - m, q, (size_t)m) == 0;
+    return ST_OK;
 }
 
 const struct function functions_text[] = {
-    {"upper", 1, 1, bind_text, kernel_text, TEXT_UPPER, true},
-    {"lower", 1, 1, bind_text, kernel_text, TEXT_LOWER, true},
-    {"btrim", 1, 2, bind_text, kernel_text, TEXT_TRIM, true},
-    {"trim", 1, 2, bind_text, kernel_text, TEXT_TRIM, true},
-    {"ltrim", 1, 2, bind_text, kernel_text, TEXT_LTRIM, true},
-    {"rtrim", 1, 2, bind_text, kernel_text, TEXT_RTRIM, true},
-    {"substring", 2, 3, bind_text, kernel_text, TEXT_SUBSTR, true},
-    {"substr", 2, 3, bind_text, kernel_text, TEXT_SUBSTR, true},
-    {"left", 2, 2, bind_text, kernel_text, TEXT_LEFT, true},
-    {"right", 2, 2, bind_text, kernel_text, TEXT_RIGHT, true},
-    {"replace", 3, 3, bind_text, kernel_text, TEXT_REPLACE, true},
-    {"reverse", 1, 1, bind_text, kernel_text, TEXT_REVERSE, true},
+    {"upper", 1, 1, bind_text, kernel_text_rows, TEXT_UPPER, true, .text_row = text_row},
+    {"lower", 1, 1, bind_text, kernel_text_rows, TEXT_LOWER, true, .text_row = text_row},
+    {"btrim", 1, 2, bind_text, kernel_text_rows, TEXT_TRIM, true, .text_row = text_row},
+    {"trim", 1, 2, bind_text, kernel_text_rows, TEXT_TRIM, true, .text_row = text_row},
+    {"ltrim", 1, 2, bind_text, kernel_text_rows, TEXT_LTRIM, true, .text_row = text_row},
+    {"rtrim", 1, 2, bind_text, kernel_text_rows, TEXT_RTRIM, true, .text_row = text_row},
+    {"substring", 2, 3, bind_text, kernel_text_rows, TEXT_SUBSTR, true, .text_row = text_row},
+    {"substr", 2, 3, bind_text, kernel_text_rows, TEXT_SUBSTR, true, .text_row = text_row},
+    {"left", 2, 2, bind_text, kernel_text_rows, TEXT_LEFT, true, .text_row = text_row},
+    {"right", 2, 2, bind_text, kernel_text_rows, TEXT_RIGHT, true, .text_row = text_row},
+    {"replace", 3, 3, bind_text, kernel_text_rows, TEXT_REPLACE, true, .text_row = text_row},
+    {"reverse", 1, 1, bind_text, kernel_text_rows, TEXT_REVERSE, true, .text_row = text_row},
     {"concat", 1, 1000, bind_concat, kernel_concat, 0, false},
     {"str_concat", 2, 2, bind_concat, kernel_concat, 1, true},
     {"character_length", 1, 1, bind_count, kernel_count, COUNT_CHARS, true},
@@ -333,8 +303,8 @@ const struct function functions_text[] = {
     {"strpos", 2, 2, bind_count, kernel_count, COUNT_POSITION, true},
     {"instr", 2, 2, bind_count, kernel_count, COUNT_POSITION, true},
     {"position", 2, 2, bind_count, kernel_count, COUNT_POSITION, true},
-    {"starts_with", 2, 2, bind_test, kernel_test, TEST_STARTS, true},
-    {"ends_with", 2, 2, bind_test, kernel_test, TEST_ENDS, true},
-    {"contains", 2, 2, bind_test, kernel_test, TEST_CONTAINS, true},
+    {"starts_with", 2, 2, bind_test, kernel_fixed_rows, TEST_STARTS, true, .fixed_row = test_row},
+    {"ends_with", 2, 2, bind_test, kernel_fixed_rows, TEST_ENDS, true, .fixed_row = test_row},
+    {"contains", 2, 2, bind_test, kernel_fixed_rows, TEST_CONTAINS, true, .fixed_row = test_row},
     {0},
 };

@@ -33,7 +33,7 @@ static void test_names_are_unique(void **state)
     (void)state;
     catalogue_walk(note, &s);
     assert_true(s.n[0] > 300);
-    assert_true(s.n[1] > 50);
+    assert_true(s.n[1] > 30);
 }
 
 int main(void)
