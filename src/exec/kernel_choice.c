@@ -1,6 +1,7 @@
 /* Functions that hand on one of their arguments: nvl2, if, greatest, least, clamp (functions.md 1.1, 1.9, 1.10). */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "exec/kernel_typed.h"
@@ -97,6 +98,34 @@ static int bind_extreme(struct expr *e, struct error *err)
     return type_is_nested(e->type) && !sort_key_supported(e->type) ? expr_type_error(e, err) : ST_OK;
 }
 
+/* Lists and structs by their sort keys. A NULL inside never wins: it is the smallest for greatest, the largest for least. */
+static int choose_nested(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, uint8_t *choice, struct error *err)
+{
+    bool greatest = e->function->op;
+    const struct sort_spec spec = {.nulls_first = greatest};
+    struct sort_keys *keys = calloc(e->n_args, sizeof *keys);
+    int st = keys ? ST_OK : error_no_memory(err, e->n_args * sizeof *keys);
+    for (uint32_t k = 0; k < e->n_args && st == ST_OK; k++)
+        st = sort_keys_encode(&keys[k], ctx->budget, &args[k].column, &spec, 1, args[k].column->length, err);
+    for (int64_t i = 0; i < rows && st == ST_OK; i++) {
+        const uint8_t *best = NULL;
+        size_t best_size = 0, size;
+        for (uint32_t k = 0; k < e->n_args; k++) {
+            const uint8_t *key = sort_keys_at(&keys[k], args[k].scalar ? 0 : i, &size);
+            int order = best ? sort_key_compare(key, size, best, best_size) : 0;
+            if (value_is_null(&args[k], i) || (best && (greatest ? order <= 0 : order >= 0)))
+                continue;
+            choice[i] = (uint8_t)k;
+            best = key;
+            best_size = size;
+        }
+    }
+    for (uint32_t k = 0; keys && k < e->n_args; k++)
+        sort_keys_release(&keys[k], ctx->budget);
+    free(keys);
+    return st;
+}
+
 /* Keeps, by row, which argument is best so far, and compares it with the next. */
 static int kernel_extreme(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
                           struct error *err)
@@ -104,8 +133,9 @@ static int kernel_extreme(const struct expr *e, struct expr_context *ctx, const 
     const char *better = e->function->op ? "gt" : "lt";
     struct buffer *choice;
     TRY(new_choice(ctx, rows, &choice, err));
-    int st = ST_OK;
-    for (uint32_t k = 0; k < e->n_args && st == ST_OK; k++) {
+    bool nested = type_is_nested(e->type);
+    int st = nested ? choose_nested(e, ctx, args, rows, choice->data, err) : ST_OK;
+    for (uint32_t k = 0; k < e->n_args && st == ST_OK && !nested; k++) {
         struct column *best = NULL, *wins = NULL;
         if (k)
             st = kernel_choose(ctx, e->type, args, k, choice->data, rows, &best, err);

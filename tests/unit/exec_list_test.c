@@ -59,7 +59,7 @@ static void test_order(void **state)
     IS(CALL("is_not_distinct_from", F(0), LIST("[1,NULL]")), "false|false|false|false|true|false");
     IS(CALL("between", F(0), LIST("[]"), LIST("[1,NULL]")), "false|NULL|true|true|true|false");
     IS(CALL("greatest", F(0), LIST("[1]")), "[1,2]|[1]|[1]|[1]|[1,NULL]|[2]");
-    IS(CALL("least", F(0), LIST("[1]"), LIST("NULL")), "[1]|[1]|[]|[NULL]|[1]|[1]");
+    IS(CALL("least", F(0), LIST("[1]"), LIST("NULL")), "[1]|[1]|[]|[1]|[1]|[1]");
     n_input = 0;
     given(T(INT64), "1|NULL|3");
     struct plan_expr *pair = CALL("struct", F(0), S("x"));
