@@ -34,7 +34,7 @@ def main():
     p.add_argument('--rows', type=int, default=150)
     a = p.parse_args()
     rows = near_dates(batch(a.rows))
-    run = RandomRun(Pair(rows), rows)
+    run = RandomRun(Pair(rows, config={'datafusion.execution.target_partitions': '1'}), rows)
     rounds = {'expressions': run.expression_round, 'sorts': run.sort_round, 'aggregates': run.aggregate_round}
     end, counts, total = time.time() + a.seconds, collections.Counter(), collections.Counter()
     seed = a.seed

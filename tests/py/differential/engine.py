@@ -115,14 +115,14 @@ def plain_type(kind):
 
 
 class Pair:
-    def __init__(self, batch, timezone=''):
+    def __init__(self, batch, timezone='', config=None):
         self.server = Server()
         self.channel = self.server.channel()
         self.timezone = timezone
         call = self.channel.unary_unary(HANDLE)
         call(create_request(batch.schema), timeout=30)
         call(bulk_insert(REGION, batch), timeout=30)
-        self.session = SessionContext(SessionConfig({'datafusion.execution.target_partitions': '1'}))
+        self.session = SessionContext(SessionConfig(config or {}))
         self.session.register_record_batches('t', [[batch]])
 
     def encode(self, frame):
