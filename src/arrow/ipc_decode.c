@@ -117,20 +117,9 @@ static int take_offsets(struct decoder *d, int64_t n, bool large, struct buffer 
 
 /* ---- strings ---- */
 
-static bool is_ascii(const uint8_t *s, size_t n)
-{
-    uint64_t seen = 0;
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        seen |= load_le64(s + i);
-    for (; i < n; i++)
-        seen |= s[i];
-    return !(seen & 0x8080808080808080u);
-}
-
 static int check_utf8(const struct node *n, const int32_t *o, const uint8_t *bytes, struct error *err)
 {
-    if (is_ascii(bytes + o[0], (size_t)(o[n->length] - o[0])))
+    if (text_is_ascii(bytes + o[0], (size_t)(o[n->length] - o[0])))
         return ST_OK;
     for (int64_t i = 0; i < n->length; i++)
         if (node_valid(n, i) && !utf8_valid(bytes + o[i], (size_t)(o[i + 1] - o[i])))

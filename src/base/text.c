@@ -41,6 +41,18 @@ bool utf8_valid(const void *text, size_t size)
     return true;
 }
 
+bool text_is_ascii(const void *text, size_t size)
+{
+    const uint8_t *p = text;
+    uint64_t seen = 0;
+    size_t i = 0;
+    for (; i + 8 <= size; i += 8)
+        seen |= load_le64(p + i);
+    for (; i < size; i++)
+        seen |= p[i];
+    return !(seen & 0x8080808080808080u);
+}
+
 static uint64_t unit_ns(const char *word, size_t n)
 {
     static const struct {

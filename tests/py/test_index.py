@@ -12,10 +12,18 @@ from harness import FIELD, HANDLE, INT32, STRING, TAG, TIME, TS_MS, Server, blob
 COLUMNS = [('host', STRING, TAG), ('app', STRING, TAG), ('ts', TS_MS, TIME), ('trace_id', STRING, FIELD), ('msg', STRING, FIELD), ('code', INT32, FIELD)]
 
 
+def footer(data):
+    size = int.from_bytes(data[-12:-8], 'little')
+    return json.loads(data[-12 - size:-12])['blobs']
+
+
 def blobs(path):
     data = open(path, 'rb').read()
-    size = int.from_bytes(data[-12:-8], 'little')
-    return {b['type']: data[b['offset']:b['offset'] + b['length']] for b in json.loads(data[-12 - size:-12])['blobs']}
+    return {b['type']: data[b['offset']:b['offset'] + b['length']] for b in footer(data)}
+
+
+def properties(path):
+    return {b['type']: b.get('properties') for b in footer(open(path, 'rb').read())}
 
 
 def inverted_parts(blob_):
@@ -48,12 +56,16 @@ def main():
     assert len(mine) == 1 and len(theirs) == 2, (mine, theirs)
     want = [blobs(p) for p in theirs]
     got = blobs(mine[0])
+    assert list(got) == ['greptime-inverted-index-v1', 'greptime-fulltext-index-bloom-4', 'greptime-bloom-filter-v1-3'], list(got)
+    assert got['greptime-fulltext-index-bloom-4'] in [w['greptime-fulltext-index-bloom-4'] for w in want], 'full-text index'
+    assert properties(mine[0]) == properties(theirs[0]), 'properties'
     assert got['greptime-bloom-filter-v1-3'] in [w['greptime-bloom-filter-v1-3'] for w in want], 'skipping index'
     assert inverted_parts(got['greptime-inverted-index-v1']) in [inverted_parts(w['greptime-inverted-index-v1']) for w in want], 'inverted index'
     manifest = ''.join(open(p).read() for p in sorted(glob.glob(os.path.join(server.home, 'data', '**', 'manifest', '*.json'), recursive=True)))
     meta = json.loads(re.search(r'"files_to_add":(\[\{.*?\}\]),"files_to_remove"', manifest).group(1))[0]
     assert meta['index_file_size'] == os.path.getsize(mine[0]) and meta['index_version'] == 0, meta
-    assert meta['available_indexes'] == ['InvertedIndex', 'BloomFilterIndex'], meta
+    assert {'column_id': 4, 'created_indexes': ['FulltextIndex']} in meta['indexes'], meta
+    assert meta['available_indexes'] == ['InvertedIndex', 'FulltextIndex', 'BloomFilterIndex'], meta
     print('flush: the blobs of the recorded datanode')
 
     handle(insert(region, COLUMNS, rows), timeout=60)

@@ -14,6 +14,7 @@
 #include "engine/mito/sst_index.h"
 #include "engine/mito/sst_internal.h"
 #include "engine/mito/sst_select.h"
+#include "format/index/bloom.h"
 #include "format/key/key.h"
 
 #define DIR_KEY "data/r/"
@@ -28,15 +29,16 @@ static struct object_store *store;
 #define STRING "{\"String\":{\"size_type\":\"Utf8\"}}"
 #define INVERTED "\"greptime:inverted_index\":\"true\""
 #define SKIPPING(rows) "\"greptime:skipping_index\":\"{\\\"granularity\\\":" rows ",\\\"false-positive-rate-in-10000\\\":100,\\\"index-type\\\":\\\"BloomFilter\\\"}\""
+#define WORDS(rows) "\"greptime:fulltext\":\"{\\\"enable\\\":true,\\\"analyzer\\\":\\\"English\\\",\\\"case-sensitive\\\":false,\\\"granularity\\\":" rows "}\""
 
-/* host: tag, inverted; code: Int32, both; trace: text, skipping; size: Int64, inverted. */
+/* host: tag, inverted; code: Int32, both; trace: text, skipping and full-text; size: Int64, inverted. */
 static struct region_metadata *schema(void)
 {
     static const char json[] =
         "{\"column_metadatas\":[" COLUMN("host", STRING, "0", "Tag", "true", "false", INVERTED) ","
         COLUMN("ts", "{\"Timestamp\":{\"Millisecond\":null}}", "1", "Timestamp", "false", "true", "") ","
         COLUMN("code", "{\"Int32\":{}}", "2", "Field", "true", "false", INVERTED "," SKIPPING("3000")) ","
-        COLUMN("trace", STRING, "3", "Field", "true", "false", SKIPPING("512")) ","
+        COLUMN("trace", STRING, "3", "Field", "true", "false", SKIPPING("512") "," WORDS("1000")) ","
         COLUMN("size", "{\"Int64\":{}}", "4", "Field", "true", "false", INVERTED)
         "],\"primary_key\":[0],\"region_id\":4398046511104,\"schema_version\":0,\"primary_key_encoding\":\"dense\",\"partition_expr\":\"\"}";
     struct region_metadata *m;
@@ -52,7 +54,12 @@ static uint32_t mix(uint32_t x) { return (x * 2654435761u ^ x >> 9) * 40503u >> 
 static int host_of(int64_t i) { return (int)(i / 4600); }                                              /* 50 of them; host 0 is null */
 static bool code_of(int64_t i, int32_t *v) { *v = (int32_t)(mix((uint32_t)i / 700) % 50) * 100 - 2000; return i % 31 != 0; }
 static bool size_of(int64_t i, int64_t *v) { *v = (int64_t)(i - ROWS / 2) * 3; return i % 17 != 3; }
-static bool trace_of(int64_t i, char *text) { sprintf(text, "t%x", (unsigned)(mix((uint32_t)i) % 60000)); return i % 23 != 5; }
+static int64_t foreign_row = -1; /* whose trace is not ASCII */
+static bool trace_of(int64_t i, char *text)
+{
+    sprintf(text, i == foreign_row ? "t\u00e9%x" : "Trace: t_%X", (unsigned)(mix((uint32_t)i) % 60000));
+    return i % 23 != 5;
+}
 
 static struct column *finish(struct column_builder *b)
 {
@@ -247,7 +254,7 @@ static void test_answers(void **state)
 {
     (void)state;
     struct sst_file *f = write_file(ALL);
-    assert_int_equal(f->meta.available_indexes, SST_INDEX_INVERTED | SST_INDEX_BLOOM);
+    assert_int_equal(f->meta.available_indexes, ALL);
     assert_int_equal(f->meta.n_indexes, 4);
     same_answers(f, 60);
     assert_in_range(rows_left(f, 0, SCAN_EQ, 9200, SST_INDEX_INVERTED), 4600, 4600 + 2 * 1024); /* one host's rows */
@@ -265,6 +272,60 @@ static void test_answers(void **state)
     atomic_store(&f->deleted, true);
     sst_file_unref(f);
     assert_int_equal(store->ops->stat(store, key, &size, NULL), ST_NOT_FOUND);
+}
+
+/* Whether the filter of a row's segment has the word. */
+static bool has_word(struct sst_index *x, const struct puffin_source *blob, const struct bloom_index *words, int64_t row, const char *word)
+{
+    struct buffer *scratch = NULL;
+    uint64_t hash = bloom_hash(word, strlen(word));
+    bool any;
+    assert_int_equal(bloom_index_test(blob, words, (uint32_t)(row / 1000), &hash, 1, x->arena.budget, &scratch, &any, NULL), ST_OK);
+    buffer_unref(scratch);
+    return any;
+}
+
+static void test_words(void **state)
+{
+    (void)state;
+    struct sst_file *f = write_file(SST_INDEX_FULLTEXT | SST_INDEX_BLOOM);
+    struct sst_index x;
+    struct puffin_source blob;
+    struct bloom_index words;
+    int strays = 0;
+    assert_int_equal(sst_index_open(f, NULL, &x, NULL), ST_OK);
+    assert_int_equal(x.file.n_blobs, 3);
+    assert_string_equal(x.file.blobs[0].type, SST_BLOB_FULLTEXT_BLOOM "3"); /* before the skipping ones */
+    assert_string_equal(puffin_property(&x.file.blobs[0], "fulltext_config"), "{\"analyzer\":\"English\",\"case_sensitive\":false}");
+    assert_int_equal(puffin_blob_source(&x.source, &x.file.blobs[0], &blob, NULL), ST_OK);
+    assert_int_equal(bloom_index_open(&blob, &x.arena, &words, NULL), ST_OK);
+    assert_int_equal(words.rows_per_segment, 1000);
+    assert_int_equal(words.n_rows, ROWS);
+    for (int64_t i = 0; i < ROWS; i += 97) {
+        char text[32];
+        if (!trace_of(i, text))
+            continue;
+        for (char *c = text; *c; c++)
+            *c = (char)(*c | (*c >= 'A' && *c <= 'Z' ? 0x20 : 0));
+        assert_true(has_word(&x, &blob, &words, i, "trace"));
+        assert_true(has_word(&x, &blob, &words, i, strchr(text, ' ') + 1));
+        strays += has_word(&x, &blob, &words, i, text); /* the whole text is no word */
+    }
+    assert_in_range(strays, 0, ROWS / 97 / 20);
+    sst_index_close(&x);
+    sst_file_unref(f);
+}
+
+/* One text with a word that may not be the peer's: the file has no full-text index, and the other ones. */
+static void test_foreign_words(void **state)
+{
+    (void)state;
+    foreign_row = 150001;
+    struct sst_file *f = write_file(ALL);
+    foreign_row = -1;
+    assert_int_equal(f->meta.available_indexes, SST_INDEX_INVERTED | SST_INDEX_BLOOM);
+    assert_int_equal(f->meta.n_indexes, 4);
+    sst_file_unref(f);
 }
 
 static void test_kinds(void **state)
@@ -318,6 +379,7 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers), cmocka_unit_test(test_kinds), cmocka_unit_test(test_bad_files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers), cmocka_unit_test(test_words), cmocka_unit_test(test_foreign_words),
+                                       cmocka_unit_test(test_kinds), cmocka_unit_test(test_bad_files)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,8 +1,11 @@
 /* Building the index file of an SST while its rows are written.
  *
- * Values are taken as they pass; of tags, which come in runs, each run's once a segment. An index is an extra: what goes wrong with a skipping index
- * leaves out that column, what goes wrong with a column of the inverted index leaves out all of it (the peer takes a column that is missing in it for
- * one without values), what goes wrong with the file leaves out the index, and the SST is written all the same.
+ * Values are taken as they pass; of tags, which come in runs, each run's once a segment. An index is an extra: what goes wrong with a skipping or a
+ * full-text index leaves out that column, what goes wrong with a column of the inverted index leaves out all of it (the peer takes a column that is
+ * missing in it for one without values), what goes wrong with the file leaves out the index, and the SST is written all the same.
+ *
+ * A full-text index with words that are not exactly the peer's would make it skip rows that match. So there is one where they surely are: English
+ * analyzer, Bloom backend, and nothing but ASCII in the file.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,10 +13,12 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/text.h"
 #include "engine/mito/sst_index.h"
 #include "engine/mito/sst_internal.h"
 #include "format/index/bloom.h"
 #include "format/index/inverted.h"
+#include "format/index/tokens.h"
 
 static struct metric_family rows_total = {
     .name = "greptime_index_create_rows_total", .help = "rows indexed", .kind = METRIC_COUNTER, .label_names = {"type"}};
@@ -26,7 +31,8 @@ struct indexed_column { /* one of the builders is in use */
     uint32_t column;    /* index into the region's columns */
     enum sst_index_kind kind;
     bool failed;
-    struct bloom_builder bloom;
+    bool case_sensitive;        /* of SST_INDEX_FULLTEXT */
+    struct bloom_builder bloom; /* of SST_INDEX_FULLTEXT, too */
     struct inverted_builder inverted;
 };
 
@@ -35,17 +41,17 @@ struct sst_indexer {
     const char *dir;
     struct region_metadata *metadata; /* borrowed */
     uint64_t segment_rows, n_rows;
-    struct indexed_column *columns; /* those of the inverted index first */
+    struct indexed_column *columns; /* in the order of the file: inverted, full-text, skipping */
     uint32_t n_columns;
     struct dynbuf value; /* scratch */
 };
 
 static void drop_column(struct indexed_column *k)
 {
-    if (k->kind == SST_INDEX_BLOOM)
-        bloom_builder_release(&k->bloom);
-    else
+    if (k->kind == SST_INDEX_INVERTED)
         inverted_builder_release(&k->inverted);
+    else
+        bloom_builder_release(&k->bloom);
     k->failed = true;
 }
 
@@ -61,6 +67,12 @@ void sst_indexer_free(struct sst_indexer *x)
     free(x);
 }
 
+/* Whether the peer's words of such a column's texts are surely ours, as long as they are ASCII. */
+static bool has_our_words(const struct region_column *c, const struct region_fulltext_options *f)
+{
+    return f->enable && !f->chinese && !f->tantivy && type_is_string(c->type);
+}
+
 static void find_columns(struct sst_indexer *x, const struct sst_write_options *o)
 {
     const struct region_metadata *m = o->metadata;
@@ -70,6 +82,14 @@ static void find_columns(struct sst_indexer *x, const struct sst_write_options *
         struct indexed_column *k = &x->columns[x->n_columns++];
         *k = (struct indexed_column){.column = i, .kind = SST_INDEX_INVERTED};
         inverted_builder_init(&k->inverted, o->budget, x->segment_rows);
+    }
+    for (uint32_t i = 0; i < m->n_columns && (o->indexes & SST_INDEX_FULLTEXT); i++) {
+        struct region_fulltext_options f = region_index_options(&m->columns[i]).fulltext;
+        if (!has_our_words(&m->columns[i], &f))
+            continue;
+        struct indexed_column *k = &x->columns[x->n_columns++];
+        *k = (struct indexed_column){.column = i, .kind = SST_INDEX_FULLTEXT, .case_sensitive = f.case_sensitive};
+        bloom_builder_init(&k->bloom, o->budget, f.granularity, (double)f.rate / 10000);
     }
     for (uint32_t i = 0; i < m->n_columns && (o->indexes & SST_INDEX_BLOOM); i++) {
         struct region_index_options w = region_index_options(&m->columns[i]);
@@ -84,7 +104,7 @@ static void find_columns(struct sst_indexer *x, const struct sst_write_options *
 int sst_indexer_new(const struct sst_write_options *o, struct sst_indexer **ret_indexer, struct error *err)
 {
     struct sst_indexer *x = calloc(1, sizeof *x);
-    if (!x || !(x->columns = calloc(2 * (size_t)o->metadata->n_columns, sizeof *x->columns))) {
+    if (!x || !(x->columns = calloc(3 * (size_t)o->metadata->n_columns, sizeof *x->columns))) {
         free(x);
         return error_no_memory(err, o->metadata->n_columns * sizeof *x->columns);
     }
@@ -108,14 +128,29 @@ int sst_indexer_new(const struct sst_write_options *o, struct sst_indexer **ret_
 
 static uint64_t room_of(const struct indexed_column *k)
 {
-    return k->kind == SST_INDEX_BLOOM ? bloom_builder_room(&k->bloom) : inverted_builder_room(&k->inverted);
+    return k->kind == SST_INDEX_INVERTED ? inverted_builder_room(&k->inverted) : bloom_builder_room(&k->bloom);
 }
 
 static int advance(struct indexed_column *k, uint64_t n, struct error *err)
 {
-    if (k->kind == SST_INDEX_BLOOM)
+    if (k->kind != SST_INDEX_INVERTED)
         return bloom_builder_advance(&k->bloom, n, err);
     inverted_builder_advance(&k->inverted, n);
+    return ST_OK;
+}
+
+static int add_words(struct indexed_column *k, const uint8_t *text, size_t size, struct dynbuf *scratch, struct error *err)
+{
+    if (!text_is_ascii(text, size))
+        return error_set(err, ST_UNSUPPORTED, "a text is not ASCII");
+    if (!k->case_sensitive) {
+        dynbuf_clear(scratch);
+        TRY(dynbuf_reserve(scratch, size, err));
+        token_lower(text, size, scratch->data);
+        text = scratch->data;
+    }
+    for (size_t pos = 0, start, n; token_next(text, size, &pos, &start, &n);)
+        TRY(bloom_builder_add(&k->bloom, bloom_hash(text + start, n), err));
     return ST_OK;
 }
 
@@ -128,7 +163,9 @@ static int add_value(struct indexed_column *k, const struct column *values, int6
         TRY(sst_index_value(values, at, scratch, &data, &size, err));
     if (k->kind == SST_INDEX_INVERTED)
         return inverted_builder_add(&k->inverted, data, size, err);
-    return null ? ST_OK : bloom_builder_add(&k->bloom, bloom_hash(data, size), err);
+    if (null)
+        return ST_OK;
+    return k->kind == SST_INDEX_FULLTEXT ? add_words(k, data, size, scratch, err) : bloom_builder_add(&k->bloom, bloom_hash(data, size), err);
 }
 
 /* Rows of one segment. */
@@ -159,11 +196,13 @@ static int add_batch(struct indexed_column *k, const struct row_batch *b, struct
     return ST_OK;
 }
 
-/* The column cannot be indexed. */
+/* The column cannot be indexed. Of texts in other languages that is no news. */
 static void give_up(struct sst_indexer *x, struct indexed_column *k, const struct error *why)
 {
-    log_warn("mito", "region %llu: no %s index of column %s for a new SST: %s", (unsigned long long)x->metadata->region_id,
-             k->kind == SST_INDEX_BLOOM ? "skipping" : "inverted", x->metadata->columns[k->column].name, why->msg);
+    const char *kind = k->kind == SST_INDEX_INVERTED ? "inverted" : k->kind == SST_INDEX_FULLTEXT ? "full-text" : "skipping";
+    enum log_level level = k->kind == SST_INDEX_FULLTEXT && why->status == ST_UNSUPPORTED ? LOG_DEBUG : LOG_WARN;
+    log_at(level, "mito", "region %llu: no %s index of column %s for a new SST: %s", (unsigned long long)x->metadata->region_id, kind,
+           x->metadata->columns[k->column].name, why->msg);
     for (uint32_t i = 0; i < x->n_columns; i++)
         if (!x->columns[i].failed && (&x->columns[i] == k || (k->kind == SST_INDEX_INVERTED && x->columns[i].kind == SST_INDEX_INVERTED)))
             drop_column(&x->columns[i]);
@@ -186,10 +225,11 @@ static int put_bytes(void *ctx, const void *data, size_t size, struct error *err
     return out->ops->append(out, data, size, err);
 }
 
-static int put_blob(struct sst_indexer *x, struct puffin_writer *w, const char *type, const char *label, const struct dynbuf *blob, struct error *err)
+static int put_blob(struct sst_indexer *x, struct puffin_writer *w, const char *type, const struct puffin_property *property, const char *label,
+                    const struct dynbuf *blob, struct error *err)
 {
     const char *const labels[] = {label, NULL};
-    TRY(puffin_add_blob(w, type, NULL, 0, blob->data, blob->size, err));
+    TRY(puffin_add_blob(w, type, property, property != NULL, blob->data, blob->size, err));
     metric_add(metric_child(&bytes_total, labels), (int64_t)blob->size);
     metric_add(metric_child(&rows_total, labels), (int64_t)x->n_rows);
     return ST_OK;
@@ -221,20 +261,24 @@ static int put_inverted(struct sst_indexer *x, struct puffin_writer *w, struct d
     if (!any)
         return ST_OK;
     TRY(inverted_index_end(x->n_rows, x->segment_rows, blob, description, err));
-    return put_blob(x, w, SST_BLOB_INVERTED, "inverted_index", blob, err);
+    return put_blob(x, w, SST_BLOB_INVERTED, NULL, "inverted_index", blob, err);
 }
 
+/* The full-text and the skipping indexes. */
 static int put_blooms(struct sst_indexer *x, struct puffin_writer *w, struct dynbuf *blob, struct file_meta *m, struct error *err)
 {
+    static const struct puffin_property analyzers[] = {{"fulltext_config", "{\"analyzer\":\"English\",\"case_sensitive\":false}"},
+                                                       {"fulltext_config", "{\"analyzer\":\"English\",\"case_sensitive\":true}"}};
     char type[64];
     for (uint32_t i = 0; i < x->n_columns; i++) {
         struct indexed_column *k = &x->columns[i];
-        if (k->failed || k->kind != SST_INDEX_BLOOM)
+        bool words = k->kind == SST_INDEX_FULLTEXT;
+        if (k->failed || k->kind == SST_INDEX_INVERTED)
             continue;
-        snprintf(type, sizeof type, SST_BLOB_BLOOM "%u", (unsigned)x->metadata->columns[k->column].id);
+        snprintf(type, sizeof type, "%s%u", words ? SST_BLOB_FULLTEXT_BLOOM : SST_BLOB_BLOOM, (unsigned)x->metadata->columns[k->column].id);
         dynbuf_clear(blob);
         TRY(bloom_builder_finish(&k->bloom, blob, err));
-        TRY(put_blob(x, w, type, "bloom_filter_index", blob, err));
+        TRY(put_blob(x, w, type, words ? &analyzers[k->case_sensitive] : NULL, words ? "fulltext_index" : "bloom_filter_index", blob, err));
         list_column(x, k, m);
     }
     return ST_OK;
