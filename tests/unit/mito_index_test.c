@@ -15,6 +15,7 @@
 #include "engine/mito/sst_internal.h"
 #include "engine/mito/sst_select.h"
 #include "format/index/bloom.h"
+#include "format/index/tokens.h"
 #include "format/key/key.h"
 
 #define DIR_KEY "data/r/"
@@ -29,7 +30,14 @@ static struct object_store *store;
 #define STRING "{\"String\":{\"size_type\":\"Utf8\"}}"
 #define INVERTED "\"greptime:inverted_index\":\"true\""
 #define SKIPPING(rows) "\"greptime:skipping_index\":\"{\\\"granularity\\\":" rows ",\\\"false-positive-rate-in-10000\\\":100,\\\"index-type\\\":\\\"BloomFilter\\\"}\""
-#define WORDS(rows) "\"greptime:fulltext\":\"{\\\"enable\\\":true,\\\"analyzer\\\":\\\"English\\\",\\\"case-sensitive\\\":false,\\\"granularity\\\":" rows "}\""
+#define WORDS(rows)                                                                                                        \
+    "\"greptime:fulltext\":\"{\\\"enable\\\":true,\\\"analyzer\\\":\\\"English\\\",\\\"backend\\\":\\\"bloom\\\"  ,"   \
+    "\\\"case-sensitive\\\":false,\\\"granularity\\\":" rows "}\""
+
+/* Another option for the full-text index: what stands in the place of what, of the same size. */
+static const char *const exact_case[] = {"false,\\\"granularity", "true ,\\\"granularity"}, *const chinese[] = {"English", "Chinese"},
+                         *const tantivy[] = {"bloom\\\"  ", "tantivy\\\""};
+static const char *const *option;
 
 /* host: tag, inverted; code: Int32, both; trace: text, skipping and full-text; size: Int64, inverted. */
 static struct region_metadata *schema(void)
@@ -43,7 +51,11 @@ static struct region_metadata *schema(void)
         "],\"primary_key\":[0],\"region_id\":4398046511104,\"schema_version\":0,\"primary_key_encoding\":\"dense\",\"partition_expr\":\"\"}";
     struct region_metadata *m;
     struct error err = {0};
-    if (region_metadata_from_json(json, strlen(json), &m, &err) != ST_OK)
+    char text[sizeof json];
+    memcpy(text, json, sizeof json);
+    if (option)
+        memcpy(strstr(text, option[0]), option[1], strlen(option[1]));
+    if (region_metadata_from_json(text, strlen(text), &m, &err) != ST_OK)
         fail_msg("%s", err.msg);
     return m;
 }
@@ -285,9 +297,8 @@ static bool has_word(struct sst_index *x, const struct puffin_source *blob, cons
     return any;
 }
 
-static void test_words(void **state)
+static void check_words(bool exact)
 {
-    (void)state;
     struct sst_file *f = write_file(SST_INDEX_FULLTEXT | SST_INDEX_BLOOM);
     struct sst_index x;
     struct puffin_source blob;
@@ -296,7 +307,8 @@ static void test_words(void **state)
     assert_int_equal(sst_index_open(f, NULL, &x, NULL), ST_OK);
     assert_int_equal(x.file.n_blobs, 3);
     assert_string_equal(x.file.blobs[0].type, SST_BLOB_FULLTEXT_BLOOM "3"); /* before the skipping ones */
-    assert_string_equal(puffin_property(&x.file.blobs[0], "fulltext_config"), "{\"analyzer\":\"English\",\"case_sensitive\":false}");
+    assert_string_equal(puffin_property(&x.file.blobs[0], "fulltext_config"),
+                        exact ? "{\"analyzer\":\"English\",\"case_sensitive\":true}" : "{\"analyzer\":\"English\",\"case_sensitive\":false}");
     assert_int_equal(puffin_blob_source(&x.source, &x.file.blobs[0], &blob, NULL), ST_OK);
     assert_int_equal(bloom_index_open(&blob, &x.arena, &words, NULL), ST_OK);
     assert_int_equal(words.rows_per_segment, 1000);
@@ -305,27 +317,47 @@ static void test_words(void **state)
         char text[32];
         if (!trace_of(i, text))
             continue;
-        for (char *c = text; *c; c++)
-            *c = (char)(*c | (*c >= 'A' && *c <= 'Z' ? 0x20 : 0));
-        assert_true(has_word(&x, &blob, &words, i, "trace"));
+        strays += has_word(&x, &blob, &words, i, exact ? "trace" : "Trace"); /* as one of the two only */
+        if (!exact)
+            token_lower((const uint8_t *)text, strlen(text), (uint8_t *)text);
+        assert_true(has_word(&x, &blob, &words, i, exact ? "Trace" : "trace"));
         assert_true(has_word(&x, &blob, &words, i, strchr(text, ' ') + 1));
         strays += has_word(&x, &blob, &words, i, text); /* the whole text is no word */
     }
-    assert_in_range(strays, 0, ROWS / 97 / 20);
+    assert_in_range(strays, 0, ROWS / 97 / 10);
     sst_index_close(&x);
     sst_file_unref(f);
 }
 
-/* One text with a word that may not be the peer's: the file has no full-text index, and the other ones. */
+static void test_words(void **state)
+{
+    (void)state;
+    check_words(false);
+    option = exact_case;
+    check_words(true);
+    option = NULL;
+}
+
+static void check_wordless(void)
+{
+    struct sst_file *f = write_file(ALL);
+    assert_int_equal(f->meta.available_indexes, SST_INDEX_INVERTED | SST_INDEX_BLOOM);
+    assert_int_equal(f->meta.n_indexes, 4);
+    sst_file_unref(f);
+}
+
+/* Where words may not be the peer's, in one text only or by the options, the file has no full-text index, and the other ones. */
 static void test_foreign_words(void **state)
 {
     (void)state;
     foreign_row = 150001;
-    struct sst_file *f = write_file(ALL);
+    check_wordless();
     foreign_row = -1;
-    assert_int_equal(f->meta.available_indexes, SST_INDEX_INVERTED | SST_INDEX_BLOOM);
-    assert_int_equal(f->meta.n_indexes, 4);
-    sst_file_unref(f);
+    option = chinese;
+    check_wordless();
+    option = tantivy;
+    check_wordless();
+    option = NULL;
 }
 
 static void test_kinds(void **state)
