@@ -459,17 +459,10 @@ static int keys_of_label_batch(struct row_write *w, uint32_t table_id, struct la
         w->spans[i] = (struct key_span){(const uint8_t *)start, (uint32_t)(keys.size - start)};
     }
     if (st == ST_OK)
-        st = buffer_wrap(keys.data, keys.size, free, keys.data, &w->scratch, err);
-    if (st != ST_OK) {
+        st = row_write_take_keys(w, &keys, err);
+    if (st != ST_OK)
         dynbuf_release(&keys);
-        return st;
-    }
-    for (int64_t i = 0; i < w->n_rows; i++) {
-        w->spans[i].data = keys.data + (size_t)w->spans[i].data;
-        w->hashes[i] = hash_bytes(w->spans[i].data, w->spans[i].size);
-    }
-    w->spans_are_keys = true;
-    return ST_OK;
+    return st;
 }
 
 /* The labels of the batch; every other column goes to *rest. */

@@ -183,6 +183,17 @@ int row_write_encode_key(const struct row_write *w, struct key_span span, struct
 
 /* ---- Arrow batches ---- */
 
+int row_write_take_keys(struct row_write *w, struct dynbuf *keys, struct error *err)
+{
+    TRY(buffer_wrap(keys->data, keys->size, free, keys->data, &w->scratch, err));
+    for (int64_t i = 0; i < w->n_rows; i++) {
+        w->spans[i].data = keys->data + (size_t)w->spans[i].data;
+        w->hashes[i] = hash_bytes(w->spans[i].data, w->spans[i].size);
+    }
+    w->spans_are_keys = true;
+    return ST_OK;
+}
+
 /* Encoded keys of all rows, side by side in w->scratch. */
 static int keys_of_batch(struct row_write *w, struct column *const *tags, struct error *err)
 {
@@ -206,17 +217,10 @@ static int keys_of_batch(struct row_write *w, struct column *const *tags, struct
         w->spans[i] = (struct key_span){(const uint8_t *)start, (uint32_t)(keys.size - start)};
     }
     if (st == ST_OK)
-        st = buffer_wrap(keys.data, keys.size, free, keys.data, &w->scratch, err);
-    if (st != ST_OK) {
+        st = row_write_take_keys(w, &keys, err);
+    if (st != ST_OK)
         dynbuf_release(&keys);
-        return st;
-    }
-    for (int64_t i = 0; i < w->n_rows; i++) {
-        w->spans[i].data = keys.data + (size_t)w->spans[i].data;
-        w->hashes[i] = hash_bytes(w->spans[i].data, w->spans[i].size);
-    }
-    w->spans_are_keys = true;
-    return ST_OK;
+    return st;
 }
 
 /* A column of whole keys: the spans are its values. */
