@@ -549,11 +549,12 @@ static int do_truncate(struct run *run, struct region *r, const struct op *op, s
 {
     struct engine *e = run->node.engine;
     struct dynbuf body, kind, range;
+    if (op->value)
+        TRY(node_flush(&run->node, r->id, err));
     dynbuf_init(&body, 1 << 10);
     dynbuf_init(&kind, 1 << 10);
     pb_put_uint(&body, 1, r->id, NULL);
     if (op->value) {
-        TRY(node_flush(&run->node, r->id, err));
         dynbuf_init(&range, 1 << 10);
         pb_put_uint(&range, 2, (uint64_t)TIMES * TIME_STEP_MS, NULL);
         put_message(&kind, 2, &range);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "format/proto/wire.h"
@@ -20,12 +21,12 @@
 static struct region_metadata *data_region(bool sparse, bool value_nullable)
 {
     const char *nullable = RS_META(COLUMNS("true"), KEY), *not_null = RS_META(COLUMNS("false"), KEY);
-    char *text = strdup(value_nullable ? nullable : not_null), *dense = strstr(text, "\"dense\"");
+    const char *given = value_nullable ? nullable : not_null, *dense = strstr(given, "\"dense\"");
+    char text[4096];
     struct region_metadata *m;
-    if (sparse)
-        memcpy(dense, "\"sparse", 7), memmove(dense + 8, dense + 7, strlen(dense + 7) + 1), dense[7] = '"';
+    assert_non_null(dense);
+    snprintf(text, sizeof text, "%.*s\"%s\"%s", (int)(dense - given), given, sparse ? "sparse" : "dense", dense + 7);
     assert_int_equal(region_metadata_from_json(text, strlen(text), &m, NULL), ST_OK);
-    free(text);
     return m;
 }
 
