@@ -318,7 +318,6 @@ static int compact_once(struct mito_region *r, bool *ret_gained, struct error *e
     struct pick_file *files = NULL;
     struct pick_result picked = {0};
     TRY(snapshot_take(r, &s, err));
-    mito_remove_orphans(r, s.files, s.n_files);
     int st = drop_expired(&s, err);
     if (st == ST_OK)
         st = describe_files(&s, &files, err);
@@ -343,6 +342,8 @@ static bool begin(struct mito_region *r)
     pthread_mutex_lock(&r->job_lock);
     bool mine = !r->compacting;
     r->compacting = true;
+    if (mine)
+        mito_remove_orphans(r);
     metric_add(metric_plain(&inflight), mine);
     pthread_mutex_unlock(&r->job_lock);
     return mine;

@@ -226,8 +226,10 @@ int mito_flush_locked(struct mito_region *r, struct error *err)
     if (!work)
         return st;
     metric_add(metric_plain(&flush_requests), 1);
-    if (st == ST_OK && job.n_memtables)
+    if (st == ST_OK && job.n_memtables) {
+        mito_remove_orphans(r);
         st = write_windows(&job, err);
+    }
     if (st == ST_OK) {
         for (uint32_t i = 0; i < job.n_files; i++)
             metric_add(metric_plain(&flush_bytes), (int64_t)job.files[i].file_size);

@@ -84,7 +84,6 @@ struct mito_region {
     int64_t last_flush_ms, last_compaction_ms;
     int64_t recorded_window_seconds;    /* the manifest's compaction_time_window; 0 = none yet */
     _Atomic bool compaction_queued;
-    int64_t opened_ms;
     bool orphans_sought;                /* or a file has left since, and may still be read */
 };
 
@@ -247,8 +246,8 @@ int mito_region_compact(struct mito_engine *e, uint64_t region_id, struct messag
 /* What follows a flush: expired files are dropped, and windows that have collected too many files compacted, in the background. */
 void mito_schedule_compaction(struct mito_region *r);
 
-/* orphans.c: removes files of the folder that are older than the region's opening and not among `files`, which are all of the region; once. */
-void mito_remove_orphans(struct mito_region *r, struct sst_file *const *files, uint32_t n_files);
+/* orphans.c: removes files of the folder that the region does not list, once, before its first job writes one. job_lock held. */
+void mito_remove_orphans(struct mito_region *r);
 
 /* region_files.c: the file list; r->lock held. */
 int mito_files_add(struct mito_region *r, const struct file_meta *metas, uint32_t n, struct error *err);

@@ -1,8 +1,9 @@
 /* Files that no manifest knows: outputs whose commit a crash has forestalled, inputs whose removal it has.
  *
- * They are looked for once in a region's life in this process, before its first compaction. Only what is older than the opening of the region is taken: a
- * job of ours may be writing the rest. Opening alone deletes nothing, so that a folder can be looked at first (`regionctl check`). Where regions
- * share files, after a repartition, or a metasrv has garbage collected, one region cannot tell: then nothing is done here.
+ * They are looked for once in a region's life in this process, before its first flush or compaction writes anything: then no unlisted file can be of
+ * this process, be it one that is being written or one whose commit is in doubt. The files' times would not tell: clocks jump. Opening alone deletes
+ * nothing, so that a folder can be looked at first (`regionctl check`). Where regions share files, after a repartition, or a metasrv has garbage
+ * collected, one region cannot tell: then nothing is done here.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,12 +14,10 @@
 
 static struct metric_family removed = {.name = "regiond_mito_orphans_removed_total", .help = "files removed that no manifest lists", .kind = METRIC_COUNTER};
 
-enum { UUID_SIZE = FILE_ID_SIZE - 1, MARGIN_MS = 1000 /* of the file system's clock */ };
+enum { UUID_SIZE = FILE_ID_SIZE - 1 };
 
 struct search {
     struct mito_region *region;
-    struct sst_file *const *files;
-    uint32_t n_files;
     uint32_t n_removed;
 };
 
@@ -39,10 +38,10 @@ static int examine(void *ctx, const struct object_info *info, struct error *err)
 {
     struct search *s = ctx;
     const char *slash = strrchr(info->key, '/'), *name = slash ? slash + 1 : info->key;
-    if (info->is_dir || !is_data_file(name) || info->modified_ms >= s->region->opened_ms - MARGIN_MS)
+    if (info->is_dir || !is_data_file(name))
         return ST_OK;
-    for (uint32_t i = 0; i < s->n_files; i++)
-        if (strncmp(s->files[i]->meta.file_id, name, UUID_SIZE) == 0)
+    for (uint32_t i = 0; i < s->region->n_files; i++) /* nobody else changes the list under the job lock */
+        if (strncmp(s->region->files[i]->meta.file_id, name, UUID_SIZE) == 0)
             return ST_OK;
     struct object_store *store = s->region->engine->options.store;
     TRY(store->ops->remove(store, info->key, err));
@@ -62,14 +61,14 @@ static bool owns_folder(const struct mito_region *r)
     return r->state == REGION_WRITABLE;
 }
 
-void mito_remove_orphans(struct mito_region *r, struct sst_file *const *files, uint32_t n_files)
+void mito_remove_orphans(struct mito_region *r)
 {
     char index[1280];
     struct error err;
     struct object_store *store = r->engine->options.store;
-    struct search s = {r, files, n_files, 0};
+    struct search s = {r, 0};
     pthread_mutex_lock(&r->lock);
-    /* Once a file has left the region, somebody may still read what is no longer listed. */
+    /* Also set once a file has left the region: somebody may still read what is no longer listed. */
     bool due = !r->orphans_sought && owns_folder(r);
     r->orphans_sought = true;
     pthread_mutex_unlock(&r->lock);

@@ -96,7 +96,7 @@ static struct mito_region *region_alloc(struct mito_engine *e, uint64_t id)
     r->engine = e;
     r->id = id;
     r->state = REGION_FOLLOWER;
-    r->last_flush_ms = r->last_compaction_ms = r->opened_ms = clock_wall_ms();
+    r->last_flush_ms = r->last_compaction_ms = clock_wall_ms();
     pthread_mutex_init(&r->job_lock, NULL);
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->changed, NULL);
