@@ -21,9 +21,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def only_order(difference):
-    """Whether the extensions wanted and got have the same parts in another order."""
-    m = re.match(r'extensions: want (.*), got (.*)$', difference, re.DOTALL)
-    return m is not None and sorted(re.findall(r'\w+', m[1])) == sorted(re.findall(r'\w+', m[2]))
+    """Whether the extensions or rows wanted and got have the same parts in another order."""
+    m = re.match(r'(?:extensions|row \d+): want (.*), got (.*)$', difference, re.DOTALL)
+    return m is not None and sorted(re.findall(r'[-+.\w]+', m[1])) == sorted(re.findall(r'[-+.\w]+', m[2]))
 
 
 class Known:
@@ -55,7 +55,7 @@ def replay(server, known, mode, *arguments):
     for s in bad[:20]:
         print(f'  {s["case"]} step {s["step"]} {s["m"]}: {s["diff"][:300]}\n    {s["sql"][:200]}')
     print(f'-- {mode}: {len(steps)} steps, {sum(not s["diff"] for s in steps)} equal, {len(bad)} differ without a reason', flush=True)
-    return not bad and steps
+    return not bad and bool(steps)
 
 
 def restart_script(server):
@@ -110,7 +110,7 @@ def run_tsbs(known):
                     str(server.process.pid)], check=True)
     good = replay(server, known, 'tsbs', os.path.join(load, 'tsbs_queries'))
     server.channel().unary_unary(HANDLE)(flush_request(1024 << 32), timeout=60)
-    good &= bool(replay(server, known, 'tsbs', os.path.join(load, 'tsbs_queries')))
+    good &= replay(server, known, 'tsbs', os.path.join(load, 'tsbs_queries'))
     server.remove()
     return good
 
@@ -124,7 +124,7 @@ def main():
     corpus = [need_shared('corpus')] + (['--only', a.only] if a.only else [])
     good = True
     for mode in a.modes:
-        good &= bool(run_tsbs(known) if mode == 'tsbs' else run_mode(mode, known, corpus))
+        good &= run_tsbs(known) if mode == 'tsbs' else run_mode(mode, known, corpus)
     for *_, used, line in known.lines:
         if not used and not a.only and len(a.modes) == len(MODES):
             print(f'not met any more, delete it from replay_differences.txt: {line}')
