@@ -15,6 +15,7 @@ static int each(void *ctx, const uint8_t *key, size_t key_size, const uint8_t *v
         sum += key[i];
     for (size_t i = 0; i < value_size; i++)
         sum += value[i];
+    (void)sum;
     return ST_OK;
 }
 
