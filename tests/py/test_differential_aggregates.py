@@ -93,7 +93,7 @@ QUERIES = {
     'keys': [f'select {c}, count(*) from t group by {c} order by {c}' for c in ANY] +
             ['select distinct g, h, b from t order by g, h, b', 'select distinct dec, x from t order by dec, x', 'select distinct few, s, d from t order by few, s, d',
              'select make_array(i16, g) as l, count(*) from t group by l order by l', 'select struct(h, g) as l, sum(i8) from t group by l order by l',
-             'select make_array(h, s) as l, g, count(distinct make_array(g)) from t group by l, g order by l desc, g', 'select count(distinct struct(h, b)) from t'],
+             'select few, sum(distinct few) from t group by few order by few', 'select make_array(h, s) as l, g, count(distinct make_array(g)) from t group by l, g order by l desc, g', 'select count(distinct struct(h, b)) from t'],
     'sets': ['select h, g, count(*), sum(i8) from t group by rollup(h, g) order by h, g, 3', 'select h, b, min(s) from t group by cube(h, b) order by h, b, 3',
              'select h, g, array_agg(k order by k) from t group by grouping sets ((h), (g), ()) order by h, g',
              'select dec, x, count(*) from t where g > 0 group by grouping sets ((dec), (x)) order by dec, x'],

@@ -372,10 +372,10 @@ static bool same_expr(const struct plan_expr *a, const struct plan_expr *b, unsi
     return true;
 }
 
-/* The index of a key expression among those seen, added if new. */
+/* The index of a key expression among those seen, added if new. Only grouping sets share keys: a plain GROUP BY gives each of its keys a column. */
 static uint32_t key_index(struct plan_rel *rel, struct plan_expr *e)
 {
-    for (uint32_t i = 0; i < rel->n_exprs; i++)
+    for (uint32_t i = 0; rel->n_groupings > 1 && i < rel->n_exprs; i++)
         if (same_expr(rel->exprs[i], e, 0))
             return i;
     rel->exprs[rel->n_exprs] = e;
