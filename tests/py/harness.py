@@ -1,6 +1,7 @@
 """Starts, kills and restarts a regiond for tests, and builds the few protobuf messages that they send."""
 import atexit
 import os
+import random
 import shutil
 import signal
 import socket
@@ -29,9 +30,15 @@ def need_shared(*parts):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """Below the range that the kernel hands out by itself: a client of a test that runs beside this one can't take it meanwhile."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(('127.0.0.1', port))
+                return port
+            except OSError:
+                pass
 
 
 class Server:
