@@ -121,17 +121,6 @@ static int read_record(struct csv_decoder *d, bool keep, bool *ret_any, struct e
     return ST_OK;
 }
 
-/* Hands out the text column of a builder under the type that the files' schema says. */
-static int finish_column(struct csv_decoder *d, uint32_t i, struct column **ret_column, struct error *err)
-{
-    const struct region_column *c = &d->read.region->columns[d->read.columns[i]];
-    struct column *text;
-    TRY(column_builder_finish(&d->builders[i], &text, err));
-    int st = d->read.engine->cast(d->read.budget, text, c->type, false, ret_column, err);
-    column_unref(text);
-    return st == ST_OK ? ST_OK : (error_prefix(err, "%s, column %s", d->read.path, c->name), st);
-}
-
 static int csv_next(struct file_decoder *base, struct column **ret_columns, int64_t *ret_rows, struct error *err)
 {
     struct csv_decoder *d = (struct csv_decoder *)base;
@@ -146,23 +135,15 @@ static int csv_next(struct file_decoder *base, struct column **ret_columns, int6
         rows += any;
     }
     *ret_rows = rows;
-    uint32_t made = 0;
-    int st = ST_OK;
-    for (; rows && made < d->read.n_columns && st == ST_OK; made += st == ST_OK)
-        st = finish_column(d, made, &ret_columns[made], err);
-    for (uint32_t i = 0; st != ST_OK && i < made; i++)
-        column_unref(ret_columns[i]);
-    return st;
+    return file_columns_finish(&d->read, d->builders, rows, ret_columns, err);
 }
 
 static void csv_free(struct file_decoder *base)
 {
     struct csv_decoder *d = (struct csv_decoder *)base;
     byte_stream_close(d->bytes);
-    for (uint32_t i = 0; d->builders && i < d->read.n_columns; i++)
-        column_builder_release(&d->builders[i]);
+    file_columns_free(&d->read, d->builders);
     dynbuf_release(&d->cell);
-    free(d->builders);
     free(d->wanted);
     free(d->chunk);
     free(d);
@@ -181,15 +162,13 @@ int csv_decoder_open(const struct file_read *read, struct file_decoder **ret_dec
     dynbuf_init(&d->cell, CELL_BYTES_MAX);
     d->chunk = malloc(CHUNK_BYTES);
     d->wanted = malloc((read->region->n_columns + 1) * sizeof *d->wanted);
-    d->builders = calloc(read->n_columns + 1, sizeof *d->builders);
-    int st = d->chunk && d->wanted && d->builders ? byte_stream_open(read->engine->fs, read->path, read->region->compression, &d->bytes, err)
-                                                  : error_no_memory(err, CHUNK_BYTES);
+    int st = d->chunk && d->wanted ? byte_stream_open(read->engine->fs, read->path, read->region->compression, &d->bytes, err) : error_no_memory(err, CHUNK_BYTES);
+    if (st == ST_OK)
+        st = file_columns_new(read, NULL, &d->builders, err);
     for (uint32_t i = 0; st == ST_OK && i < read->region->n_columns; i++)
         d->wanted[i] = -1;
-    for (uint32_t i = 0; st == ST_OK && i < read->n_columns; i++) {
+    for (uint32_t i = 0; st == ST_OK && i < read->n_columns; i++)
         d->wanted[read->columns[i]] = (int32_t)i;
-        st = column_builder_init(&d->builders[i], read->budget, type_of(TYPE_UTF8), err);
-    }
     if (st == ST_OK)
         *ret_decoder = &d->base;
     else

@@ -89,6 +89,12 @@ int csv_decoder_open(const struct file_read *read, struct file_decoder **ret_dec
 int ndjson_decoder_open(const struct file_read *read, struct file_decoder **ret_decoder, struct error *err);
 int parquet_decoder_open(const struct file_read *read, struct file_decoder **ret_decoder, struct error *err);
 
+/* columns.c: one builder for each wanted column, of the column's type where direct(type), else of text. NULL = no type is direct. */
+int file_columns_new(const struct file_read *read, bool (*direct)(const struct dtype *type), struct column_builder **ret_builders, struct error *err);
+/* The rows gathered, as columns of the files' types; the builders are empty then. Nothing at 0 rows. */
+int file_columns_finish(const struct file_read *read, struct column_builder *builders, int64_t rows, struct column **ret_columns, struct error *err);
+void file_columns_free(const struct file_read *read, struct column_builder *builders); /* NULL is allowed */
+
 /* scan.c: takes a reference of its own. */
 int file_region_table(struct file_region *r, const struct file_engine_options *engine, struct table **ret_table, struct error *err);
 

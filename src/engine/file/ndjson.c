@@ -15,7 +15,6 @@ struct ndjson_decoder {
     size_t at;
     bool over;
     uint64_t line;
-    bool *as_text;                /* per wanted column: gathered as text and cast, as for timestamps */
     struct column_builder *builders;
 };
 
@@ -148,17 +147,6 @@ static int read_record(struct ndjson_decoder *d, const char *line, size_t size, 
     return st;
 }
 
-static int finish_column(struct ndjson_decoder *d, uint32_t i, struct column **ret_column, struct error *err)
-{
-    struct column *text;
-    if (!d->as_text[i])
-        return column_builder_finish(&d->builders[i], ret_column, err);
-    TRY(column_builder_finish(&d->builders[i], &text, err));
-    int st = d->read.engine->cast(d->read.budget, text, d->read.region->columns[d->read.columns[i]].type, false, ret_column, err);
-    column_unref(text);
-    return st;
-}
-
 static int ndjson_next(struct file_decoder *base, struct column **ret_columns, int64_t *ret_rows, struct error *err)
 {
     struct ndjson_decoder *d = (struct ndjson_decoder *)base;
@@ -174,24 +162,15 @@ static int ndjson_next(struct file_decoder *base, struct column **ret_columns, i
         rows += any;
     }
     *ret_rows = rows;
-    uint32_t made = 0;
-    int st = ST_OK;
-    for (; rows && made < d->read.n_columns && st == ST_OK; made += st == ST_OK)
-        st = finish_column(d, made, &ret_columns[made], err);
-    for (uint32_t i = 0; st != ST_OK && i < made; i++)
-        column_unref(ret_columns[i]);
-    return st;
+    return file_columns_finish(&d->read, d->builders, rows, ret_columns, err);
 }
 
 static void ndjson_free(struct file_decoder *base)
 {
     struct ndjson_decoder *d = (struct ndjson_decoder *)base;
     byte_stream_close(d->bytes);
-    for (uint32_t i = 0; d->builders && i < d->read.n_columns; i++)
-        column_builder_release(&d->builders[i]);
+    file_columns_free(&d->read, d->builders);
     dynbuf_release(&d->text);
-    free(d->as_text);
-    free(d->builders);
     free(d);
 }
 
@@ -205,15 +184,9 @@ int ndjson_decoder_open(const struct file_read *read, struct file_decoder **ret_
     d->base.ops = &ndjson_ops;
     d->read = *read;
     dynbuf_init(&d->text, LINE_BYTES_MAX + CHUNK_BYTES);
-    d->builders = calloc(read->n_columns + 1, sizeof *d->builders);
-    d->as_text = calloc(read->n_columns + 1, sizeof *d->as_text);
-    int st = d->builders && d->as_text ? byte_stream_open(read->engine->fs, read->path, read->region->compression, &d->bytes, err)
-                                       : error_no_memory(err, read->n_columns * sizeof *d->builders);
-    for (uint32_t i = 0; st == ST_OK && i < read->n_columns; i++) {
-        struct dtype *type = read->region->columns[read->columns[i]].type;
-        d->as_text[i] = !direct(type);
-        st = column_builder_init(&d->builders[i], read->budget, d->as_text[i] ? type_of(TYPE_UTF8) : type, err);
-    }
+    int st = byte_stream_open(read->engine->fs, read->path, read->region->compression, &d->bytes, err);
+    if (st == ST_OK)
+        st = file_columns_new(read, direct, &d->builders, err);
     if (st == ST_OK)
         *ret_decoder = &d->base;
     else
