@@ -9,13 +9,18 @@
 #include "arrow/column.h"
 #include "base/context.h"
 
-enum scan_op { SCAN_EQ, SCAN_NE, SCAN_LT, SCAN_LE, SCAN_GT, SCAN_GE, SCAN_IN, SCAN_IS_NULL, SCAN_IS_NOT_NULL };
+enum scan_op {
+    SCAN_EQ, SCAN_NE, SCAN_LT, SCAN_LE, SCAN_GT, SCAN_GE, SCAN_IN, SCAN_IS_NULL, SCAN_IS_NOT_NULL,
+    SCAN_CONTAINS,   /* a text in which one of the values, none of them empty, occurs */
+    SCAN_TERM,       /* a text in which the value occurs as matches_term() demands: not as part of a longer word */
+    SCAN_LOWER_TERM, /* the same of the text in lower case */
+};
 
 /* `column <op> any of values`; predicates of a request are a conjunction. Rows for which it is not true (NULL included) may be left out. */
 struct scan_predicate {
     uint32_t column;        /* index into the table's schema */
     enum scan_op op;
-    struct column *values;  /* of the column's own type: 1 value, for SCAN_IN any number, for the null tests NULL. Borrowed */
+    struct column *values;  /* of the column's own type: 1 value, for SCAN_IN and SCAN_CONTAINS any number, for the null tests NULL. Borrowed */
 };
 
 struct scan_request {

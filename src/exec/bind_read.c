@@ -51,14 +51,16 @@ static int add_predicates(struct bound *in, const struct expr *condition, struct
             in->filtered[in->source[i]] = true;
     }
     expr_predicates(condition, in->oper->schema, found, PREDICATES_MAX, &n);
+    int st = ST_OK;
     for (uint32_t i = 0; i < n; i++) {
         int32_t source = in->source[found[i].column];
-        if (source == NO_COLUMN)
-            continue;
-        found[i].column = (uint32_t)source;
-        TRY(oper_scan_add_predicate(in->scan, &found[i], err));
+        if (source != NO_COLUMN && st == ST_OK) {
+            found[i].column = (uint32_t)source;
+            st = oper_scan_add_predicate(in->scan, &found[i], err);
+        }
+        column_unref(found[i].values);
     }
-    return ST_OK;
+    return st;
 }
 
 /* Filters `in` by a condition over its columns and keeps only emit[0..n). */

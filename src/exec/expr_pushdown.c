@@ -1,7 +1,8 @@
-/* Which parts of a filter a scan can use: conjuncts of simple comparisons of one column with literals. */
+/* Which parts of a filter a scan can use: conjuncts of simple comparisons of one column with literals, and what full-text predicates need. */
 #include <string.h>
 
 #include "exec/expr_internal.h"
+#include "exec/match_pattern.h"
 
 enum { OR_VALUES_MAX = 256 };
 
@@ -53,18 +54,20 @@ static bool or_chain(const struct expr *e, uint32_t *column, struct column **val
     return true;
 }
 
-/* The literals of a list as one column, kept by the expression (its arena cannot hold a reference, so the expression's `literal` slot does). */
-static struct column *joined(struct expr *e, struct column **values, uint32_t n)
-{
-    if (!e->literal && column_concat(NULL, values, n, &e->literal, NULL) != ST_OK)
-        return NULL;
-    return e->literal;
-}
-
+/* Takes the reference to the values. */
 static void add(struct scan_predicate *out, uint32_t room, uint32_t *n, uint32_t column, enum scan_op op, struct column *values)
 {
     if (*n < room)
         out[(*n)++] = (struct scan_predicate){column, op, values};
+    else
+        column_unref(values);
+}
+
+static void add_in(struct scan_predicate *out, uint32_t room, uint32_t *n, uint32_t column, struct column **values, uint32_t n_values)
+{
+    struct column *all;
+    if (n_values && column_concat(NULL, values, n_values, &all, NULL) == ST_OK)
+        add(out, room, n, column, SCAN_IN, all);
 }
 
 static void add_list(const struct expr *e, struct scan_predicate *out, uint32_t room, uint32_t *n)
@@ -78,10 +81,62 @@ static void add_list(const struct expr *e, struct scan_predicate *out, uint32_t 
             return;
         values[n_values++] = e->args[i]->literal;
     }
-    struct column *all = n_values ? joined((struct expr *)e, values, n_values) : NULL;
-    if (all)
-        add(out, room, n, e->args[0]->column, SCAN_IN, all);
+    add_in(out, room, n, e->args[0]->column, values, n_values);
 }
+
+/* ---- full-text predicates ---- */
+
+static struct column *texts_of(const struct match_need *any)
+{
+    struct column_builder b;
+    struct column *texts = NULL;
+    if (column_builder_init(&b, NULL, type_of(TYPE_UTF8), NULL) != ST_OK)
+        return NULL;
+    int st = ST_OK;
+    for (; any && st == ST_OK; any = any->or_else)
+        st = column_builder_append_bytes(&b, any->text, any->size, NULL);
+    if (st == ST_OK)
+        column_builder_finish(&b, &texts, NULL);
+    column_builder_release(&b);
+    return texts;
+}
+
+/* matches(column, pattern): texts that must occur. A pattern that cannot be read says nothing here; the filter will tell. */
+static void add_pattern(const struct expr *column, const struct expr *pattern, struct scan_predicate *out, uint32_t room, uint32_t *n)
+{
+    struct arena arena;
+    struct match_node *root;
+    struct match_need *needs = NULL;
+    int32_t size;
+    const char *text = (const char *)column_bytes(pattern->literal, 0, &size);
+    arena_init(&arena, NULL);
+    if (match_pattern_read(&arena, text, (size_t)size, &root, NULL) == ST_OK && match_pattern_needs(&arena, root, &needs, NULL) == ST_OK)
+        for (; needs; needs = needs->next) {
+            struct column *texts = texts_of(needs);
+            if (texts)
+                add(out, room, n, column->column, SCAN_CONTAINS, texts);
+        }
+    arena_release(&arena);
+}
+
+static void add_term(const struct expr *text, const struct expr *term, struct scan_predicate *out, uint32_t room, uint32_t *n)
+{
+    int32_t size;
+    bool lower = is_call(text, "lower") && text->n_args == 1;
+    const struct expr *column = lower ? text->args[0] : text;
+    if (!usable(column, term))
+        return;
+    column_bytes(term->literal, 0, &size);
+    if (size) /* the empty term is no word */
+        add(out, room, n, column->column, lower ? SCAN_LOWER_TERM : SCAN_TERM, column_ref(term->literal));
+}
+
+static bool is_text(const struct expr *e)
+{
+    return type_is_string(e->type);
+}
+
+/* ---- */
 
 void expr_predicates(const struct expr *e, const struct schema *input, struct scan_predicate *out, uint32_t room, uint32_t *n)
 {
@@ -92,9 +147,8 @@ void expr_predicates(const struct expr *e, const struct schema *input, struct sc
     } else if (is_call(e, "or")) {
         struct column *values[OR_VALUES_MAX];
         uint32_t n_values = 0, column = UINT32_MAX;
-        struct column *all = or_chain(e, &column, values, &n_values) ? joined((struct expr *)e, values, n_values) : NULL;
-        if (all)
-            add(out, room, n, column, SCAN_IN, all);
+        if (or_chain(e, &column, values, &n_values))
+            add_in(out, room, n, column, values, n_values);
     } else if (e->kind == EXPR_CALL && e->function == &function_in) {
         add_list(e, out, room, n);
     } else if (is_call(e, "is_null") || is_call(e, "is_not_null")) {
@@ -102,8 +156,12 @@ void expr_predicates(const struct expr *e, const struct schema *input, struct sc
             add(out, room, n, e->args[0]->column, is_call(e, "is_null") ? SCAN_IS_NULL : SCAN_IS_NOT_NULL, NULL);
     } else if (comparison(e, &op, &mirrored)) {
         if (usable(e->args[0], e->args[1]))
-            add(out, room, n, e->args[0]->column, op, e->args[1]->literal);
+            add(out, room, n, e->args[0]->column, op, column_ref(e->args[1]->literal));
         else if (usable(e->args[1], e->args[0]))
-            add(out, room, n, e->args[1]->column, mirrored, e->args[0]->literal);
+            add(out, room, n, e->args[1]->column, mirrored, column_ref(e->args[0]->literal));
+    } else if (is_call(e, "matches") && usable(e->args[0], e->args[1]) && is_text(e->args[1])) {
+        add_pattern(e->args[0], e->args[1], out, room, n);
+    } else if (is_call(e, "matches_term") && is_text(e->args[1])) {
+        add_term(e->args[0], e->args[1], out, room, n);
     }
 }

@@ -7,7 +7,7 @@
 #include "exec/cast_text.h"
 #include "exec/kernel_list.h"
 #include "exec/kernel_typed.h"
-#include "exec/unicode.h"
+#include "base/unicode.h"
 
 /* ---- sizes ---- */
 

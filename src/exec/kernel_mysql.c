@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "exec/kernel_typed.h"
-#include "exec/unicode.h"
+#include "base/unicode.h"
 
 enum { SPACES_MAX = 1 << 20, DECIMALS_MAX = 30 };
 

@@ -9,7 +9,7 @@
 
 #include "exec/kernel_typed.h"
 #include "exec/regex.h"
-#include "exec/unicode.h"
+#include "base/unicode.h"
 
 enum {
     COMPILED_MAX = 10 << 20,

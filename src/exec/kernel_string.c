@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "exec/kernel_typed.h"
-#include "exec/unicode.h"
+#include "base/unicode.h"
 #include "os/thread.h"
 
 /* ---- numbers of a text ---- */

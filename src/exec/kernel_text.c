@@ -4,7 +4,7 @@
 
 #include "exec/kernel_list.h"
 #include "exec/kernel_typed.h"
-#include "exec/unicode.h"
+#include "base/unicode.h"
 
 /* ---- binding ---- */
 

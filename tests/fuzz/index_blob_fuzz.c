@@ -1,4 +1,5 @@
-/* Index blobs of any bytes, as each kind there is: opened, and asked whether they hold something. */
+/* Index files of any bytes: the list of blobs, and every blob, as each kind of index that there is: opened, and asked whether it holds something. The
+ * bytes are also tried as one blob without a file around it, which finds more of what blobs can be. */
 #include <string.h>
 
 #include "format/index/bloom.h"
@@ -24,10 +25,11 @@ static void try_bloom(const struct puffin_source *s, struct arena *a)
     struct bloom_index x;
     struct buffer *scratch = NULL;
     const uint64_t hashes[] = {0, 0x123456789abcdef};
+    const struct bloom_probe probes[] = {{hashes, 2}, {hashes + 1, 1}};
     bool any;
     if (bloom_index_open(s, a, &x, NULL) == ST_OK)
         for (uint32_t i = 0; i < x.n_segments && i < 64; i++)
-            bloom_index_test(s, &x, i, hashes, 2, NULL, &scratch, &any, NULL);
+            bloom_index_test(s, &x, i, probes, 2, NULL, &scratch, &any, NULL);
     buffer_unref(scratch);
 }
 
@@ -41,14 +43,24 @@ static void try_inverted(const struct puffin_source *s, struct arena *a)
             inverted_index_select(s, &x, &x.columns[i], ranges, 2, bits, NULL, NULL);
 }
 
+static void try_blob(const struct puffin_source *s, struct arena *a)
+{
+    try_bloom(s, a);
+    try_inverted(s, a);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes b = {data, size};
-    struct puffin_source s = {read_bytes, &b, 0, size};
+    struct puffin_source s = {read_bytes, &b, 0, size}, blob;
+    struct puffin_file f;
     struct arena a;
     arena_init(&a, NULL);
-    try_bloom(&s, &a);
-    try_inverted(&s, &a);
+    try_blob(&s, &a);
+    if (puffin_open(&s, &a, &f, NULL) == ST_OK)
+        for (uint32_t i = 0; i < f.n_blobs && i < 16; i++)
+            if (puffin_find(&f, f.blobs[i].type) && puffin_blob_source(&s, &f.blobs[i], &blob, NULL) == ST_OK)
+                try_blob(&blob, &a);
     arena_release(&a);
     return 0;
 }

@@ -175,8 +175,9 @@ def _stream(batch, compression):
     return sink.getvalue()
 
 
-def scan_all(channel, region_id, columns, timeout=60):
-    """All rows of a region as an Arrow table, through a Substrait plan that is a bare read."""
+def scan_all(channel, region_id, columns, timeout=60, condition=None, functions=()):
+    """All rows of a region as an Arrow table, through a Substrait plan that is a bare read; those that satisfy a condition, which knows the functions
+    by their places from 1 on."""
     import pyarrow as pa
     sys.path.insert(0, os.path.join(SHARED, 'tools'))
     import replay
@@ -184,7 +185,9 @@ def scan_all(channel, region_id, columns, timeout=60):
     types = b''.join(blob(1, blob(kinds[t], num(1, 3) + num(3, 1) if t == TS_MS else num(2, 1))) for _, t, _ in columns)
     schema = b''.join(blob(1, n) for n, _, _ in columns) + blob(2, types)
     read = blob(1, blob(2, schema) + blob(7, blob(1, 't')))
-    plan = blob(3, blob(2, blob(1, read) + b''.join(blob(2, n) for n, _, _ in columns)))
+    read = blob(2, blob(2, read) + blob(3, condition)) if condition else read
+    names = b''.join(blob(2, blob(3, num(2, i + 1) + blob(3, name))) for i, name in enumerate(functions))
+    plan = names + blob(3, blob(2, blob(1, read) + b''.join(blob(2, n) for n, _, _ in columns)))
     ticket = blob(1, num(2, region_id) + blob(3, plan))
     table = replay.table(list(channel.unary_stream(DO_GET)(ticket, timeout=timeout)))
     return table if table is not None else pa.table({})

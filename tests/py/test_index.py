@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import re
+import urllib.request
 
 from golden import Golden, fields, read_zst
 from harness import FIELD, HANDLE, INT32, STRING, TAG, TIME, TS_MS, Server, blob, flush_request, insert, num, scan_all
@@ -35,6 +36,62 @@ def inverted_parts(blob_):
         start = (meta[2] or [0])[0]
         parts[meta[1][0]] = (blob_[start:start + meta[3][0]], meta[8], meta[9])
     return parts, metas[2], metas[3]
+
+
+def text_filter(function, text, lower=False):
+    """Condition of a Substrait plan: function([lower](msg), text); functions 1 and 2 of the plan."""
+    column = blob(2, blob(1, blob(2, num(1, 4))) + blob(4, b''))
+    if lower:
+        column = blob(3, num(1, 2) + blob(4, blob(3, column)) + blob(3, blob(12, num(2, 1))))
+    literal = blob(1, blob(12, text))
+    return function, blob(3, num(1, 1) + blob(4, blob(3, column)) + blob(4, blob(3, literal)) + blob(3, blob(1, num(2, 1))))
+
+
+def search(server, region, function, text, lower=False):
+    """The (host, ts) of the rows that a full-text predicate on msg finds, and how many rows the full-text index ruled out."""
+    function, condition = text_filter(function, text, lower)
+    before = pruned(server)
+    found = scan_all(server.channel(), region, COLUMNS, condition=condition, functions=[function, 'lower'])
+    keys = sorted(zip(found.column('host').to_pylist(), found.column('ts').cast('int64').to_pylist())) if found.num_rows else []
+    return keys, pruned(server) - before
+
+
+def pruned(server):
+    text = urllib.request.urlopen(f'http://{server.http}/metrics', timeout=10).read().decode()
+    return sum(float(v) for v in re.findall(r'regiond_index_rows_pruned_total{type="fulltext_index"} (\S+)', text))
+
+
+def check_search(server, regions, rows):
+    """Full-text predicates find what the rows' texts say; words that are nowhere rule out everything."""
+    cases = [('matches_term', 'timeout', False, lambda t: 'timeout' in t.split()), ('matches_term', 'timeo', False, lambda t: False),
+             ('matches_term', 'full full', False, lambda t: ' full full ' in f' {t} '), ('matches_term', 'nowhere', False, lambda t: False),
+             ('matches_term', 'nowhere', True, lambda t: False), ('matches_term', 'Timeout', False, lambda t: False),
+             ('matches', '"ok full full"', False, lambda t: 'ok full full' in t), ('matches', '"a nowhere b"', False, lambda t: False),
+             ('matches', 'nowher', False, lambda t: False), ('matches', '+slow -full', False, lambda t: 'slow' in t and 'full' not in t)]
+    out = {}
+    for function, text, lower, holds in cases:
+        got, ruled_out = [], 0
+        for region in regions:
+            keys, n = search(server, region, function, text, lower)
+            got += keys
+            ruled_out += n
+        assert sorted(got) == sorted((r[0], r[2]) for r in rows if holds(r[4])), (function, text, len(got))
+        out[function, text, lower] = ruled_out
+    return out
+
+
+def check_full_text(golden, rows):
+    """On the recorded datanode's own files."""
+    home = golden.copy('regiond-index-')
+    server = Server(home=home)
+    golden.open_all(server, ('mito',))
+    regions = golden.regions('g_index')
+    out = check_search(server, regions, rows)
+    total = len(rows)
+    assert out['matches_term', 'nowhere', False] == out['matches_term', 'nowhere', True] == out['matches', '"a nowhere b"', False] == total, out
+    assert out['matches', 'nowher', False] == out['matches_term', 'timeout', False] == 0, out
+    server.remove()
+    print(f'full-text predicates: right on the recorded SSTs, their {total} rows ruled out where a word is in none')
 
 
 def main():
@@ -77,7 +134,10 @@ def main():
     assert sorted(os.path.basename(p)[:36] for p in mine) == sorted(os.path.basename(p)[:36] for p in ssts), (mine, ssts)
     assert len(ssts) == 1, ssts
     print('compaction: one SST, with its index; those of the inputs are gone')
+    out = check_search(server, [region], rows)
+    assert out['matches_term', 'nowhere', False] == len(rows), out
     server.remove()
+    check_full_text(golden, rows)
 
 
 main()

@@ -1,6 +1,8 @@
 /* Vector functions and full-text predicates. */
 #include "expr_calc.h"
 
+#include "exec/match_pattern.h"
+
 #define V(text) L(T(UTF8), text)
 
 static void test_distances(void **state)
@@ -69,6 +71,60 @@ static void test_matches(void **state)
         IS(CALL("matches", F(0), V(bad[i])), QUERY_ERROR);
 }
 
+static uint32_t next_number(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 10;
+}
+
+static bool has_needs(const struct match_need *needs, const char *text)
+{
+    for (; needs; needs = needs->next) {
+        const struct match_need *any = needs;
+        while (any && !memmem(text, strlen(text), any->text, any->size))
+            any = any->or_else;
+        if (!any)
+            return false;
+    }
+    return true;
+}
+
+/* Random patterns over random texts: a text that matches has what the pattern is said to need; and the needs do leave texts out. */
+static void test_needs(void **state)
+{
+    static const char *const pieces[] = {"a", "b", "cd", " ", " ", " AND ", " OR ", "+", "-", "(", ")", "\"a b\" ", "\"d\" "};
+    uint32_t seed = 5;
+    int read = 0, found = 0, kept = 0, all = 0;
+    (void)state;
+    for (int k = 0; k < 20000; k++) {
+        struct match_node *root;
+        struct match_need *needs = NULL;
+        struct arena arena;
+        char pattern[100] = "";
+        for (uint32_t i = 1 + next_number(&seed) % 9; i; i--)
+            strcat(pattern, pieces[next_number(&seed) % (sizeof pieces / sizeof *pieces)]);
+        arena_init(&arena, NULL);
+        if (match_pattern_read(&arena, pattern, strlen(pattern), &root, NULL) == ST_OK) {
+            assert_int_equal(match_pattern_needs(&arena, root, &needs, NULL), ST_OK);
+            read++;
+            for (int t = 0; t < 8; t++) {
+                char text[16] = "";
+                for (uint32_t i = next_number(&seed) % 6; i; i--)
+                    strcat(text, (const char *[]){"a", "b", "c", "d", " "}[next_number(&seed) % 5]);
+                bool holds = match_pattern_holds(root, (const uint8_t *)text, strlen(text)), may = has_needs(needs, text);
+                if (holds && !may)
+                    fail_msg("'%s' matches '%s'", text, pattern);
+                found += holds;
+                kept += may;
+                all++;
+            }
+        }
+        arena_release(&arena);
+    }
+    assert_in_range(read, 2000, 19000);
+    assert_true(kept >= found && kept * 5 < all * 4);
+}
+
 static void test_matches_term(void **state)
 {
     (void)state;
@@ -86,6 +142,6 @@ static void test_matches_term(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_distances), TEST(test_vectors), TEST(test_matches), TEST(test_matches_term)};
+    const struct CMUnitTest tests[] = {TEST(test_distances), TEST(test_vectors), TEST(test_matches), TEST(test_needs), TEST(test_matches_term)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,7 +102,7 @@ static void test_segments(void **state)
         for (uint64_t v = 0; v < 40; v++) {
             bool any, there = v / 3 == s && (s < 4 || s > 6);
             uint64_t hash = number_hash(v);
-            assert_int_equal(bloom_index_test(&blob, &x, s, &hash, 1, NULL, &scratch, &any, NULL), ST_OK);
+            assert_int_equal(bloom_index_test(&blob, &x, s, &(struct bloom_probe){&hash, 1}, 1, NULL, &scratch, &any, NULL), ST_OK);
             if (there)
                 assert_true(any);
             wrong += any && !there;
@@ -135,7 +135,7 @@ static void test_damage(void **state)
             struct puffin_source blob = {read_bytes, &b, 0, b.size};
             if (bloom_index_open(&blob, &a, &x, NULL) == ST_OK)
                 for (uint32_t s = 0; s < x.n_segments; s++)
-                    assert_int_equal(bloom_index_test(&blob, &x, s, &hash, 1, NULL, &scratch, &any, NULL), ST_OK);
+                    assert_int_equal(bloom_index_test(&blob, &x, s, &(struct bloom_probe){&hash, 1}, 1, NULL, &scratch, &any, NULL), ST_OK);
             buffer_unref(scratch);
             arena_release(&a);
             dynbuf_release(&b);

@@ -1,4 +1,5 @@
 /* Index files of SSTs: whatever the predicates, a scan gives the same rows with and without them; they do rule rows out; bad ones are passed over. */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,14 +25,15 @@ enum { ROWS = 230000, ALL = SST_INDEX_INVERTED | SST_INDEX_FULLTEXT | SST_INDEX_
 static char root[] = "/tmp/mito_index_testXXXXXX";
 static struct object_store *store;
 
-#define COLUMN(name, type, id, semantic, nullable, index, meta)                                                                         \
-    "{\"column_schema\":{\"name\":\"" name "\",\"data_type\":" type ",\"is_nullable\":" nullable ",\"is_time_index\":" index            \
+#define COLUMN(name, type, id, semantic, nullable, index, meta)                                                                                      \
+    "{\"column_schema\":{\"name\":\"" name "\",\"data_type\":" type ",\"is_nullable\":" nullable ",\"is_time_index\":" index                         \
     ",\"default_constraint\":null,\"metadata\":{" meta "}},\"semantic_type\":\"" semantic "\",\"column_id\":" id "}"
-#define STRING "{\"String\":{\"size_type\":\"Utf8\"}}"
+#define STRING   "{\"String\":{\"size_type\":\"Utf8\"}}"
 #define INVERTED "\"greptime:inverted_index\":\"true\""
-#define SKIPPING(rows) "\"greptime:skipping_index\":\"{\\\"granularity\\\":" rows ",\\\"false-positive-rate-in-10000\\\":100,\\\"index-type\\\":\\\"BloomFilter\\\"}\""
-#define WORDS(rows)                                                                                                        \
-    "\"greptime:fulltext\":\"{\\\"enable\\\":true,\\\"analyzer\\\":\\\"English\\\",\\\"backend\\\":\\\"bloom\\\"  ,"   \
+#define SKIPPING(rows)                                                                                                                               \
+    "\"greptime:skipping_index\":\"{\\\"granularity\\\":" rows ",\\\"false-positive-rate-in-10000\\\":100,\\\"index-type\\\":\\\"BloomFilter\\\"}\""
+#define WORDS(rows)                                                                                                                                  \
+    "\"greptime:fulltext\":\"{\\\"enable\\\":true,\\\"analyzer\\\":\\\"English\\\",\\\"backend\\\":\\\"bloom\\\"  ,"                                 \
     "\\\"case-sensitive\\\":false,\\\"granularity\\\":" rows "}\""
 
 /* Another option for the full-text index: what stands in the place of what, of the same size. */
@@ -42,13 +44,15 @@ static const char *const *option;
 /* host: tag, inverted; code: Int32, both; trace: text, skipping and full-text; size: Int64, inverted. */
 static struct region_metadata *schema(void)
 {
-    static const char json[] =
-        "{\"column_metadatas\":[" COLUMN("host", STRING, "0", "Tag", "true", "false", INVERTED) ","
-        COLUMN("ts", "{\"Timestamp\":{\"Millisecond\":null}}", "1", "Timestamp", "false", "true", "") ","
-        COLUMN("code", "{\"Int32\":{}}", "2", "Field", "true", "false", INVERTED "," SKIPPING("3000")) ","
-        COLUMN("trace", STRING, "3", "Field", "true", "false", SKIPPING("512") "," WORDS("1000")) ","
-        COLUMN("size", "{\"Int64\":{}}", "4", "Field", "true", "false", INVERTED)
-        "],\"primary_key\":[0],\"region_id\":4398046511104,\"schema_version\":0,\"primary_key_encoding\":\"dense\",\"partition_expr\":\"\"}";
+    static const char json[] = "{\"column_metadatas\":[" COLUMN("host", STRING, "0", "Tag", "true", "false", INVERTED) "," COLUMN(
+        "ts", "{\"Timestamp\":{\"Millisecond\":null}}", "1", "Timestamp", "false", "true",
+        "") "," COLUMN("code", "{\"Int32\":{}}", "2", "Field", "true", "false",
+                       INVERTED "," SKIPPING("3000")) "," COLUMN("trace", STRING, "3", "Field", "true", "false",
+                                                                 SKIPPING("512") "," WORDS(
+                                                                     "1000")) "," COLUMN("size", "{\"Int64\":{}}", "4", "Field", "true", "false",
+                                                                                         INVERTED) "],\"primary_key\":[0],\"region_id\":"
+                                                                                                   "4398046511104,\"schema_version\":0,\"primary_key_"
+                                                                                                   "encoding\":\"dense\",\"partition_expr\":\"\"}";
     struct region_metadata *m;
     struct error err = {0};
     char text[sizeof json];
@@ -62,14 +66,33 @@ static struct region_metadata *schema(void)
 
 /* ---- rows ---- */
 
-static uint32_t mix(uint32_t x) { return (x * 2654435761u ^ x >> 9) * 40503u >> 4; }
-static int host_of(int64_t i) { return (int)(i / 4600); }                                              /* 50 of them; host 0 is null */
-static bool code_of(int64_t i, int32_t *v) { *v = (int32_t)(mix((uint32_t)i / 700) % 50) * 100 - 2000; return i % 31 != 0; }
-static bool size_of(int64_t i, int64_t *v) { *v = (int64_t)(i - ROWS / 2) * 3; return i % 17 != 3; }
-static int64_t foreign_row = -1; /* whose trace is not ASCII */
+static uint32_t mix(uint32_t x)
+{
+    return (x * 2654435761u ^ x >> 9) * 40503u >> 4;
+}
+static int host_of(int64_t i)
+{
+    return (int)(i / 4600);
+} /* 50 of them; host 0 is null */
+static bool code_of(int64_t i, int32_t *v)
+{
+    *v = (int32_t)(mix((uint32_t)i / 700) % 50) * 100 - 2000;
+    return i % 31 != 0;
+}
+static bool size_of(int64_t i, int64_t *v)
+{
+    *v = (int64_t)(i - ROWS / 2) * 3;
+    return i % 17 != 3;
+}
+static int64_t newest_row = -1; /* whose trace has a letter of Unicode 16 */
+static int64_t french_row = -1;
 static bool trace_of(int64_t i, char *text)
 {
-    sprintf(text, i == foreign_row ? "t\u00e9%x" : "Trace: t_%X", (unsigned)(mix((uint32_t)i) % 60000));
+    sprintf(text,
+            i == newest_row   ? "new %x \U00010d50"
+            : i == french_row ? "\u00c9t\u00e9 t_%X"
+                              : "Trace: t_%X",
+            (unsigned)(mix((uint32_t)i) % 60000));
     return i % 23 != 5;
 }
 
@@ -81,7 +104,10 @@ static struct column *finish(struct column_builder *b)
     return c;
 }
 
-struct rows_source { struct row_source base; int64_t at; };
+struct rows_source {
+    struct row_source base;
+    int64_t at;
+};
 
 static struct column *dictionary_of(struct column *codes, struct column *values)
 {
@@ -139,17 +165,22 @@ static int rows_next(struct row_source *base, struct row_batch **ret_batch, stru
     }
     s->at += n;
     struct column *k = dictionary_of(finish(&key), finish(&keys)), *h = dictionary_of(finish(&host), finish(&hosts)), *t = finish(&time);
-    return row_batch_new(n, k, t, NULL, 1, NULL, (struct column *[]){h, column_ref(t), finish(&code), finish(&trace), finish(&size)}, 5, ret_batch, err);
+    return row_batch_new(n, k, t, NULL, 1, NULL, (struct column *[]){h, column_ref(t), finish(&code), finish(&trace), finish(&size)}, 5, ret_batch,
+                         err);
 }
 
-static void rows_free(struct row_source *s) { (void)s; }
+static void rows_free(struct row_source *s)
+{
+    (void)s;
+}
 static const struct row_source_ops rows_ops = {rows_next, rows_free};
 
 static struct sst_file *write_file(uint8_t indexes)
 {
     struct region_metadata *m = schema();
     struct rows_source rows = {.base = {&rows_ops, 0, INT64_MAX, true}};
-    struct sst_write_options o = {.store = store, .region_dir = DIR_KEY, .metadata = m, .format = SST_FORMAT_FLAT, .sequence = 77, .indexes = indexes};
+    struct sst_write_options o = {
+        .store = store, .region_dir = DIR_KEY, .metadata = m, .format = SST_FORMAT_FLAT, .sequence = 77, .indexes = indexes};
     struct file_meta *files;
     struct sst_file *f;
     struct error err = {0};
@@ -180,8 +211,9 @@ static struct column *values_like(uint32_t column, int64_t row, int n)
         size_of(i, &z);
         if (column == 3)
             trace_of(i, t);
-        column == 2 ? column_builder_append_fixed(&b, &c, NULL) : column == 4 ? column_builder_append_fixed(&b, &z, NULL)
-                                                                              : column_builder_append_bytes(&b, t, strlen(t), NULL);
+        column == 2   ? column_builder_append_fixed(&b, &c, NULL)
+        : column == 4 ? column_builder_append_fixed(&b, &z, NULL)
+                      : column_builder_append_bytes(&b, t, strlen(t), NULL);
     }
     region_metadata_unref(m);
     return finish(&b);
@@ -191,8 +223,16 @@ static struct column *values_like(uint32_t column, int64_t row, int n)
 static void scan(struct sst_file *f, const struct scan_predicate *p, uint32_t n, uint8_t indexes, int64_t *ret_rows, uint64_t *ret_sum)
 {
     struct region_metadata *m = schema();
-    struct read_request q = {.metadata = m, .columns = (uint32_t[]){1}, .n_columns = 1, .predicates = p, .n_predicates = n, .append = true, .alone = true,
-                             .time_min = INT64_MIN, .time_max = INT64_MAX, .indexes = indexes};
+    struct read_request q = {.metadata = m,
+                             .columns = (uint32_t[]){1},
+                             .n_columns = 1,
+                             .predicates = p,
+                             .n_predicates = n,
+                             .append = true,
+                             .alone = true,
+                             .time_min = INT64_MIN,
+                             .time_max = INT64_MAX,
+                             .indexes = indexes};
     struct row_source *s;
     struct row_batch *b;
     struct error err = {0};
@@ -286,13 +326,153 @@ static void test_answers(void **state)
     assert_int_equal(store->ops->stat(store, key, &size, NULL), ST_NOT_FOUND);
 }
 
+/* ---- full-text predicates ---- */
+
+static bool in_word(char c)
+{
+    return isalnum(c) || c == '_';
+}
+
+/* What the executor would say of a row that the scan gives (ASCII only), but for words with '_': to matches_term() they are several words, to the index,
+ * which is the peer's, one. */
+static bool satisfies(const struct scan_predicate *p, const char *text)
+{
+    char lower[64], term[64];
+    int32_t size;
+    const uint8_t *value = column_bytes(p->values, 0, &size);
+    snprintf(term, sizeof term, "%.*s", (int)size, value);
+    size_t n = strlen(text);
+    for (size_t i = 0; i <= n; i++)
+        lower[i] = (char)(p->op == SCAN_LOWER_TERM ? tolower(text[i]) : text[i]);
+    for (const char *hit = strstr(lower, term); hit; hit = strstr(hit + 1, term)) {
+        bool before = hit > lower && in_word(hit[-1]) && isalnum(term[0]), behind = in_word(hit[size]) && isalnum(term[size - 1]);
+        if (p->op == SCAN_CONTAINS || (!before && !behind))
+            return true;
+    }
+    return false;
+}
+
+/* How many rows of the scan satisfy the predicate; *ret_given: of so many that it gave. */
+static int64_t count_matches(struct sst_file *f, const struct scan_predicate *p, uint8_t indexes, int64_t *ret_given)
+{
+    struct region_metadata *m = schema();
+    struct read_request q = {.metadata = m,
+                             .columns = (uint32_t[]){3},
+                             .n_columns = 1,
+                             .predicates = p,
+                             .n_predicates = 1,
+                             .append = true,
+                             .alone = true,
+                             .time_min = INT64_MIN,
+                             .time_max = INT64_MAX,
+                             .indexes = indexes};
+    struct row_source *s;
+    struct row_batch *b;
+    int64_t found = 0;
+    *ret_given = 0;
+    assert_int_equal(sst_source_new(f, &q, &s, NULL), ST_OK);
+    for (;;) {
+        assert_int_equal(row_source_next(s, &b, NULL), ST_OK);
+        if (!b)
+            break;
+        for (int64_t i = 0; i < b->n_rows; i++) {
+            char text[64];
+            int32_t size;
+            if (column_is_null(b->columns[0], i))
+                continue;
+            const uint8_t *bytes = column_bytes(b->columns[0], i, &size);
+            snprintf(text, sizeof text, "%.*s", (int)size, bytes);
+            found += satisfies(p, text);
+        }
+        *ret_given += b->n_rows;
+        row_batch_free(b);
+    }
+    row_source_free(s);
+    region_metadata_unref(m);
+    return found;
+}
+
+static struct column *text_value(const char *text, size_t size)
+{
+    struct column_builder b;
+    column_builder_init(&b, NULL, type_of(TYPE_UTF8), NULL);
+    column_builder_append_bytes(&b, text, size, NULL);
+    return finish(&b);
+}
+
+/* Parts of rows' texts as terms and as texts to find. */
+static void check_terms(struct sst_file *f, bool exact)
+{
+    static const enum scan_op ops[] = {SCAN_TERM, SCAN_CONTAINS, SCAN_LOWER_TERM};
+    int64_t given, plain, rows = 0, all = 0;
+    for (uint32_t k = 0; k < 30; k++) {
+        char text[64];
+        if (!trace_of(mix(k + 7) % ROWS, text))
+            continue;
+        size_t n = strlen(text), from = k % 4 == 0 ? 0 : mix(k * 3) % n, size = k % 5 == 0 ? n - from : 1 + mix(k * 5) % (n - from);
+        enum scan_op op = ops[k % 3];
+        for (size_t i = 0; op == SCAN_LOWER_TERM && i < n; i++)
+            text[i] = (char)tolower(text[i]);
+        struct scan_predicate p = {3, op, text_value(text + from, size)};
+        int64_t want = count_matches(f, &p, 0, &plain);
+        assert_int_equal(count_matches(f, &p, ALL, &given), want);
+        assert_true(given <= plain);
+        rows += given;
+        all += plain;
+        column_unref(p.values);
+    }
+    assert_true(exact ? rows < all : rows * 2 < all);
+}
+
+static int64_t term_rows(struct sst_file *f, enum scan_op op, const char *term)
+{
+    int64_t given;
+    struct scan_predicate p = {3, op, text_value(term, strlen(term))};
+    count_matches(f, &p, SST_INDEX_FULLTEXT, &given);
+    column_unref(p.values);
+    return given;
+}
+
+static void test_terms(void **state)
+{
+    (void)state;
+    struct sst_file *f = write_file(ALL);
+    check_terms(f, false);
+    assert_in_range(term_rows(f, SCAN_LOWER_TERM, "nowhere"), 0, ROWS / 10);
+    assert_int_equal(term_rows(f, SCAN_LOWER_TERM, "nowhere_"), ROWS); /* the word may go on: any row could match */
+    assert_in_range(term_rows(f, SCAN_LOWER_TERM, "nowhere_!"), 0, ROWS / 10);
+    assert_int_equal(term_rows(f, SCAN_LOWER_TERM, "no\u4f60where"), ROWS); /* found inside of words */
+    assert_int_equal(term_rows(f, SCAN_LOWER_TERM, "- !"), ROWS);
+    assert_in_range(term_rows(f, SCAN_LOWER_TERM, "trace"), ROWS, ROWS);
+    sst_file_unref(f);
+    option = exact_case;
+    f = write_file(ALL);
+    check_terms(f, true);
+    assert_int_equal(term_rows(f, SCAN_LOWER_TERM, "nowhere"), ROWS); /* there are no words in lower case to look for */
+    sst_file_unref(f);
+    option = NULL;
+}
+
+static void test_french(void **state)
+{
+    (void)state;
+    french_row = 150001;
+    struct sst_file *f = write_file(ALL);
+    assert_in_range(term_rows(f, SCAN_LOWER_TERM, "\u00e9t\u00e9"), 1000, 40000);
+    assert_in_range(term_rows(f, SCAN_TERM, "\u00c9t\u00e9"), 1, 1);
+    assert_in_range(term_rows(f, SCAN_LOWER_TERM, "\u00e9tat"), 0, ROWS / 10);
+    sst_file_unref(f);
+    french_row = -1;
+}
+
 /* Whether the filter of a row's segment has the word. */
 static bool has_word(struct sst_index *x, const struct puffin_source *blob, const struct bloom_index *words, int64_t row, const char *word)
 {
     struct buffer *scratch = NULL;
     uint64_t hash = bloom_hash(word, strlen(word));
     bool any;
-    assert_int_equal(bloom_index_test(blob, words, (uint32_t)(row / 1000), &hash, 1, x->arena.budget, &scratch, &any, NULL), ST_OK);
+    assert_int_equal(bloom_index_test(blob, words, (uint32_t)(row / 1000), &(struct bloom_probe){&hash, 1}, 1, x->arena.budget, &scratch, &any, NULL),
+                     ST_OK);
     buffer_unref(scratch);
     return any;
 }
@@ -318,8 +498,8 @@ static void check_words(bool exact)
         if (!trace_of(i, text))
             continue;
         strays += has_word(&x, &blob, &words, i, exact ? "trace" : "Trace"); /* as one of the two only */
-        if (!exact)
-            token_lower((const uint8_t *)text, strlen(text), (uint8_t *)text);
+        for (char *p = text; !exact && *p; p++)
+            *p = (char)tolower(*p);
         assert_true(has_word(&x, &blob, &words, i, exact ? "Trace" : "trace"));
         assert_true(has_word(&x, &blob, &words, i, strchr(text, ' ') + 1));
         strays += has_word(&x, &blob, &words, i, text); /* the whole text is no word */
@@ -350,9 +530,9 @@ static void check_wordless(void)
 static void test_foreign_words(void **state)
 {
     (void)state;
-    foreign_row = 150001;
+    newest_row = 150001;
     check_wordless();
-    foreign_row = -1;
+    newest_row = -1;
     option = chinese;
     check_wordless();
     option = tantivy;
@@ -411,7 +591,8 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers), cmocka_unit_test(test_words), cmocka_unit_test(test_foreign_words),
-                                       cmocka_unit_test(test_kinds), cmocka_unit_test(test_bad_files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers),  cmocka_unit_test(test_terms),         cmocka_unit_test(test_french),
+                                       cmocka_unit_test(test_words),    cmocka_unit_test(test_foreign_words), cmocka_unit_test(test_kinds),
+                                       cmocka_unit_test(test_bad_files)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -66,6 +66,25 @@ static bool is_null(const struct column *c, int64_t i)
     return column_is_null(c, i) || (c->type->id == TYPE_DICTIONARY && column_is_null(c->dictionary, COLUMN_VALUES(c, uint32_t)[i]));
 }
 
+/* Whether the text holds one of the predicate's values. For a term that is less than it asks for: borders of words are the executor's matter. */
+static bool holds_any(const struct scan_predicate *p, const struct column *c, int64_t i)
+{
+    int32_t size, n;
+    if (c->type->id == TYPE_DICTIONARY) {
+        i = COLUMN_VALUES(c, uint32_t)[i];
+        c = c->dictionary;
+    }
+    if (!type_is_varlen(c->type) || !type_is_varlen(p->values->type))
+        return true;
+    const uint8_t *text = column_bytes(c, i, &size);
+    for (int64_t k = 0; k < p->values->length; k++) {
+        const uint8_t *value = column_bytes(p->values, k, &n);
+        if (!column_is_null(p->values, k) && n <= size && memmem(text, (size_t)size, value, (size_t)n))
+            return true;
+    }
+    return false;
+}
+
 bool predicate_keeps(const struct scan_predicate *p, const struct column *c, int64_t i)
 {
     bool known, null = is_null(c, i);
@@ -79,6 +98,10 @@ bool predicate_keeps(const struct scan_predicate *p, const struct column *c, int
                 return true;
         return false;
     }
+    if (p->op == SCAN_LOWER_TERM)
+        return true;
+    if (p->op == SCAN_CONTAINS || p->op == SCAN_TERM)
+        return holds_any(p, c, i);
     if (is_null(p->values, 0))
         return false;
     int order = predicate_compare(c, i, p->values, 0, &known);

@@ -1,6 +1,8 @@
 #include "engine/mito/sst_index.h"
 
 #include "engine/mito/sst_internal.h"
+#include "format/index/bloom.h"
+#include "format/index/tokens.h"
 #include "format/key/key.h"
 
 static int read_object(void *ctx, uint64_t offset, void *data, size_t size, struct error *err)
@@ -51,5 +53,18 @@ int sst_index_value(const struct column *values, int64_t i, struct dynbuf *scrat
     TRY(key_append_value(scratch, values, i, err));
     *ret_data = scratch->data;
     *ret_size = scratch->size;
+    return ST_OK;
+}
+
+int sst_index_word(const uint8_t *word, size_t size, bool case_sensitive, struct dynbuf *scratch, uint64_t *ret_hash, struct error *err)
+{
+    if (!case_sensitive) {
+        dynbuf_clear(scratch);
+        TRY(dynbuf_reserve(scratch, size * UNICODE_CASE_MAX, err));
+        if (!token_lower(word, size, scratch->data, &size))
+            return error_set(err, ST_UNSUPPORTED, "a character whose lower case is not known");
+        word = scratch->data;
+    }
+    *ret_hash = bloom_hash(word, size);
     return ST_OK;
 }

@@ -26,6 +26,14 @@ void sst_index_close(struct sst_index *x);
  * types that cannot be in a key. */
 int sst_index_value(const struct column *values, int64_t i, struct dynbuf *scratch, const uint8_t **ret_data, size_t *ret_size, struct error *err);
 
+/* What the blob of a full-text index says of its words. */
+#define SST_WORDS_PROPERTY        "fulltext_config"
+#define SST_WORDS_LOWER           "{\"analyzer\":\"English\",\"case_sensitive\":false}"
+#define SST_WORDS_EXACT           "{\"analyzer\":\"English\",\"case_sensitive\":true}"
+
+/* The hash by which a full-text index knows a word of a text (token_next()). ST_UNSUPPORTED when that is not known here. */
+int sst_index_word(const uint8_t *word, size_t size, bool case_sensitive, struct dynbuf *scratch, uint64_t *ret_hash, struct error *err);
+
 /* ---- reading ---- */
 
 struct sst_footer;

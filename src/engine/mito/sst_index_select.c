@@ -10,6 +10,7 @@
 #include "engine/mito/sst_select.h"
 #include "format/index/bloom.h"
 #include "format/index/inverted.h"
+#include "format/index/tokens.h"
 
 static struct metric_family apply_elapsed = {.name = "greptime_index_apply_elapsed",
                                              .help = "seconds that the use of an index took",
@@ -21,6 +22,27 @@ static struct metric_family rows_pruned = {
 
 enum { VALUES_MAX = 4096, SEGMENTS_MAX = 1 << 26 };
 
+/* The kinds of index that can say something about such a predicate. */
+static uint8_t kinds_for(enum scan_op op)
+{
+    switch (op) {
+    case SCAN_EQ:
+    case SCAN_IN:
+        return SST_INDEX_INVERTED | SST_INDEX_BLOOM;
+    case SCAN_LT:
+    case SCAN_LE:
+    case SCAN_GT:
+    case SCAN_GE:
+        return SST_INDEX_INVERTED;
+    case SCAN_CONTAINS:
+    case SCAN_TERM:
+    case SCAN_LOWER_TERM:
+        return SST_INDEX_FULLTEXT;
+    default:
+        return 0;
+    }
+}
+
 /* An index in use. */
 struct use {
     const struct sst_footer *f;
@@ -29,24 +51,72 @@ struct use {
     struct row_selection *rows; /* of the whole file */
 };
 
-/* The hashes of the values that a predicate asks for. */
-static int hash_values(const struct column *values, uint64_t *hashes, uint32_t *ret_n, struct error *err)
+/* One probe for each value that a predicate asks for. */
+static int probe_values(struct arena *a, const struct column *values, struct bloom_probe *probes, uint32_t *ret_n, struct error *err)
 {
     struct dynbuf scratch;
     const uint8_t *data;
     size_t size;
     uint32_t n = 0;
     int st = ST_OK;
+    uint64_t *hashes = ARENA_ARRAY(a, (size_t)values->length + 1, uint64_t, err);
+    if (!hashes)
+        return ST_NO_MEMORY;
     dynbuf_init(&scratch, 64 << 20);
     for (int64_t i = 0; i < values->length && st == ST_OK; i++) {
         if (column_is_null(values, i))
             continue;
         st = sst_index_value(values, i, &scratch, &data, &size, err);
-        if (st == ST_OK)
-            hashes[n++] = bloom_hash(data, size);
+        if (st == ST_OK) {
+            hashes[n] = bloom_hash(data, size);
+            probes[n] = (struct bloom_probe){&hashes[n], 1};
+            n++;
+        }
     }
     dynbuf_release(&scratch);
     *ret_n = n;
+    return st;
+}
+
+/* Whether the ends of a predicate's text are ends of words in the texts that it finds, too. matches_term() sees to that where a letter or digit ends
+ * the term (and takes '_' for the end of a word, which the index does not: that is how the peer understands a term, too). A term with Chinese
+ * characters is found inside of words. */
+static bool ends_words(enum scan_op op, const uint8_t *text, size_t size, size_t start, size_t n)
+{
+    if (start && start + n < size)
+        return true;
+    for (size_t i = 0, used; op != SCAN_CONTAINS && i < size; i += used) {
+        int32_t c;
+        used = unicode_read(text + i, size - i, &c);
+        if (unicode_is_han(c))
+            return false;
+    }
+    return op != SCAN_CONTAINS && (start || text[0] != '_') && (start + n < size || text[size - 1] != '_');
+}
+
+/* The words that all texts with this one in them have. *ret_probe->n = 0: there are none. */
+static int probe_words(struct arena *a, enum scan_op op, const uint8_t *text, size_t size, bool exact, struct bloom_probe *ret_probe,
+                       struct error *err)
+{
+    struct dynbuf scratch;
+    uint32_t n_words = 0;
+    int st = ST_OK;
+    for (size_t pos = 0, start, n; token_next(text, size, &pos, &start, &n);)
+        n_words++;
+    uint64_t *hashes = ARENA_ARRAY(a, (size_t)n_words + 1, uint64_t, err);
+    if (!hashes)
+        return ST_NO_MEMORY;
+    dynbuf_init(&scratch, 64 << 20);
+    n_words = 0;
+    for (size_t pos = 0, start, n; st == ST_OK && token_next(text, size, &pos, &start, &n);) {
+        if (!ends_words(op, text, size, start, n))
+            continue;
+        st = sst_index_word(text + start, n, exact, &scratch, &hashes[n_words], err);
+        n_words += st == ST_OK;
+        st = st == ST_UNSUPPORTED ? ST_OK : st;
+    }
+    dynbuf_release(&scratch);
+    *ret_probe = (struct bloom_probe){hashes, n_words};
     return st;
 }
 
@@ -60,9 +130,9 @@ static int check_rows(const struct use *u, const char *blob, uint64_t n_rows, ui
     return ST_OK;
 }
 
-/* Sets the bits of the segments that may hold one of the values. Those without selected rows are not looked at. */
-static int test_segments(const struct use *u, const struct puffin_source *blob, const struct bloom_index *x, const uint64_t *hashes, uint32_t n,
-                         uint8_t *bits, struct error *err)
+/* Sets the bits of the segments that may hold what one of the probes asks for. Those without selected rows are not looked at. */
+static int test_segments(const struct use *u, const struct puffin_source *blob, const struct bloom_index *x, const struct bloom_probe *probes,
+                         uint32_t n, uint8_t *bits, struct error *err)
 {
     struct buffer *scratch = NULL;
     uint32_t r = 0, last = UINT32_MAX;
@@ -77,7 +147,7 @@ static int test_segments(const struct use *u, const struct puffin_source *blob, 
         if ((uint64_t)u->rows->ranges[r].start >= start + x->rows_per_segment)
             continue;
         if (x->filter_of[s] != last)
-            st = bloom_index_test(blob, x, s, hashes, n, u->q->budget, &scratch, &any, err);
+            st = bloom_index_test(blob, x, s, probes, n, u->q->budget, &scratch, &any, err);
         last = x->filter_of[s];
         if (any)
             bit_set(bits, s);
@@ -86,26 +156,56 @@ static int test_segments(const struct use *u, const struct puffin_source *blob, 
     return st;
 }
 
-static int apply_bloom(const struct use *u, const struct region_column *c, const struct scan_predicate *p, struct error *err)
+/* Keeps the segments that may hold what one of the probes asks for. */
+static int apply_filters(const struct use *u, const char *type, const struct puffin_blob *b, const struct bloom_probe *probes, uint32_t n,
+                         struct error *err)
 {
     struct puffin_source blob;
     struct bloom_index x;
+    TRY(puffin_blob_source(&u->index->source, b, &blob, err));
+    TRY(bloom_index_open(&blob, &u->index->arena, &x, err));
+    TRY(check_rows(u, type, x.n_rows, x.rows_per_segment, err));
+    uint8_t *bits = arena_alloc(&u->index->arena, bits_bytes(x.n_segments) + 1, err);
+    if (!bits)
+        return ST_NO_MEMORY;
+    TRY(test_segments(u, &blob, &x, probes, n, bits, err));
+    return row_selection_keep_segments(u->rows, bits, x.n_segments, x.rows_per_segment, err);
+}
+
+static int apply_bloom(const struct use *u, const struct region_column *c, const struct scan_predicate *p, struct error *err)
+{
     char type[64];
     uint32_t n;
     snprintf(type, sizeof type, SST_BLOB_BLOOM "%u", (unsigned)c->id);
     const struct puffin_blob *b = puffin_find(&u->index->file, type);
-    if (!b || (p->op != SCAN_EQ && p->op != SCAN_IN))
+    struct bloom_probe *probes = b ? ARENA_ARRAY(&u->index->arena, (size_t)p->values->length + 1, struct bloom_probe, err) : NULL;
+    if (!probes)
+        return b ? ST_NO_MEMORY : ST_OK;
+    TRY(probe_values(&u->index->arena, p->values, probes, &n, err));
+    return apply_filters(u, type, b, probes, n, err);
+}
+
+/* Only English words are known here: of the Chinese analyzer's one cannot tell which words a text has. */
+static int apply_fulltext(const struct use *u, const struct region_column *c, const struct scan_predicate *p, struct error *err)
+{
+    char type[64];
+    int32_t size;
+    snprintf(type, sizeof type, SST_BLOB_FULLTEXT_BLOOM "%u", (unsigned)c->id);
+    const struct puffin_blob *b = puffin_find(&u->index->file, type);
+    const char *words = b ? puffin_property(b, SST_WORDS_PROPERTY) : NULL;
+    bool exact = words && strcmp(words, SST_WORDS_EXACT) == 0;
+    if (!words || (!exact && strcmp(words, SST_WORDS_LOWER) != 0) || (exact && p->op == SCAN_LOWER_TERM))
         return ST_OK;
-    TRY(puffin_blob_source(&u->index->source, b, &blob, err));
-    TRY(bloom_index_open(&blob, &u->index->arena, &x, err));
-    TRY(check_rows(u, type, x.n_rows, x.rows_per_segment, err));
-    uint64_t *hashes = ARENA_ARRAY(&u->index->arena, (size_t)p->values->length + 1, uint64_t, err);
-    uint8_t *bits = hashes ? arena_alloc(&u->index->arena, bits_bytes(x.n_segments) + 1, err) : NULL;
-    if (!bits)
+    struct bloom_probe *probes = ARENA_ARRAY(&u->index->arena, (size_t)p->values->length + 1, struct bloom_probe, err);
+    if (!probes)
         return ST_NO_MEMORY;
-    TRY(hash_values(p->values, hashes, &n, err));
-    TRY(test_segments(u, &blob, &x, hashes, n, bits, err));
-    return row_selection_keep_segments(u->rows, bits, x.n_segments, x.rows_per_segment, err);
+    for (int64_t i = 0; i < p->values->length; i++) {
+        const uint8_t *text = column_bytes(p->values, i, &size);
+        TRY(probe_words(&u->index->arena, p->op, text, (size_t)size, exact, &probes[i], err));
+        if (!probes[i].n)
+            return ST_OK; /* any row may match */
+    }
+    return apply_filters(u, type, b, probes, (uint32_t)p->values->length, err);
 }
 
 /* The ranges of values that the predicate lets through; their bytes live in the arena. *ret_n = 0: it is of no use here. */
@@ -147,7 +247,7 @@ static int apply_inverted(const struct use *u, const struct region_column *c, co
     struct inverted_index x;
     uint32_t n;
     const struct puffin_blob *b = puffin_find(&u->index->file, SST_BLOB_INVERTED);
-    if (!b || (p->op != SCAN_EQ && p->op != SCAN_IN && !is_ordered(c->type)))
+    if (!b || (kinds_for(p->op) == SST_INDEX_INVERTED && !is_ordered(c->type)))
         return ST_OK;
     TRY(puffin_blob_source(&u->index->source, b, &blob, err));
     TRY(inverted_index_open(&blob, &u->index->arena, &x, err));
@@ -182,13 +282,15 @@ static int apply_predicate(const struct use *u, uint8_t kinds, const struct scan
         uint8_t kind;
         const char *label;
         int (*apply)(const struct use *u, const struct region_column *c, const struct scan_predicate *p, struct error *err);
-    } all[] = {{SST_INDEX_INVERTED, "inverted_index", apply_inverted}, {SST_INDEX_BLOOM, "bloom_filter_index", apply_bloom}};
+    } all[] = {{SST_INDEX_INVERTED, "inverted_index", apply_inverted},
+               {SST_INDEX_BLOOM, "bloom_filter_index", apply_bloom},
+               {SST_INDEX_FULLTEXT, "fulltext_index", apply_fulltext}};
     const struct region_column *c = column_of(u, p);
     if (!c || p->values->length > VALUES_MAX)
         return ST_OK;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         int64_t before = u->rows->n_rows, start_ns = clock_monotonic_ns();
-        if (!(kinds & all[i].kind) || !before)
+        if (!(kinds & kinds_for(p->op) & all[i].kind) || !before)
             continue;
         TRY(all[i].apply(u, c, p, err));
         const char *const label[] = {all[i].label, NULL};
@@ -201,12 +303,9 @@ static int apply_predicate(const struct use *u, uint8_t kinds, const struct scan
 /* Whether some predicate is of a kind that an index could serve: the others need no look at the index file. */
 static bool worth_opening(const struct sst_footer *f, const struct read_request *q, uint8_t kinds)
 {
-    for (uint32_t i = 0; i < q->n_predicates; i++) {
-        const struct scan_predicate *p = &q->predicates[i];
-        bool equal = p->op == SCAN_EQ || p->op == SCAN_IN, ranges = p->op >= SCAN_LT && p->op <= SCAN_GE && (kinds & SST_INDEX_INVERTED);
-        if ((equal || ranges) && p->column != q->metadata->time_index && sst_usable(f, q, p))
-            return kinds & (SST_INDEX_INVERTED | SST_INDEX_BLOOM);
-    }
+    for (uint32_t i = 0; i < q->n_predicates; i++)
+        if ((kinds & kinds_for(q->predicates[i].op)) && q->predicates[i].column != q->metadata->time_index && sst_usable(f, q, &q->predicates[i]))
+            return true;
     return false;
 }
 

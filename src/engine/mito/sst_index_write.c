@@ -5,7 +5,7 @@
  * missing in it for one without values), what goes wrong with the file leaves out the index, and the SST is written all the same.
  *
  * A full-text index with words that are not exactly the peer's would make it skip rows that match. So there is one where they surely are: English
- * analyzer, Bloom backend, and nothing but ASCII in the file.
+ * analyzer, Bloom backend, and no character in the file whose lower case is not known here.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,7 +67,7 @@ void sst_indexer_free(struct sst_indexer *x)
     free(x);
 }
 
-/* Whether the peer's words of such a column's texts are surely ours, as long as they are ASCII. */
+/* Whether the peer's words of such a column's texts are ours. */
 static bool has_our_words(const struct region_column *c, const struct region_fulltext_options *f)
 {
     return f->enable && !f->chinese && !f->tantivy && type_is_string(c->type);
@@ -141,16 +141,13 @@ static int advance(struct indexed_column *k, uint64_t n, struct error *err)
 
 static int add_words(struct indexed_column *k, const uint8_t *text, size_t size, struct dynbuf *scratch, struct error *err)
 {
-    if (!text_is_ascii(text, size))
-        return error_set(err, ST_UNSUPPORTED, "a text is not ASCII");
-    if (!k->case_sensitive) {
-        dynbuf_clear(scratch);
-        TRY(dynbuf_reserve(scratch, size, err));
-        token_lower(text, size, scratch->data);
-        text = scratch->data;
+    uint64_t hash;
+    if (!utf8_valid(text, size))
+        return error_set(err, ST_UNSUPPORTED, "a text is not UTF-8");
+    for (size_t pos = 0, start, n; token_next(text, size, &pos, &start, &n);) {
+        TRY(sst_index_word(text + start, n, k->case_sensitive, scratch, &hash, err));
+        TRY(bloom_builder_add(&k->bloom, hash, err));
     }
-    for (size_t pos = 0, start, n; token_next(text, size, &pos, &start, &n);)
-        TRY(bloom_builder_add(&k->bloom, bloom_hash(text + start, n), err));
     return ST_OK;
 }
 
@@ -196,7 +193,7 @@ static int add_batch(struct indexed_column *k, const struct row_batch *b, struct
     return ST_OK;
 }
 
-/* The column cannot be indexed. Of texts in other languages that is no news. */
+/* The column cannot be indexed. Of texts in the newest scripts that is no news. */
 static void give_up(struct sst_indexer *x, struct indexed_column *k, const struct error *why)
 {
     const char *kind = k->kind == SST_INDEX_INVERTED ? "inverted" : k->kind == SST_INDEX_FULLTEXT ? "full-text" : "skipping";
@@ -267,8 +264,7 @@ static int put_inverted(struct sst_indexer *x, struct puffin_writer *w, struct d
 /* The full-text and the skipping indexes. */
 static int put_blooms(struct sst_indexer *x, struct puffin_writer *w, struct dynbuf *blob, struct file_meta *m, struct error *err)
 {
-    static const struct puffin_property analyzers[] = {{"fulltext_config", "{\"analyzer\":\"English\",\"case_sensitive\":false}"},
-                                                       {"fulltext_config", "{\"analyzer\":\"English\",\"case_sensitive\":true}"}};
+    static const struct puffin_property analyzers[] = {{SST_WORDS_PROPERTY, SST_WORDS_LOWER}, {SST_WORDS_PROPERTY, SST_WORDS_EXACT}};
     char type[64];
     for (uint32_t i = 0; i < x->n_columns; i++) {
         struct indexed_column *k = &x->columns[i];

@@ -362,7 +362,7 @@ static int prepare_columns(struct sst_source *s, struct error *err)
         s->columns[i] = sst_find_column(f, q->metadata, q->columns[i]);
     for (uint32_t i = 0; i < q->n_predicates; i++) {
         s->tested[i] = sst_find_column(f, q->metadata, q->predicates[i].column);
-        if (!sst_usable(f, q, &q->predicates[i]))
+        if (!sst_usable(f, q, &q->predicates[i]) || q->predicates[i].op == SCAN_LOWER_TERM)
             s->tested[i].file_column = -1;
     }
     return ST_OK;

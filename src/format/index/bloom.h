@@ -41,8 +41,15 @@ struct bloom_index {
 
 /* Reads the description; it lives in the arena. */
 int bloom_index_open(const struct puffin_source *blob, struct arena *a, struct bloom_index *ret_index, struct error *err);
-/* Whether a segment may hold any of the n elements. `scratch` (NULL at first) is kept between calls and unreferenced by the caller. */
-int bloom_index_test(const struct puffin_source *blob, const struct bloom_index *x, uint32_t segment, const uint64_t *hashes, uint32_t n,
+
+/* Elements that a segment must hold all. */
+struct bloom_probe {
+    const uint64_t *hashes;
+    uint32_t n;
+};
+
+/* Whether a segment may hold what one of the n probes asks for. `scratch` (NULL at first) is kept between calls and unreferenced by the caller. */
+int bloom_index_test(const struct puffin_source *blob, const struct bloom_index *x, uint32_t segment, const struct bloom_probe *probes, uint32_t n,
                      struct budget *budget, struct buffer **scratch, bool *ret_any, struct error *err);
 
 /* ---- writing a blob ---- */

@@ -119,7 +119,15 @@ int bloom_index_open(const struct puffin_source *blob, struct arena *a, struct b
     return ST_OK;
 }
 
-int bloom_index_test(const struct puffin_source *blob, const struct bloom_index *x, uint32_t segment, const uint64_t *hashes, uint32_t n,
+static bool holds(const struct bloom_plan *plan, const uint8_t *filter, const struct bloom_probe *probe)
+{
+    for (uint32_t i = 0; i < probe->n; i++)
+        if (!bloom_contains(plan, filter, probe->hashes[i]))
+            return false;
+    return true;
+}
+
+int bloom_index_test(const struct puffin_source *blob, const struct bloom_index *x, uint32_t segment, const struct bloom_probe *probes, uint32_t n,
                      struct budget *budget, struct buffer **scratch, bool *ret_any, struct error *err)
 {
     const struct bloom_filter *f = &x->filters[x->filter_of[segment]];
@@ -128,7 +136,7 @@ int bloom_index_test(const struct puffin_source *blob, const struct bloom_index 
     TRY(puffin_read(blob, f->offset, (*scratch)->data, f->n_bytes, err));
     bool any = false;
     for (uint32_t i = 0; i < n && !any; i++)
-        any = bloom_contains(&plan, (*scratch)->data, hashes[i]);
+        any = holds(&plan, (*scratch)->data, &probes[i]);
     *ret_any = any;
     return ST_OK;
 }

@@ -1,4 +1,4 @@
-#include "exec/unicode.h"
+#include "base/unicode.h"
 
 #include <string.h>
 #include <utf8proc.h>
@@ -62,13 +62,34 @@ size_t unicode_grapheme(const uint8_t *p, size_t n)
     return at;
 }
 
+bool unicode_set_has(const struct unicode_set *s, int32_t c)
+{
+    uint32_t low = 0, high = s->n; /* how many bounds are c or below */
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (s->bounds[middle] <= (uint32_t)c)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low & 1;
+}
+
 bool unicode_is_alphanumeric(int32_t c)
 {
     if (c < 0x80)
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    utf8proc_category_t category = utf8proc_category(c);
-    return (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) ||
-           (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO);
+    return unicode_set_has(&unicode_alphanumeric, c);
+}
+
+bool unicode_is_han(int32_t c)
+{
+    return unicode_set_has(&unicode_han, c);
+}
+
+bool unicode_case_is_known(int32_t c)
+{
+    return c < 0x80 || utf8proc_category(c) != UTF8PROC_CATEGORY_CN;
 }
 
 /* Characters whose upper case is more than one character (Unicode's SpecialCasing, the rows without a condition), ascending. */
@@ -206,20 +227,6 @@ size_t unicode_lower_char(int32_t c, uint8_t *out)
     return unicode_write(utf8proc_tolower(c), out);
 }
 
-static bool is_cased(int32_t c)
-{
-    utf8proc_category_t category = utf8proc_category(c);
-    return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL || category == UTF8PROC_CATEGORY_LT;
-}
-
-/* Marks and signs that case conditions look through. */
-static bool is_case_ignorable(int32_t c)
-{
-    utf8proc_category_t category = utf8proc_category(c);
-    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_ME || category == UTF8PROC_CATEGORY_CF ||
-           category == UTF8PROC_CATEGORY_LM || category == UTF8PROC_CATEGORY_SK || c == '\'' || c == '.' || c == ':' || c == 0xb7 || c == 0x2019;
-}
-
 /* Whether the sigma at [at, at + size) ends a word: something cased before it, nothing cased behind. */
 static bool is_final(const uint8_t *p, size_t n, size_t at, size_t size)
 {
@@ -228,15 +235,15 @@ static bool is_final(const uint8_t *p, size_t n, size_t at, size_t size)
     for (size_t i = at; i > 0;) {
         i = unicode_last(p, i);
         unicode_read(p + i, n - i, &c);
-        if (is_case_ignorable(c))
+        if (unicode_set_has(&unicode_case_ignorable, c))
             continue;
-        before = is_cased(c);
+        before = unicode_set_has(&unicode_cased, c);
         break;
     }
     for (size_t i = at + size; before && i < n;) {
         i += unicode_read(p + i, n - i, &c);
-        if (!is_case_ignorable(c))
-            return !is_cased(c);
+        if (!unicode_set_has(&unicode_case_ignorable, c))
+            return !unicode_set_has(&unicode_cased, c);
     }
     return before;
 }
