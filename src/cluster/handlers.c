@@ -184,6 +184,7 @@ static void upgrade_regions(struct executor *x, struct instruction *i)
         /* Not done in time: neither ready nor an error, and the work goes on. */
         if (run_wait(upgrades[k].run, deadline_ns, &rc, &err)) {
             i->items[k].ready = rc == ST_OK;
+            i->items[k].exists = rc != ST_REGION_NOT_FOUND; /* closed meanwhile: metasrv need not ask again */
             if (rc)
                 fail(&i->items[k], err.msg);
         }
@@ -215,7 +216,8 @@ static void flush_regions(struct executor *x, struct instruction *i)
 
 /* ---- repartition ---- */
 
-static void enter_one(void *ctx, size_t k)
+/* Instructions to leaders whose answer is whether it worked. */
+static void ask_leader(void *ctx, size_t k)
 {
     struct each *e = ctx;
     struct instruction_item *item = &e->i->items[k];
@@ -223,34 +225,11 @@ static void enter_one(void *ctx, size_t k)
     struct error err;
     if (!is_led(s, item))
         return;
-    item->ready = region_server_enter_staging(s, item->region_id, item->partition_expr, &err) == ST_OK;
-    if (!item->ready)
-        fail(item, err.msg);
-}
-
-static void sync_one(void *ctx, size_t k)
-{
-    struct each *e = ctx;
-    struct instruction_item *item = &e->i->items[k];
-    struct region_server *s = executor_options(e->x)->regions;
-    struct error err;
-    if (!is_led(s, item))
-        return;
-    item->ready = region_server_sync(s, &item->sync, &err) == ST_OK;
-    if (!item->ready)
-        fail(item, err.msg);
-}
-
-static void apply_one(void *ctx, size_t k)
-{
-    struct each *e = ctx;
-    struct instruction_item *item = &e->i->items[k];
-    struct region_server *s = executor_options(e->x)->regions;
-    struct error err;
-    if (!is_led(s, item))
-        return;
-    item->ready = region_server_apply_staging(s, &item->apply, &err) == ST_OK;
-    if (!item->ready)
+    int rc = e->i->kind == INSTRUCTION_ENTER_STAGING ? region_server_enter_staging(s, item->region_id, item->partition_expr, &err)
+             : e->i->kind == INSTRUCTION_SYNC        ? region_server_sync(s, &item->sync, &err)
+                                                     : region_server_apply_staging(s, &item->apply, &err);
+    item->ready = rc == ST_OK;
+    if (rc)
         fail(item, err.msg);
 }
 
@@ -416,7 +395,7 @@ static int read_table_info(struct metasrv *m, uint32_t table, struct table_info 
     return rc;
 }
 
-/* A region that is not here must not be led elsewhere: its files would still be in use. */
+/* A region that is not here must not be on the route either, led or not: its files would still be in use. */
 static int check_not_routed(struct metasrv *m, uint64_t region_id, struct error *err)
 {
     char key[64];
@@ -433,8 +412,8 @@ static int check_not_routed(struct metasrv *m, uint64_t region_id, struct error 
     const struct json_value *routes = json_get(v, "region_routes");
     for (const struct json_value *r = json_is(routes, JSON_ARRAY) ? routes->first : NULL; rc == ST_OK && r; r = r->next) {
         uint64_t id;
-        if (json_u64(json_get(json_get(r, "region"), "id"), &id) && id == region_id && json_is(json_get(r, "leader_peer"), JSON_OBJECT))
-            rc = error_set(err, ST_UNEXPECTED, "region %" PRIu64 " is not here, but another node leads it", region_id);
+        if (json_u64(json_get(json_get(r, "region"), "id"), &id) && id == region_id)
+            rc = error_set(err, ST_UNEXPECTED, "region %" PRIu64 " is not here, but still on its table's route", region_id);
     }
     arena_release(&arena);
     dynbuf_release(&text);
@@ -534,8 +513,8 @@ static void gc(struct executor *x, struct instruction *i)
 void instruction_execute(struct executor *x, struct instruction *i)
 {
     static void (*const bodies[INSTRUCTION_KINDS])(void *ctx, size_t k) = {
-        [INSTRUCTION_CLOSE] = close_one, [INSTRUCTION_DOWNGRADE] = downgrade_one, [INSTRUCTION_ENTER_STAGING] = enter_one,
-        [INSTRUCTION_SYNC] = sync_one,   [INSTRUCTION_APPLY_STAGING] = apply_one,
+        [INSTRUCTION_CLOSE] = close_one, [INSTRUCTION_DOWNGRADE] = downgrade_one,  [INSTRUCTION_ENTER_STAGING] = ask_leader,
+        [INSTRUCTION_SYNC] = ask_leader, [INSTRUCTION_APPLY_STAGING] = ask_leader,
     };
     static void (*const wholes[INSTRUCTION_KINDS])(struct executor * x, struct instruction * i) = {
         [INSTRUCTION_OPEN] = open_regions,

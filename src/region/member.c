@@ -129,11 +129,15 @@ int region_server_catchup(struct region_server *s, const struct region_catchup_r
 int region_server_sync(struct region_server *s, const struct region_sync_request *request, struct error *err)
 {
     struct engine *engine;
+    uint64_t term = 0;
     TRY(region_begin(s, request->region_id, CLASS_OTHER, NULL, &engine, err));
     if (!engine->ops->sync)
-        return ST_OK; /* the file engine has nothing to follow */
+        return ST_OK;         /* the file engine has nothing to follow */
+    if (request->from_region) /* a write, of a leader */
+        TRY(region_lease_enter(s, engine, request->region_id, &term, err));
     TRY(engine->ops->sync(engine, request, err));
-    return region_register_members(s, engine, request->region_id, err);
+    TRY(region_register_members(s, engine, request->region_id, err));
+    return request->from_region ? region_lease_confirm(s, engine, request->region_id, term, err) : ST_OK;
 }
 
 int region_server_enter_staging(struct region_server *s, uint64_t region_id, const char *partition_expr, struct error *err)

@@ -13,7 +13,8 @@ import grpc
 import zstandard
 
 from harness import (DO_GET, FIELD, HANDLE, INT32, INT64, STRING, TAG, TIME, TS_MS, Server, blob, create_region, free_port, insert, need_shared, num, scan_all)
-from metasrv import FOLLOWER, LEADER, STAGING, Heartbeat, Metasrv, fields, garbage, message
+import test_metric
+from metasrv import DOWNGRADING, FOLLOWER, LEADER, STAGING, Heartbeat, Metasrv, fields, garbage, message
 
 COLUMNS = [('device_id', INT64, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
 REGION = 1024 << 32
@@ -159,7 +160,7 @@ def normal(reply):
     return reply
 
 
-def play(name, m, stop_at=None):
+def play(name, m, stop_at=None, only=None):
     """Sends the recorded instructions in order and compares the replies."""
     pending = {}
     for r, data in recorded(name):
@@ -176,6 +177,8 @@ def play(name, m, stop_at=None):
         text = mail[6].decode()
         if stop_at and stop_at(r, text):
             return
+        if only and not (only(text) if r['dir'] == 'down' else (r['node'], mail[1]) in pending):
+            continue
         if r['dir'] == 'down' and 'InvalidateCaches' not in text:
             id = m.push(r['node'], text, mail[2].decode())
             pending[(r['node'], mail[1])] = (m.wait_reply(id, 30), text)
@@ -242,6 +245,122 @@ def test_split_merge():
     a.stop(), b.stop(), m.stop()
 
 
+# ---- metric regions ----
+
+LOGICAL = [2001 << 32, 2002 << 32]
+
+
+def physical_with_tables(server, region):
+    """A physical region with two logical ones that have the same region number."""
+    call = call_of(server)
+    call(blob(1, b'') + blob(5, test_metric.create(region, [])), timeout=10)
+    number = region & 0xffffffff
+    call(blob(1, b'') + blob(13, b''.join(blob(1, test_metric.create(l | number, ['host', 'job'][:i + 1], region)) for i, l in enumerate(LOGICAL))), timeout=10)
+    return call
+
+
+def points(times):
+    return [(t, float(t), {'host': f'h{t % 10}'}) for t in times]
+
+
+def times_of(server, region):
+    return sorted(t for t, _ in test_metric.rows_of(server, region))
+
+
+def test_metric_migration():
+    """The recorded migration of a physical region: its logical regions move along, and what was written through them."""
+    m = Metasrv(interval_ms=1000)
+    a, b = pair(m)
+    region = 1026 << 32
+    m.route[region] = 1
+    m.operating[(region, 2)] = FOLLOWER
+    call = physical_with_tables(a, region)
+    call(test_metric.insert([(LOGICAL[0], points(range(20))), (LOGICAL[1], points(range(100, 130)))]), timeout=10)
+    played = []
+    metric_only = lambda text: str(region) in text or '"table_id":1026' in text
+    for asked, real, got, _, _ in play('split_merge_gc', m, only=metric_only):
+        check('reply to ' + asked[:60], normal(got) == normal(real), f'{got} {real}')
+        played.append(next(iter(json.loads(asked))))
+        if played[-1] == 'FlushRegions': # between the flush and the downgrade: rows that only the log has
+            call(test_metric.insert([(LOGICAL[0], points(range(20, 25)))]), timeout=10)
+            m.state[region] = DOWNGRADING
+        if played[-1] == 'DowngradeRegions':
+            check('the old node takes no more', rejected(call, test_metric.insert([(LOGICAL[0], points([999]))])))
+        if played[-1] == 'UpgradeRegions':
+            m.route[region] = m.state.pop(region) and 2
+    check('the recorded steps', played == ['OpenRegions', 'FlushRegions', 'DowngradeRegions', 'UpgradeRegions', 'CloseRegions'], played)
+    check('rows of both tables', (times_of(b, LOGICAL[0]), times_of(b, LOGICAL[1])) == (list(range(25)), list(range(100, 130))))
+    h = m.wait_beats(2, 2) # a grant from before the route changed made it a follower once more, the next one a leader
+    call_of(b)(test_metric.insert([(LOGICAL[0], points([50])), (LOGICAL[1], points([51]))]), timeout=10)
+    check('and the new node takes writes to both', 50 in times_of(b, LOGICAL[0]) and 51 in times_of(b, LOGICAL[1]))
+    check('the old node has neither', rejected(call, test_metric.insert([(LOGICAL[0], points([1]))]), '4005'))
+    statistic = h.regions[region]['statistic']
+    check('the physical region alone is reported, with two manifests', set(h.regions) == {region} and set(statistic['manifest']) == {'Metric'} and
+          h.regions[region][6] == b'metric' and h.role(region) == LEADER, h.regions)
+    a.stop(), b.stop(), m.stop()
+
+
+def split_physical(m, central, new, target_node):
+    """As metasrv's procedure splits a physical region: flush, sync of the new region, staging, remap, apply."""
+    flushed = m.instruct(1, {'FlushRegions': {'region_ids': [central], 'strategy': 'Sync', 'error_strategy': 'FailFast'}})
+    check('flush', flushed['overall_success'], flushed)
+    sync = {'SyncRegions': [{'region_id': new, 'request': {'FromRegion': {'source_region_id': central, 'parallelism': 3}}}]}
+    for _ in range(2): # metasrv repeats it when an answer is lost
+        got = m.instruct(target_node, sync)
+        check('sync from a region', got == {'type': 'sync_regions', 'replies': [{'region_id': new, 'ready': True, 'exists': True, 'error': None}]}, got)
+    m.state[central] = m.state[new] = STAGING
+    exprs = {central: host_expr('Lt', 'h5'), new: host_expr('GtEq', 'h5')}
+    for node_id, region in ((1, central), (target_node, new)):
+        got = m.instruct(node_id, {'EnterStagingRegions': [{'region_id': region, 'partition_directive': exprs[region]}]})
+        check('enter staging', got['replies'][0]['ready'], got)
+    got = m.instruct(1, {'RemapManifest': {'region_id': central, 'input_regions': [central], 'region_mapping': {},
+                                           'new_partition_exprs': {str(r): e for r, e in exprs.items()}}})
+    check('no files are forgotten', got['error'] and got['manifest_paths'] == {}, got)
+    got = m.instruct(1, {'RemapManifest': {'region_id': central, 'input_regions': [central], 'region_mapping': {str(central): [central, new]},
+                                           'new_partition_exprs': {str(r): e for r, e in exprs.items()}}})
+    check('remap', got == {'type': 'remap_manifest', 'exists': True, 'manifest_paths': {str(r): f'remap_manifest_{r}' for r in exprs}, 'error': None}, got)
+    for node_id, region in ((target_node, new), (1, central)):
+        got = m.instruct(node_id, {'ApplyStagingManifests': [{'region_id': region, 'partition_expr': exprs[region], 'central_region_id': central,
+                                                              'manifest_path': f'remap_manifest_{region}'}]})
+        check('apply', got['replies'][0]['ready'], got)
+    m.state.clear()
+
+
+def host_expr(op, value):
+    return json.dumps({'Expr': {'lhs': {'Column': 'host'}, 'op': op, 'rhs': {'Value': {'String': value}}}}, separators=(',', ':'))
+
+
+def test_metric_repartition():
+    """A physical region is split: on the same node, and onto another one, which reads the metadata region of the first from storage."""
+    m = Metasrv(interval_ms=1000)
+    a, b = pair(m)
+    for table, target in ((1030, 1), (1031, 2)):
+        central, new = table << 32, table << 32 | 7
+        m.route[central], m.route[new] = 1, target
+        servers = {1: a, 2: b}
+        call = call_of(a)
+        call(blob(1, b'') + blob(5, test_metric.create(central, ['host'])), timeout=10)
+        tables = [(table + n) << 32 for n in (1000, 1100)]
+        call(blob(1, b'') + blob(13, b''.join(blob(1, test_metric.create(t, ['host'], central)) for t in tables)), timeout=10)
+        call(test_metric.insert([(tables[0], points(range(20))), (tables[1], points(range(100, 120)))]), timeout=10)
+        call_of(servers[target])(blob(1, b'') + blob(5, test_metric.create(new, ['host'])), timeout=10)
+        check('a region of its own table only', m.instruct(target, {'SyncRegions': [{'region_id': new, 'request': {'FromRegion': {
+            'source_region_id': 9 << 32, 'parallelism': 3}}}]})['replies'][0]['error'])
+        split_physical(m, central, new, target)
+        for i, t in enumerate(tables):
+            here, there = times_of(a, t), times_of(servers[target], t | 7)
+            check(f'both halves of table {t >> 32}', here == [x for x in range(100 * i, 100 * i + 20) if x % 10 < 5] and
+                  there == [x for x in range(100 * i, 100 * i + 20) if x % 10 >= 5], (here, there))
+        call_of(servers[target])(test_metric.insert([(tables[0] | 7, [(500, 1.0, {'host': 'h9'})])]), timeout=10)
+        check('a write to the new half', 500 in times_of(servers[target], tables[0] | 7))
+    # Everything is there again after a restart of both.
+    m.kv[b'__dn_table/1/1031'] = dn_table(1031, [0], {'physical_metric_table': ''}, engine='metric')
+    m.kv[b'__dn_table/2/1031'] = dn_table(1031, [7], {'physical_metric_table': ''}, engine='metric')
+    a.restart(), b.restart()
+    check('and after a restart', (len(times_of(a, 2031 << 32)), len(times_of(b, 2031 << 32 | 7)), len(times_of(b, 2131 << 32 | 7))) == (10, 11, 10))
+    a.stop(), b.stop(), m.stop()
+
+
 def test_gc():
     m = Metasrv(interval_ms=1000)
     config = tempfile.NamedTemporaryFile('w', suffix='.toml', delete=False)
@@ -275,6 +394,10 @@ def test_gc():
     check('an empty order', m.instruct(2, {'GcRegions': {'regions': [], 'file_refs_manifest': {}, 'full_file_listing': False}})['result'] ==
           {'Ok': {'deleted_files': {}, 'deleted_indexes': {}, 'need_retry_regions': [], 'processed_regions': []}})
     check('rows are all there', len(rows_of(s, region)) == 3)
+    # A region that is not here but on the route, even one without a leader, may have its files in use.
+    m.kv[b'__table_route/1025'] = json.dumps({'type': 'physical', 'region_routes': [{'region': {'id': region | 5}, 'leader_peer': None}]}).encode()
+    got = m.instruct(2, {'GcRegions': {'regions': [region | 5], 'file_refs_manifest': {}, 'full_file_listing': True}})
+    check('nothing is collected of a region on the route', 'Err' in got['result'], got)
     s.stop(), m.stop()
 
 
@@ -509,7 +632,7 @@ def test_starts():
 
 
 def main():
-    tests = [test_upstream, test_migration, test_split_merge, test_gc, test_instructions, test_leases, test_stale_leader_grant, test_faults, test_starts]
+    tests = [test_upstream, test_migration, test_split_merge, test_metric_migration, test_metric_repartition, test_gc, test_instructions, test_leases, test_stale_leader_grant, test_faults, test_starts]
     wanted = sys.argv[1:]
     for t in tests:
         if not wanted or t.__name__ in wanted:

@@ -176,6 +176,52 @@ int metadata_change_write(struct metadata_change *c, struct metric_engine *e, ui
     return st;
 }
 
+/* ---- reading ---- */
+
+struct row_sink {
+    int (*each)(void *ctx, const char *key, size_t key_size, const char *value, size_t value_size, struct error *err);
+    void *ctx;
+};
+
+/* Column 0: keys, column 1, if it was asked for: values. */
+static int read_batch(const struct batch *b, const struct row_sink *sink, struct error *err)
+{
+    struct column *keys, *values = NULL;
+    TRY(column_decode_dictionary(NULL, b->columns[0], &keys, err));
+    int st = b->schema->n_fields > 1 ? column_decode_dictionary(NULL, b->columns[1], &values, err) : ST_OK;
+    for (int64_t i = 0; i < keys->length && st == ST_OK; i++) {
+        int32_t size, value_size = 0;
+        const uint8_t *key = column_bytes(keys, i, &size);
+        const uint8_t *value = values && !column_is_null(values, i) ? column_bytes(values, i, &value_size) : NULL;
+        st = sink->each(sink->ctx, (const char *)key, (size_t)size, (const char *)value, (size_t)value_size, err);
+    }
+    column_unref(keys);
+    column_unref(values);
+    return st;
+}
+
+/* All rows of a metadata region. */
+static int read_rows(struct table *table, bool with_values, const struct row_sink *sink, struct error *err)
+{
+    struct batch_stream *stream = NULL;
+    int k = schema_find(table->schema, "k"), v = schema_find(table->schema, "v");
+    uint32_t wanted[] = {(uint32_t)k, (uint32_t)v};
+    struct scan_request q = {.columns = wanted, .n_columns = with_values ? 2 : 1, .limit = -1};
+    int st = k < 0 || v < 0
+                 ? error_set(err, ST_CORRUPT, "region %llu is no metadata region: it lacks the column k or v", (unsigned long long)table->region_id)
+                 : table->ops->scan(table, &q, NULL, &stream, err);
+    while (st == ST_OK) {
+        struct batch *batch;
+        st = batch_stream_next(stream, &batch, err);
+        if (st != ST_OK || !batch)
+            break;
+        st = read_batch(batch, sink, err);
+        batch_unref(batch);
+    }
+    batch_stream_free(stream);
+    return st;
+}
+
 /* ---- recovery ---- */
 
 struct id_list {
@@ -206,11 +252,14 @@ static int list_of(struct recovery *r, uint64_t id, struct id_list **ret_list, s
     return ST_OK;
 }
 
-static int recover_key(struct recovery *r, const char *key, size_t size, struct error *err)
+static int recover_key(void *ctx, const char *key, size_t size, const char *value, size_t value_size, struct error *err)
 {
+    struct recovery *r = ctx;
     struct id_list *l;
     uint64_t id;
     int64_t name_size;
+    (void)value;
+    (void)value_size;
     dynbuf_clear(&r->name);
     TRY(dynbuf_reserve(&r->name, size + 1, err));
     if (!metadata_key_parse(key, size, &id, (char *)r->name.data, &name_size))
@@ -237,53 +286,20 @@ static int recover_key(struct recovery *r, const char *key, size_t size, struct 
     return ST_OK;
 }
 
-static int recover_batch(struct recovery *r, const struct batch *b, struct error *err)
-{
-    struct column *keys;
-    TRY(column_decode_dictionary(NULL, b->columns[0], &keys, err));
-    int st = ST_OK;
-    for (int64_t i = 0; i < keys->length && st == ST_OK; i++) {
-        int32_t size;
-        const uint8_t *key = column_bytes(keys, i, &size);
-        st = recover_key(r, (const char *)key, (size_t)size, err);
-    }
-    column_unref(keys);
-    return st;
-}
-
-static int read_keys(struct metric_engine *e, uint64_t metadata_id, struct recovery *r, struct error *err)
-{
-    struct engine *m = metric_mito(e);
-    struct table *table;
-    struct batch_stream *stream = NULL;
-    TRY(m->ops->table(m, metadata_id, &table, err));
-    int column = schema_find(table->schema, "k");
-    uint32_t wanted = (uint32_t)column;
-    struct scan_request q = {.columns = &wanted, .n_columns = 1, .limit = -1};
-    int st = column < 0 ? error_set(err, ST_CORRUPT, "region %llu is no metadata region: it has no column k", (unsigned long long)metadata_id)
-                        : table->ops->scan(table, &q, NULL, &stream, err);
-    while (st == ST_OK) {
-        struct batch *batch;
-        st = batch_stream_next(stream, &batch, err);
-        if (st != ST_OK || !batch)
-            break;
-        st = recover_batch(r, batch, err);
-        batch_unref(batch);
-    }
-    batch_stream_free(stream);
-    table_free(table);
-    return st;
-}
-
 int metadata_region_recover(struct metric_engine *e, struct metric_physical *p, const struct region_metadata *data, struct error *err)
 {
     struct recovery r = {.data = data};
+    struct row_sink sink = {recover_key, &r};
+    struct engine *m = metric_mito(e);
+    struct table *table;
     size_t pos = 0;
     uint64_t id;
     void *value;
+    TRY(m->ops->table(m, p->metadata_id, &table, err));
     u64_map_init(&r.lists);
     dynbuf_init(&r.name, 1 << 20);
-    int st = read_keys(e, p->metadata_id, &r, err);
+    int st = read_rows(table, false, &sink, err);
+    table_free(table);
     while (u64_map_next(&r.lists, &pos, &id, &value)) {
         struct id_list *l = value;
         if (st == ST_OK && l->is_region)
@@ -296,5 +312,55 @@ int metadata_region_recover(struct metric_engine *e, struct metric_physical *p, 
                  (unsigned long long)p->metadata_id, (unsigned long long)r.unknown);
     u64_map_release(&r.lists);
     dynbuf_release(&r.name);
+    return st;
+}
+
+/* ---- copying ---- */
+
+struct copy {
+    struct metadata_change change;
+    uint32_t from, to; /* region numbers */
+    uint64_t n;
+};
+
+/* The key of a logical region with the number `from`, or of its column, as that of the region `to`; its value stays. */
+static int copy_row(void *ctx, const char *key, size_t size, const char *value, size_t value_size, struct error *err)
+{
+    enum { PREFIX = sizeof REGION_PREFIX - 1 };
+    struct copy *c = ctx;
+    struct dynbuf fresh, v;
+    uint64_t id = 0;
+    size_t at = PREFIX;
+    while (at < size && key[at] >= '0' && key[at] <= '9')
+        id = id * 10 + (uint64_t)(key[at++] - '0');
+    if (at <= PREFIX || (uint32_t)id != c->from)
+        return ST_OK;
+    dynbuf_init(&fresh, size + 32);
+    dynbuf_init(&v, value_size);
+    int st = dynbuf_printf(&fresh, err, "%.*s%llu%.*s", PREFIX, key, (unsigned long long)((id >> 32 << 32) | c->to), (int)(size - at), key + at);
+    if (st == ST_OK)
+        st = dynbuf_append(&v, value, value_size, err);
+    if (st == ST_OK)
+        st = put_row(&c->change, &fresh, &v, err);
+    c->n += at == size;
+    dynbuf_release(&fresh);
+    dynbuf_release(&v);
+    return st;
+}
+
+int metadata_region_copy(struct metric_engine *e, struct metric_physical *p, uint64_t source_id, uint64_t *ret_n, struct error *err)
+{
+    struct copy c = {.from = (uint32_t)source_id, .to = (uint32_t)p->id};
+    struct row_sink sink = {copy_row, &c};
+    struct table *table;
+    TRY(mito_sibling_table(e->mito, p->metadata_id, metric_metadata_id(source_id), &table, err));
+    metadata_change_init(&c.change, false);
+    int st = read_rows(table, true, &sink, err);
+    table_free(table);
+    if (st == ST_OK)
+        st = metadata_change_write(&c.change, e, p->metadata_id, err);
+    metadata_change_release(&c.change);
+    if (st == ST_OK)
+        *ret_n = c.n;
     return st;
 }

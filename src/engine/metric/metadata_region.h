@@ -24,6 +24,10 @@ int metadata_change_write(struct metadata_change *c, struct metric_engine *e, ui
 /* Puts every logical region that the metadata region knows into the engine's maps; columns are found in `data` by name. */
 int metadata_region_recover(struct metric_engine *e, struct metric_physical *p, const struct region_metadata *data, struct error *err);
 
+/* Copies what the metadata region of the physical region `source_id`, of the same table, here or on another node, knows of its logical regions: they become
+ * logical regions of `p`, with its region number. *ret_n: how many. */
+int metadata_region_copy(struct metric_engine *e, struct metric_physical *p, uint64_t source_id, uint64_t *ret_n, struct error *err);
+
 /* A key taken apart: *ret_name_size = -1 for a region's key, else the column name is in `name` (room for key_size bytes). False for other keys. */
 bool metadata_key_parse(const char *key, size_t key_size, uint64_t *ret_logical_id, char *name, int64_t *ret_name_size);
 int metadata_key_of_column(uint64_t logical_id, const char *name, struct dynbuf *out, struct error *err);

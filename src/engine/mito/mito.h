@@ -183,6 +183,8 @@ struct mito_create {
 int mito_region_create_as(struct mito_engine *e, struct region_metadata *metadata, const struct mito_create *create, struct region_response *ret,
                           struct error *err);
 int mito_region_open(struct mito_engine *e, const struct region_open_request *open, enum region_path_type path_type, struct error *err);
+/* A sibling as its manifest says, for reading: without its log, and known to nobody else. */
+int mito_stored_region(const struct mito_region *sibling, uint64_t region_id, struct mito_region **ret_region, struct error *err);
 int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *err);
 int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *err);
 void mito_reap_dropped(struct mito_engine *e, bool force);
@@ -258,6 +260,8 @@ int mito_files_replace(struct mito_region *r, const struct manifest *m, struct e
 
 /* scan.c */
 int mito_region_table(struct mito_engine *e, uint64_t region_id, struct table **ret_table, struct error *err);
+/* Another region of the same table and part: as it is here, or as storage has it when another node leads it. */
+int mito_sibling_table(struct mito_engine *e, uint64_t region_id, uint64_t sibling_id, struct table **ret_table, struct error *err);
 
 /* partition.c: sst_source_new(), without the rows that the region's partition expression leaves to other regions. */
 int mito_file_source(struct sst_file *file, const struct read_request *request, struct row_source **ret_source, struct error *err);

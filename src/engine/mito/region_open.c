@@ -310,6 +310,26 @@ int mito_region_open(struct mito_engine *e, const struct region_open_request *op
     return st;
 }
 
+int mito_stored_region(const struct mito_region *sibling, uint64_t region_id, struct mito_region **ret_region, struct error *err)
+{
+    struct mito_engine *e = sibling->engine;
+    struct mito_region *r = region_alloc(e, region_id);
+    if (!r)
+        return error_no_memory(err, sizeof *r);
+    int st = mito_sibling_dir(sibling, region_id, &r->dir, err);
+    if (st == ST_OK)
+        st = region_options_parse(NULL, 0, true, &r->options, err);
+    if (st == ST_OK)
+        st = manifest_open(e->options.store, r->dir, e->options.checkpoint_distance, &r->manifest, err);
+    if (st == ST_OK)
+        st = adopt_manifest(r, err);
+    if (st == ST_OK)
+        *ret_region = r;
+    else
+        mito_region_unref(r);
+    return st;
+}
+
 /* ---- create ---- */
 
 /* A region that is there already must be the same one. */

@@ -296,23 +296,43 @@ static int take_snapshot(struct mito_table *t, struct mito_region *r, struct err
     return ST_OK;
 }
 
+static int table_of(struct mito_region *r, struct table **ret_table, struct error *err)
+{
+    struct mito_table *t = calloc(1, sizeof *t);
+    if (!t)
+        return error_no_memory(err, sizeof *t);
+    atomic_init(&t->refs, 1);
+    t->engine = r->engine;
+    pthread_mutex_lock(&r->lock);
+    int st = take_snapshot(t, r, err);
+    pthread_mutex_unlock(&r->lock);
+    if (st == ST_OK)
+        *ret_table = &t->base;
+    else
+        snapshot_unref(t);
+    return st;
+}
+
 int mito_region_table(struct mito_engine *e, uint64_t region_id, struct table **ret_table, struct error *err)
 {
     struct mito_region *r;
     TRY(mito_region_get(e, region_id, &r, err));
-    struct mito_table *t = calloc(1, sizeof *t);
-    int st = t ? ST_OK : error_no_memory(err, sizeof *t);
+    int st = table_of(r, ret_table, err);
+    mito_region_unref(r);
+    return st;
+}
+
+int mito_sibling_table(struct mito_engine *e, uint64_t region_id, uint64_t sibling_id, struct table **ret_table, struct error *err)
+{
+    struct mito_region *r, *sibling;
+    if (mito_region_table(e, sibling_id, ret_table, NULL) == ST_OK)
+        return ST_OK;
+    TRY(mito_region_get(e, region_id, &r, err));
+    int st = mito_stored_region(r, sibling_id, &sibling, err);
     if (st == ST_OK) {
-        atomic_init(&t->refs, 1);
-        t->engine = e;
-        pthread_mutex_lock(&r->lock);
-        st = take_snapshot(t, r, err);
-        pthread_mutex_unlock(&r->lock);
+        st = table_of(sibling, ret_table, err);
+        mito_region_unref(sibling);
     }
     mito_region_unref(r);
-    if (st == ST_OK)
-        *ret_table = &t->base;
-    else if (t)
-        snapshot_unref(t);
     return st;
 }

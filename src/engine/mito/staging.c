@@ -169,10 +169,33 @@ static int build_manifest(const struct remap *m, uint64_t new_id, const char *ex
     return st;
 }
 
+/* Every mapped region gets an expression, and no file of an input goes nowhere. */
+static int check_mapping(const struct remap *m, struct error *err)
+{
+    const struct region_remap_request *q = m->request;
+    for (uint32_t i = 0; i < q->n_mapping; i++) {
+        bool named = false;
+        for (uint32_t k = 0; k < q->n_exprs && !named; k++)
+            named = q->exprs[k].region_id == q->mapping[i].to;
+        if (!named)
+            return error_set(err, ST_INVALID_ARGUMENTS, "region %llu is mapped to but has no partition expression",
+                             (unsigned long long)q->mapping[i].to);
+    }
+    for (uint32_t i = 0; i < q->n_inputs; i++) {
+        bool mapped = !manifest_state(m->old[i])->n_files;
+        for (uint32_t k = 0; k < q->n_mapping && !mapped; k++)
+            mapped = q->mapping[k].from == q->inputs[i];
+        if (!mapped)
+            return error_set(err, ST_INVALID_ARGUMENTS, "the files of region %llu are mapped to no region", (unsigned long long)q->inputs[i]);
+    }
+    return ST_OK;
+}
+
 static int remap(struct remap *m, struct error *err)
 {
     struct mito_region *r = m->region;
     TRY(open_inputs(m, err));
+    TRY(check_mapping(m, err));
     for (uint32_t i = 0; i < m->request->n_exprs; i++) {
         const struct region_text *target = &m->request->exprs[i];
         struct manifest manifest;
