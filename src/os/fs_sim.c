@@ -1,5 +1,6 @@
 /* The simulated file system: every file has the contents that processes see and those on disk, every name the file that processes see under it and
- * the one on disk. Everything is under one mutex, and lists are searched linearly: tests have few files. */
+ * the one on disk. Everything is under one mutex, and lists are searched linearly, by hash: tests have few files. Names that are nowhere any more
+ * make room for new ones. */
 #include "os/fs_sim.h"
 
 #include <pthread.h>
@@ -23,6 +24,7 @@ struct inode {
 
 struct name {
     char *path;
+    uint64_t hash;
     struct inode *seen, *disk; /* NULL: not there */
 };
 
@@ -100,10 +102,29 @@ static int call(struct fs_sim *s, const char *what, const char *path, struct err
 
 static struct name *find(struct fs_sim *s, const char *path)
 {
+    uint64_t hash = hash_bytes(path, strlen(path));
     for (size_t i = 0; i < s->count; i++)
-        if (!strcmp(s->names[i].path, path))
+        if (s->names[i].hash == hash && !strcmp(s->names[i].path, path))
             return &s->names[i];
     return NULL;
+}
+
+/* A place for a new name, not yet counted; NULL without memory. */
+static struct name *vacant(struct fs_sim *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (!s->names[i].seen && !s->names[i].disk)
+            return &s->names[i];
+    if (s->count == s->capacity) {
+        size_t capacity = s->capacity ? 2 * s->capacity : 16;
+        struct name *grown = realloc(s->names, capacity * sizeof(*grown));
+        if (!grown)
+            return NULL;
+        s->names = grown;
+        s->capacity = capacity;
+    }
+    s->names[s->count] = (struct name){ 0 };
+    return &s->names[s->count];
 }
 
 static int not_found(const char *what, const char *path, struct error *err)
@@ -115,19 +136,15 @@ static int find_or_add(struct fs_sim *s, const char *path, struct name **ret_nam
 {
     struct name *n = find(s, path);
     if (!n) {
-        if (s->count == s->capacity) {
-            size_t capacity = s->capacity ? 2 * s->capacity : 16;
-            struct name *grown = realloc(s->names, capacity * sizeof(*grown));
-            if (!grown)
-                return error_no_memory(err, capacity * sizeof(*grown));
-            s->names = grown;
-            s->capacity = capacity;
-        }
         char *kept = strdup(path);
-        if (!kept)
+        n = kept ? vacant(s) : NULL;
+        if (!n) {
+            free(kept);
             return error_no_memory(err, strlen(path));
-        n = &s->names[s->count++];
-        *n = (struct name){ .path = kept };
+        }
+        free(n->path);
+        *n = (struct name){ .path = kept, .hash = hash_bytes(path, strlen(path)) };
+        s->count += n == &s->names[s->count];
     }
     *ret_name = n;
     return ST_OK;
