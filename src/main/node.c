@@ -14,7 +14,7 @@
 #include "exec/expr.h"
 #include "exec/spill.h"
 #include "main/status.h"
-#include "os/fs.h"
+#include "os/disk.h"
 #include "os/heap.h"
 #include "os/net.h"
 #include "os/thread.h"
@@ -22,13 +22,14 @@
 #include "rpc/server.h"
 #include "store/object_store.h"
 
-enum { STOP_GRACE_MS = 10000, WRITE_STALL_MAX_MS = 60000, DEFAULT_SYNC_MS = 1000 };
+enum { DISK_POLL_MS = 1000, STOP_GRACE_MS = 10000, WRITE_STALL_MAX_MS = 60000, DEFAULT_SYNC_MS = 1000 };
 
 struct node {
     struct config *config;
     char *home;
     struct fs_file *lock;
     struct budget root, query, requests;
+    struct disk *disk, *wal_disk; /* the latter NULL when the log is on the same */
     struct object_store *store;
     struct wal *wal;
     struct wal_report wal_report;
@@ -83,6 +84,46 @@ static int lock_home(struct node *n, struct error *err)
     return ST_OK;
 }
 
+static void disk_changed(void *ctx, const struct disk *disk, const struct disk_state *s)
+{
+    (void)ctx;
+    if (s->full)
+        log_error("disk",
+                  "the disk of %s is full (%s; %llu of %llu bytes are free): writes, new tables and schema changes are refused, memtables are flushed so that "
+                  "the log can be cut. Delete files, drop or truncate tables, or enlarge the disk; writes then go on by themselves",
+                  disk_dir(disk), s->cause, (unsigned long long)s->free_bytes, (unsigned long long)s->total_bytes);
+    else
+        log_info("disk", "the disk of %s has room again (%llu bytes are free): writes go on", disk_dir(disk), (unsigned long long)s->free_bytes);
+}
+
+static int open_disk(const char *dir, const char *reserve_name, uint64_t reserve_bytes, struct disk **ret_disk, struct error *err)
+{
+    struct disk_state s;
+    struct disk_options o = {.fs = fs_posix(), .dir = dir, .reserve_name = reserve_name, .reserve_bytes = reserve_bytes, .poll_ms = DISK_POLL_MS,
+                             .changed = disk_changed};
+    TRY(disk_new(&o, ret_disk, err));
+    disk_get_state(*ret_disk, &s);
+    if (s.reserve_bytes && !s.reserve_held && !s.full)
+        log_warn("disk", "no reserve of %llu bytes for flushes on the disk of %s: %s; it is tried again", (unsigned long long)s.reserve_bytes, dir, s.cause);
+    return ST_OK;
+}
+
+/* The disk of the data and, if it is another one, that of the log, which needs no reserve: it frees space by removing files. */
+static int open_disks(struct node *n, struct error *err)
+{
+    char base[PATH_MAX], dir[PATH_MAX], name[64] = "regiond.reserve";
+    struct fs_stat home, log;
+    struct fs *fs = fs_posix();
+    if (in_cluster(n)) /* its nodes may share the folder */
+        snprintf(name, sizeof name, "regiond.%llu.reserve", (unsigned long long)config_u64(n->config, OPT_NODE_ID));
+    TRY(open_disk(n->home, name, config_u64(n->config, OPT_DISK_RESERVE), &n->disk, err));
+    TRY(wal_dir(n, base, dir, err));
+    TRY(fs_mkdirs(disk_fs(n->disk), dir, err));
+    TRY(fs->ops->stat(fs, n->home, &home, err));
+    TRY(fs->ops->stat(fs, dir, &log, err));
+    return home.device == log.device ? ST_OK : open_disk(dir, "regiond.reserve", 0, &n->wal_disk, err);
+}
+
 static enum wal_durability durability_of(const struct config *c)
 {
     const char *text = config_text(c, OPT_WAL_DURABILITY);
@@ -96,7 +137,7 @@ static int open_peer_log(struct node *n, const char *base, const char *ours, str
     char done[PATH_MAX];
     const struct peer_log_report *r = &n->peer_report;
     TRY(join(ours, "greptimedb_log_done", done, sizeof done, err));
-    struct peer_log_options o = {.fs = fs_posix(), .dir = base, .done_path = done, .budget = &n->root};
+    struct peer_log_options o = {.fs = disk_fs(n->disk), .dir = base, .done_path = done, .budget = &n->root};
     TRY(peer_log_open(&o, &n->peer_log, &n->peer_report, err));
     if (r->entries)
         log_info("wal", "%s holds a GreptimeDB log with %llu live entries of %llu regions in %llu files; it is read as they open and not written", base,
@@ -112,7 +153,7 @@ static int open_wal(struct node *n, struct error *err)
     char base[PATH_MAX], dir[PATH_MAX];
     const struct config *c = n->config;
     TRY(wal_dir(n, base, dir, err));
-    struct wal_options o = {.fs = fs_posix(), .dir = dir, .durability = durability_of(c), .sync_interval_ms = DEFAULT_SYNC_MS,
+    struct wal_options o = {.fs = disk_fs_growing(n->wal_disk ? n->wal_disk : n->disk), .dir = dir, .durability = durability_of(c), .sync_interval_ms = DEFAULT_SYNC_MS,
                             .segment_bytes = config_u64(c, OPT_WAL_FILE_SIZE)};
     if (config_is_set(c, OPT_WAL_SYNC_PERIOD))
         o.sync_interval_ms = config_duration_ms(c, OPT_WAL_SYNC_PERIOD);
@@ -166,7 +207,7 @@ static int start_engines(struct node *n, struct error *err)
     const struct config *c = n->config;
     struct engine *mito, *metric, *file;
     struct mito_options o = {
-        .store = n->store, .wal = n->wal, .peer_log = n->peer_log, .root_budget = &n->root, .node_id = config_u64(c, OPT_NODE_ID),
+        .store = n->store, .wal = n->wal, .disk = n->disk, .wal_disk = n->wal_disk, .peer_log = n->peer_log, .root_budget = &n->root, .node_id = config_u64(c, OPT_NODE_ID),
         .write_buffer_bytes = config_u64(c, OPT_MITO_WRITE_BUFFER), .write_reject_bytes = config_u64(c, OPT_MITO_WRITE_REJECT),
         .footer_cache_bytes = config_u64(c, OPT_MITO_META_CACHE), .checkpoint_distance = (uint32_t)config_u64(c, OPT_MITO_CHECKPOINT_DISTANCE),
         .default_flat_format = config_bool(c, OPT_MITO_FLAT_FORMAT),
@@ -199,7 +240,7 @@ static int start_regions(struct node *n, struct error *err)
     TRY(spill_space_new(fs_posix(), spill, config_u64(c, OPT_QUERY_SPILL), &n->spill, err));
     TRY(join(n->home, "regions.json", list, sizeof list, err));
     TRY(join(n->home, "data", data, sizeof data, err));
-    struct region_server_options o = {.fs = fs_posix(), .list_path = in_cluster(n) ? NULL : list, .data_dir = in_cluster(n) ? NULL : data,
+    struct region_server_options o = {.fs = disk_fs(n->disk), .list_path = in_cluster(n) ? NULL : list, .data_dir = in_cluster(n) ? NULL : data,
                                       .leased = in_cluster(n), .query_budget = &n->query, .spill = n->spill,
                                       .init_parallelism = (unsigned)config_u64(c, OPT_INIT_PARALLELISM),
                                       .max_concurrent_queries = (unsigned)config_u64(c, OPT_MAX_CONCURRENT_QUERIES),
@@ -254,7 +295,7 @@ static int start_services(struct node *n, struct error *err)
                                                                                                                        : RPC_FLIGHT_ARROW_IPC};
     TRY(rpc_server_start(&rpc, &n->rpc, err));
     log_info("regiond", "gRPC server(name=GRPC_SERVER) is bound to %s", rpc.addr);
-    n->view = (struct node_view){n->config, n->regions, n->wal, &n->wal_report, n->peer_log, &n->peer_report, &n->root, clock_wall_ms(), n->cluster};
+    n->view = (struct node_view){n->config, n->regions, n->wal, &n->wal_report, n->peer_log, &n->peer_report, &n->root, clock_wall_ms(), n->disk, n->wal_disk, n->cluster};
     struct http_options http = {.addr = config_text(c, OPT_HTTP_ADDR), .cors = config_bool(c, OPT_HTTP_CORS), .body_bytes_max = config_u64(c, OPT_HTTP_BODY_LIMIT),
                                 .status = status_json, .config = status_config, .page = status_page, .before_metrics = status_before_metrics, .ctx = &n->view};
     TRY(http_server_start(&http, &n->http, err));
@@ -279,7 +320,8 @@ static int start(struct node *n, struct error *err)
     if (!n->home)
         return error_no_memory(err, 64);
     TRY(lock_home(n, err));
-    TRY((in_cluster(n) ? object_store_open_shared_folder : object_store_open_folder)(fs_posix(), n->home, &n->store, err));
+    TRY(open_disks(n, err));
+    TRY((in_cluster(n) ? object_store_open_shared_folder : object_store_open_folder)(disk_fs(n->disk), n->home, &n->store, err));
     TRY(open_wal(n, err));
     TRY(start_regions(n, err));
     if (in_cluster(n))
@@ -340,6 +382,8 @@ void node_stop(struct node *n)
     wal_close(n->wal);
     if (n->store)
         n->store->ops->free(n->store);
+    disk_free(n->wal_disk);
+    disk_free(n->disk);
     if (n->lock)
         n->lock->ops->close(n->lock);
     free(n->home);

@@ -26,9 +26,11 @@ static struct metric_family wal_unsynced = {.name = "regiond_wal_unsynced_bytes"
 static struct metric_family degraded = {.name = "regiond_degraded", .help = "1 while the named part of the node is degraded", .kind = METRIC_GAUGE,
                                         .label_names = {"what"}};
 
-enum { TORN_TAIL, WAL_DAMAGED, WAL_FAILED, PEER_LOG_DAMAGED, REGIONS_FAILED, REGIONS_FOUND, METASRV_LOST, NO_LEASE, DEGRADED_COUNT };
-static const char *const degraded_names[] = {"wal_torn_tail", "wal_damaged", "wal_failed", "greptimedb_log_damaged", "regions_failed", "regions_read_only",
-                                             "metasrv_lost", "no_lease"};
+static struct metric_family disk_free_bytes = {.name = "regiond_disk_free_bytes", .help = "bytes free on the disk of the data home", .kind = METRIC_GAUGE};
+
+enum { DISK_FULL, WAL_DISK_FULL, NO_RESERVE, TORN_TAIL, WAL_DAMAGED, WAL_FAILED, PEER_LOG_DAMAGED, REGIONS_FAILED, REGIONS_FOUND, METASRV_LOST, NO_LEASE, DEGRADED_COUNT };
+static const char *const degraded_names[] = {"disk_full", "wal_disk_full", "no_disk_reserve", "wal_torn_tail", "wal_damaged", "wal_failed",
+                                             "greptimedb_log_damaged", "regions_failed", "regions_read_only", "metasrv_lost", "no_lease"};
 
 /* ---- collecting ---- */
 
@@ -126,10 +128,36 @@ static json_t *cluster_json(struct cluster *c)
     return o;
 }
 
+static void degraded_disk(struct disk *d, int which, json_t *list)
+{
+    char text[900];
+    struct disk_state s;
+    struct error full = {.msg = ""};
+    disk_get_state(d, &s);
+    (void)disk_check(d, &full);
+    snprintf(text, sizeof text, "%s (%s; %llu of %llu bytes are free)", full.msg, s.cause, (unsigned long long)s.free_bytes, (unsigned long long)s.total_bytes);
+    degrade(list, which, s.full, text);
+    snprintf(text, sizeof text, "there is no reserve for flushes on the disk of %s: %s; it is tried again every second", disk_dir(d), s.cause);
+    if (which == DISK_FULL)
+        degrade(list, NO_RESERVE, !s.full && s.reserve_bytes && !s.reserve_held, text);
+}
+
+static json_t *disk_json(struct disk *d)
+{
+    struct disk_state s;
+    disk_get_state(d, &s);
+    return json_pack("{s:s, s:b, s:I, s:I, s:I, s:b, s:I}", "dir", disk_dir(d), "full", s.full, "free_bytes", (json_int_t)s.free_bytes, "total_bytes",
+                     (json_int_t)s.total_bytes, "reserve_bytes", (json_int_t)s.reserve_bytes, "reserve_held", s.reserve_held, "times_full",
+                     (json_int_t)s.times_full);
+}
+
 static json_t *degraded_list(const struct node_view *v, const struct wal_stats *w, const struct tally *t)
 {
     char text[400];
     json_t *list = json_array();
+    degraded_disk(v->disk, DISK_FULL, list);
+    if (v->wal_disk)
+        degraded_disk(v->wal_disk, WAL_DISK_FULL, list);
     snprintf(text, sizeof text, "%llu bytes behind the last whole record of the log were cut at the last start (writes that were never acknowledged, or not yet synced)",
              (unsigned long long)v->wal_report->torn_bytes);
     degrade(list, TORN_TAIL, v->wal_report->torn_bytes > 0, text);
@@ -218,6 +246,9 @@ int status_json(void *view, struct dynbuf *out, struct error *err)
     json_object_set_new(o, "memory", json_pack("{s:I, s:I, s:I}", "limit_bytes", (json_int_t)v->root_budget->limit, "accounted_bytes",
                                                (json_int_t)budget_used(v->root_budget), "peak_bytes",
                                                (json_int_t)atomic_load(&v->root_budget->peak)));
+    json_object_set_new(o, "disk", disk_json(v->disk));
+    if (v->wal_disk)
+        json_object_set_new(o, "wal_disk", disk_json(v->wal_disk));
     json_object_set_new(o, "caches", caches());
     json_object_set_new(o, "compaction", compaction());
     json_object_set_new(o, "wal", json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "durability", durability_name(w.durability), "can_lose", loss, "bytes",
@@ -253,6 +284,7 @@ void status_before_metrics(void *view)
     static const char short_version[] = "regiond-" REGIOND_VERSION;
     const char *version[] = {PEER_VERSION, short_version, "greptime-datanode"}, *app[] = {"greptime-datanode"};
     struct wal_stats w;
+    struct disk_state disk;
     struct tally t = {.regions = json_array()};
     size_t allocated, resident;
     metric_set(metric_child(&app_version, version), 1);
@@ -263,6 +295,8 @@ void status_before_metrics(void *view)
         metric_set(metric_plain(&heap_resident), (int64_t)resident);
     }
     metric_set(metric_plain(&memory_accounted), (int64_t)budget_used(v->root_budget));
+    disk_get_state(v->disk, &disk);
+    metric_set(metric_plain(&disk_free_bytes), (int64_t)disk.free_bytes);
     wal_stats(v->wal, &w);
     metric_set(metric_plain(&wal_bytes), (int64_t)w.bytes);
     metric_set(metric_plain(&wal_unsynced), (int64_t)w.unsynced_bytes);

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "engine/engine.h"
 #include "http/server.h"
+#include "os/disk.h"
 #include "region/server.h"
 #include "wal/peer_log.h"
 #include "wal/wal.h"
@@ -19,6 +20,7 @@ struct node_view { /* all borrowed */
     const struct peer_log_report *peer_report;
     const struct budget *root_budget;
     int64_t start_ms;
+    struct disk *disk, *wal_disk; /* the latter NULL when it is the same */
     struct cluster *cluster; /* NULL: the node runs alone */
 };
 

@@ -1,7 +1,7 @@
 /* Files: the only place that makes file-system calls, behind a small vtable.
  *
- * Backends: fs_posix() (the real one) and the simulated one in os/fs_sim.h, which fails calls on demand and, at a simulated power cut,
- * drops or tears whatever was not synced. All functions are thread-safe; one file may be read by many threads at once, written by one.
+ * Backends: fs_posix() (the real one), the one in os/disk.h in front of it, which knows what to do when a disk is full, and the simulated one in
+ * os/fs_sim.h, which fails calls on demand and, at a simulated power cut, drops or tears whatever was not synced. All functions are thread-safe; one file may be read by many threads at once, written by one.
  * Errors: ST_NOT_FOUND (no such file), ST_NO_SPACE (ENOSPC, EDQUOT), ST_STORAGE (everything else; the message names call, path and errno).
  */
 #ifndef OS_FS_H
@@ -25,7 +25,13 @@ enum fs_open_flags {
 struct fs_stat {
     bool is_dir;
     uint64_t size_bytes;
+    uint64_t allocated_bytes; /* blocks that it has on the disk, those kept for it included */
+    uint64_t device;          /* files with the same one share their space */
     int64_t modified_ms;
+};
+
+struct fs_space {
+    uint64_t free_bytes, total_bytes; /* for us: what only root may use is not free */
 };
 
 struct fs;
@@ -41,7 +47,7 @@ struct fs_ops {
     int (*stat)(struct fs *fs, const char *path, struct fs_stat *ret_stat, struct error *err);
     /* Calls `each` for every entry (not . and ..); stops at its first failure. */
     int (*list)(struct fs *fs, const char *path, int (*each)(void *ctx, const char *name, bool is_dir, struct error *err), void *ctx, struct error *err);
-    uint64_t (*free_bytes)(struct fs *fs, const char *path); /* UINT64_MAX when unknown */
+    int (*space)(struct fs *fs, const char *path, struct fs_space *ret_space, struct error *err); /* of the disk that holds `path` */
     /* Exclusive advisory lock on a file, held until the file is closed; ST_ILLEGAL_STATE when somebody else has it. */
     int (*lock)(struct fs_file *file, struct error *err);
 };

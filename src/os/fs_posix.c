@@ -256,6 +256,8 @@ static int posix_stat(struct fs *fs, const char *path, struct fs_stat *ret_stat,
     *ret_stat = (struct fs_stat){
         .is_dir = S_ISDIR(st.st_mode),
         .size_bytes = (uint64_t)st.st_size,
+        .allocated_bytes = (uint64_t)st.st_blocks * 512, /* whatever the block size is */
+        .device = st.st_dev,
         .modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000,
     };
     return ST_OK;
@@ -293,13 +295,14 @@ static int posix_list(struct fs *fs, const char *path, int (*each)(void *ctx, co
     return st;
 }
 
-static uint64_t posix_free_bytes(struct fs *fs, const char *path)
+static int posix_space(struct fs *fs, const char *path, struct fs_space *ret_space, struct error *err)
 {
     (void)fs;
     struct statvfs v;
     if (statvfs(path, &v) < 0)
-        return UINT64_MAX;
-    return (uint64_t)v.f_bavail * v.f_frsize;
+        return fs_errno(err, errno, "statvfs", path);
+    *ret_space = (struct fs_space){ (uint64_t)v.f_bavail * v.f_frsize, (uint64_t)v.f_blocks * v.f_frsize };
+    return ST_OK;
 }
 
 static int posix_lock(struct fs_file *f, struct error *err)
@@ -322,7 +325,7 @@ static const struct fs_ops posix_ops = {
     .sync_dir = posix_sync_dir,
     .stat = posix_stat,
     .list = posix_list,
-    .free_bytes = posix_free_bytes,
+    .space = posix_space,
     .lock = posix_lock,
 };
 

@@ -19,6 +19,7 @@ struct bytes {
 struct inode {
     int refs; /* names and open files */
     bool is_dir, locked;
+    uint64_t allocated; /* kept for it beyond its size */
     struct bytes seen, disk;
 };
 
@@ -33,7 +34,7 @@ struct fs_sim {
     pthread_mutex_t lock;
     struct name *names;
     size_t count, capacity;
-    uint64_t calls, fail_at, random;
+    uint64_t calls, fail_at, random, capacity_bytes;
     bool sticky;
     enum fs_sim_fault fault;
 };
@@ -172,6 +173,35 @@ static int sim_read_at(struct fs_file *f, uint64_t offset, void *data, size_t si
     return st;
 }
 
+static uint64_t sectors_of(const struct inode *i, uint64_t size)
+{
+    uint64_t bytes = i->is_dir ? SECTOR_BYTES : size > i->allocated ? size : i->allocated;
+    return (bytes + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES;
+}
+
+static uint64_t free_now(const struct fs_sim *s)
+{
+    uint64_t used = 0;
+    for (size_t i = 0; i < s->count; i++)
+        used += s->names[i].seen ? sectors_of(s->names[i].seen, s->names[i].seen->seen.size) : 0;
+    return used > s->capacity_bytes ? 0 : s->capacity_bytes - used;
+}
+
+/* How large the file can become on its way to `size`: that, or less on a full disk. */
+static uint64_t attainable(const struct fs_sim *s, const struct inode *i, uint64_t size)
+{
+    uint64_t has = sectors_of(i, i->seen.size), most;
+    if (!s->capacity_bytes || sectors_of(i, size) <= has)
+        return size;
+    most = has + free_now(s);
+    return size < most ? size : most;
+}
+
+static int no_space(const char *what, struct error *err)
+{
+    return error_set(err, ST_NO_SPACE, "%s: No space left on the simulated disk", what);
+}
+
 static int sim_write_at(struct fs_file *f, uint64_t offset, const struct iovec *iov, int n, struct error *err)
 {
     struct sim_file *p = file_of(f);
@@ -183,6 +213,11 @@ static int sim_write_at(struct fs_file *f, uint64_t offset, const struct iovec *
     if (st != ST_OK)
         size = p->writable && size ? (size_t)(next_random(p->sim) % (size + 1)) : 0;
     struct bytes *b = &p->inode->seen;
+    uint64_t end = attainable(p->sim, p->inode, offset + size);
+    if (end < offset + size) {
+        size = end > offset ? (size_t)(end - offset) : 0;
+        st = st == ST_OK ? no_space("write", err) : st;
+    }
     int grown = offset + size > b->size && size ? resize(b, offset + size, err) : ST_OK;
     for (int i = 0; i < n && size && grown == ST_OK; i++) {
         size_t part = iov[i].iov_len < size ? iov[i].iov_len : size;
@@ -213,8 +248,12 @@ static int sim_truncate(struct fs_file *f, uint64_t size, struct error *err)
     struct sim_file *p = file_of(f);
     pthread_mutex_lock(&p->sim->lock);
     int st = call(p->sim, "truncate", "", err);
+    if (st == ST_OK && attainable(p->sim, p->inode, size) < size)
+        st = no_space("truncate", err);
     if (st == ST_OK)
         st = resize(&p->inode->seen, size, err);
+    if (st == ST_OK && p->inode->allocated > size)
+        p->inode->allocated = size;
     pthread_mutex_unlock(&p->sim->lock);
     return st;
 }
@@ -222,9 +261,12 @@ static int sim_truncate(struct fs_file *f, uint64_t size, struct error *err)
 static int sim_allocate(struct fs_file *f, uint64_t size, struct error *err)
 {
     struct sim_file *p = file_of(f);
-    (void)size;
     pthread_mutex_lock(&p->sim->lock);
     int st = call(p->sim, "allocate", "", err);
+    if (st == ST_OK && attainable(p->sim, p->inode, size) < size)
+        st = no_space("allocate", err);
+    if (st == ST_OK && p->inode->allocated < size)
+        p->inode->allocated = size;
     pthread_mutex_unlock(&p->sim->lock);
     return st;
 }
@@ -293,7 +335,7 @@ static int open_inode(struct fs_sim *s, const char *path, int flags, struct inod
         return error_set(err, ST_STORAGE, "open %s: exists", path);
     }
     if (flags & FS_WRITE && flags & FS_TRUNCATE)
-        n->seen->seen.size = 0;
+        n->seen->seen.size = n->seen->allocated = 0;
     *ret_inode = n->seen;
     return ST_OK;
 }
@@ -386,6 +428,8 @@ static int sim_mkdir(struct fs *fs, const char *path, struct error *err)
         st = find_or_add(s, path, &n, err);
     if (st == ST_OK && n->seen && !n->seen->is_dir) {
         st = error_set(err, ST_STORAGE, "mkdir %s: a file is there", path);
+    } else if (st == ST_OK && !n->seen && s->capacity_bytes && free_now(s) < SECTOR_BYTES) {
+        st = no_space("mkdir", err);
     } else if (st == ST_OK && !n->seen) {
         struct inode *i = calloc(1, sizeof(*i));
         if (i) {
@@ -421,7 +465,9 @@ static int sim_stat(struct fs *fs, const char *path, struct fs_stat *ret_stat, s
     if (st == ST_OK && (!n || !n->seen))
         st = not_found("stat", path, err);
     if (st == ST_OK)
-        *ret_stat = (struct fs_stat){ .is_dir = n->seen->is_dir, .size_bytes = n->seen->seen.size };
+        *ret_stat = (struct fs_stat){ .is_dir = n->seen->is_dir,
+                                      .size_bytes = n->seen->seen.size,
+                                      .allocated_bytes = sectors_of(n->seen, n->seen->seen.size) };
     pthread_mutex_unlock(&s->lock);
     return st;
 }
@@ -460,10 +506,14 @@ static int sim_list(struct fs *fs, const char *path, int (*each)(void *ctx, cons
     return st;
 }
 
-static uint64_t sim_free_bytes(struct fs *fs, const char *path)
+static int sim_space(struct fs *fs, const char *path, struct fs_space *ret_space, struct error *err)
 {
-    (void)fs, (void)path;
-    return UINT64_MAX;
+    struct fs_sim *s = (struct fs_sim *)fs;
+    (void)path, (void)err;
+    pthread_mutex_lock(&s->lock);
+    *ret_space = s->capacity_bytes ? (struct fs_space){ free_now(s), s->capacity_bytes } : (struct fs_space){ UINT64_MAX / 2, UINT64_MAX / 2 };
+    pthread_mutex_unlock(&s->lock);
+    return ST_OK;
 }
 
 static const struct fs_ops ops = {
@@ -474,7 +524,7 @@ static const struct fs_ops ops = {
     .sync_dir = sim_sync_dir,
     .stat = sim_stat,
     .list = sim_list,
-    .free_bytes = sim_free_bytes,
+    .space = sim_space,
     .lock = sim_lock,
 };
 
@@ -523,6 +573,13 @@ void fs_sim_fail(struct fs_sim *s, enum fs_sim_fault fault, uint64_t nth, bool s
     s->fault = fault;
     s->fail_at = nth;
     s->sticky = sticky || fault == FS_SIM_POWER;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void fs_sim_set_capacity(struct fs_sim *s, uint64_t bytes)
+{
+    pthread_mutex_lock(&s->lock);
+    s->capacity_bytes = bytes;
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -24,6 +24,9 @@ uint64_t fs_sim_calls(struct fs_sim *sim);
 /* Call number `nth` (1 is the first one ever) fails; `sticky`: and all behind it. nth = 0: none. */
 void fs_sim_fail(struct fs_sim *sim, enum fs_sim_fault fault, uint64_t nth, bool sticky);
 
+/* A disk of that many bytes, in sectors of 512: what does not fit any more fails with ST_NO_SPACE, a write after a part of it. 0: without end. */
+void fs_sim_set_capacity(struct fs_sim *sim, uint64_t bytes);
+
 /* Every sector of 512 bytes written and not synced, every size and every name is kept or lost at random; then the power is back and nothing fails.
  * Files still open read what is left. */
 void fs_sim_power_cut(struct fs_sim *sim);

@@ -22,7 +22,17 @@
 #include "base/log.h"
 #include "mito_node.h"
 
-enum { COLUMNS = 14, ROWS = 600, MAYBE = 64, REGIONS = 3, HOSTS = 4, TIMES = 12, TIME_STEP_MS = 6 * 3600 * 1000, BATCH = 12 };
+enum {
+    COLUMNS = 14,
+    ROWS = 600,
+    MAYBE = 64,
+    REGIONS = 3,
+    HOSTS = 4,
+    TIMES = 12,
+    TIME_STEP_MS = 6 * 3600 * 1000,
+    BATCH = 12,
+    FULL_DISK_BYTES = 64 << 20
+};
 enum mode { LAST_ROW, LAST_NON_NULL, APPEND };
 static const char *const mode_names[] = {"last_row", "last_non_null", "append"};
 
@@ -894,6 +904,9 @@ static int step(struct run *run)
     if (!choose(run, r, &op))
         return ST_OK;
     uint64_t before = fs_sim_calls(run->sim);
+    if (op.kind == OP_CREATE && run->held && run->held_of == r)
+        let_go(run); /* a new region is not kept waiting for the readers of the one that was dropped */
+    bool full = run->node.disk && disk_check(run->node.disk, NULL) != ST_OK;
     int st = do_op(run, r, &op, &err);
     if (run->trace)
         fprintf(stderr, "%llu: region %llu (%s): %s %s %u rows, column %s type %u -> %s, calls %llu..%llu\n", (unsigned long long)run->step,
@@ -907,6 +920,7 @@ static int step(struct run *run)
         fprintf(stderr, "\n");
     }
     if (st == ST_OK) {
+        assert_false(full && (op.kind == OP_WRITE || op.kind == OP_BULK || op.kind == OP_REMOVE || op.kind == OP_CREATE));
         succeed(r, &op);
         if (run->check_always && !run->armed)
             check(run, r, false);
@@ -914,8 +928,17 @@ static int step(struct run *run)
     }
     if (st == ST_INVALID_ARGUMENTS || st == ST_UNEXPECTED || st == ST_UNSUPPORTED || st == ST_CORRUPT)
         fail_msg("seed %llu step %llu: %s is refused: %s", (unsigned long long)run->seed, (unsigned long long)run->step, op_names[op.kind], err.msg);
-    fail_in_doubt(r, &op);
+    if (full && op.kind != OP_FLUSH && op.kind != OP_COMPACT && op.kind != OP_TRUNCATE && op.kind != OP_DROP_REGION)
+        assert_int_equal(st, ST_NO_SPACE); /* refused: surely not done */
+    else
+        fail_in_doubt(r, &op);
     return st;
+}
+
+static void poll_disk(struct run *run)
+{
+    if (run->node.disk)
+        disk_poll(run->node.disk);
 }
 
 static void check_all(struct run *run, bool in_doubt)
@@ -959,9 +982,37 @@ static void failing_call(struct run *run)
         }
     fs_sim_fail(run->sim, FS_SIM_IO, 0, false);
     run->armed = false;
+    poll_disk(run);
     check_all(run, true);
     if (next_random(run, 2))
         reopen(run);
+}
+
+/* Somebody else takes all but a little of the disk, and gives it back after a while. Readers see nothing of it. */
+static void full_disk(struct run *run)
+{
+    struct fs_space s;
+    struct fs *fs = fs_sim_fs(run->sim);
+    if (!run->node.disk)
+        return;
+    run->armed = true;
+    fs_sim_set_capacity(run->sim, FULL_DISK_BYTES);
+    assert_int_equal(fs->ops->space(fs, "/home", &s, NULL), ST_OK);
+    uint64_t left = next_random(run, 30000);
+    fs_sim_set_capacity(run->sim, FULL_DISK_BYTES - (s.free_bytes > left ? s.free_bytes - left : 0));
+    for (unsigned n = 1 + next_random(run, 12); n; n--) {
+        if (next_random(run, 3) == 0)
+            poll_disk(run);
+        if (step(run) != ST_OK)
+            check_all(run, true);
+        if (next_random(run, 10) == 0)
+            reopen(run);
+    }
+    fs_sim_set_capacity(run->sim, 0);
+    poll_disk(run);
+    run->armed = false;
+    assert_int_equal(disk_check(run->node.disk, NULL), ST_OK);
+    check_all(run, true);
 }
 
 static void begin(struct run *run, uint64_t seed)
@@ -977,6 +1028,7 @@ static void begin(struct run *run, uint64_t seed)
         settle(&run->regions[i], &absent);
     }
     run->node.write_buffer_bytes = 0;
+    run->node.disk_reserve_bytes = seed % 2 ? 1 << 20 : 0;
     open_node(run);
 }
 
@@ -1006,7 +1058,9 @@ static void one_seed(uint64_t seed, uint64_t ops)
             power_cut(&run);
         else if (what < 4)
             failing_call(&run);
-        else if (what < 7)
+        else if (what < 6)
+            full_disk(&run);
+        else if (what < 9)
             reopen(&run);
         else if (what < 15)
             check_all(&run, false);

@@ -19,20 +19,26 @@ struct node {
     struct object_store *store;
     struct wal *wal;
     struct engine *engine;
+    struct disk *disk;         /* NULL without disk_reserve_bytes */
     size_t write_buffer_bytes; /* 0 = 64 MiB */
+    uint64_t disk_reserve_bytes;
 };
 
 static inline int node_open(struct node *n, struct fs *fs, struct error *err)
 {
     struct wal_report report;
     size_t buffer = n->write_buffer_bytes ? n->write_buffer_bytes : (size_t)64 << 20;
-    *n = (struct node){.fs = fs, .write_buffer_bytes = buffer};
+    *n = (struct node){.fs = fs, .write_buffer_bytes = buffer, .disk_reserve_bytes = n->disk_reserve_bytes};
+    struct disk_options disk = {.fs = fs, .dir = "/home", .reserve_name = "regiond.reserve", .reserve_bytes = n->disk_reserve_bytes};
     budget_init(&n->root, "node", "memory_limit", (size_t)1 << 30, NULL);
-    TRY(object_store_open_folder(fs, "/home", &n->store, err));
-    struct wal_options wo = {.fs = fs, .dir = "/home/wal", .durability = WAL_FSYNC, .segment_bytes = 4096};
+    if (n->disk_reserve_bytes)
+        TRY(disk_new(&disk, &n->disk, err));
+    TRY(object_store_open_folder(n->disk ? disk_fs(n->disk) : fs, "/home", &n->store, err));
+    struct wal_options wo = {.fs = n->disk ? disk_fs_growing(n->disk) : fs, .dir = "/home/wal", .durability = WAL_FSYNC, .segment_bytes = 4096};
     TRY(wal_open(&wo, &n->wal, &report, err));
     struct mito_options mo = {.store = n->store,
                               .wal = n->wal,
+                              .disk = n->disk,
                               .root_budget = &n->root,
                               .write_buffer_bytes = buffer,
                               .write_reject_bytes = 2 * buffer,
@@ -52,6 +58,8 @@ static inline void node_close(struct node *n)
     wal_close(n->wal);
     if (n->store)
         n->store->ops->free(n->store);
+    disk_free(n->disk);
+    n->disk = NULL;
     n->engine = NULL;
     n->wal = NULL;
     n->store = NULL;

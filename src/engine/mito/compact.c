@@ -320,6 +320,8 @@ static int compact_once(struct mito_region *r, bool *ret_gained, struct error *e
     TRY(snapshot_take(r, &s, err));
     int st = drop_expired(&s, err);
     if (st == ST_OK)
+        st = mito_check_room(r->engine, err); /* a merge needs space before it frees some */
+    if (st == ST_OK)
         st = describe_files(&s, &files, err);
     if (st == ST_OK)
         st = compact_pick(files, s.n_files, &s.pick, &picked, err);
@@ -428,6 +430,7 @@ static int compact_strict(struct mito_region *r, int64_t seconds, struct error *
 {
     struct snapshot s = {0};
     struct pick_file *files = NULL;
+    TRY(mito_check_room(r->engine, err));
     TRY(snapshot_take(r, &s, err));
     int st = describe_files(&s, &files, err);
     if (st == ST_OK && s.n_files) {
@@ -452,7 +455,7 @@ static void compact_quietly(void *arg)
     if (begin(r)) {
         int st = compact_windows(r, &err);
         end(r);
-        if (st != ST_OK && st != ST_REGION_NOT_READY && st != ST_CANCELLED)
+        if (st != ST_OK && st != ST_REGION_NOT_READY && st != ST_CANCELLED && st != ST_NO_SPACE) /* a full disk is told once, by its owner */
             log_warn("mito", "compaction of region %llu failed: %s; the next flush tries again", (unsigned long long)r->id, err.msg);
     }
     mito_region_unref(r);

@@ -80,6 +80,7 @@ static int alter_region(struct mito_region *r, struct message alter, struct erro
 int mito_region_alter(struct mito_engine *e, uint64_t region_id, struct message alter, struct region_response *ret, struct error *err)
 {
     struct mito_region *r;
+    TRY(mito_check_room(e, err));
     TRY(mito_region_get(e, region_id, &r, err));
     pthread_mutex_lock(&r->job_lock);
     int st = mito_enter(r, REGION_ALTERING, err);

@@ -183,8 +183,7 @@ static int engine_options(struct engine *e, uint64_t region_id, struct kv **ret_
 
 enum { KEEPER_PERIOD_MS = 1000 };
 
-/* All regions, each with a reference. */
-static struct mito_region **all_regions(struct mito_engine *e, size_t *ret_n)
+struct mito_region **mito_all_regions(struct mito_engine *e, size_t *ret_n)
 {
     size_t pos = 0, n = 0;
     uint64_t id;
@@ -222,7 +221,7 @@ static void keep_flushed(struct mito_engine *e)
 {
     size_t n;
     struct wal_stats wal;
-    struct mito_region **all = all_regions(e, &n), *pinning;
+    struct mito_region **all = mito_all_regions(e, &n), *pinning;
     for (size_t i = 0; i < n; i++) {
         if (due_for_flush(e, all[i]))
             flush_quietly(all[i], "idle");
@@ -249,6 +248,7 @@ static void *keeper(void *arg)
         pthread_mutex_unlock(&e->keeper_lock);
         mito_reap_dropped(e, false);
         mito_release_held(e, false);
+        mito_free_space(e);
         keep_flushed(e);
         pthread_mutex_lock(&e->keeper_lock);
     }
@@ -272,7 +272,7 @@ static void engine_free(struct engine *base)
     thread_pool_free(e->replayers);
     mito_reap_dropped(e, true);
     size_t n;
-    struct mito_region **all = all_regions(e, &n);
+    struct mito_region **all = mito_all_regions(e, &n);
     for (size_t i = 0; i < n; i++) {
         struct error err;
         if (mito_region_close(e, all[i]->id, &err) != ST_OK)

@@ -1,4 +1,4 @@
-/* Flushing memtables to SSTs, and holding writers back while memtables take too much memory. */
+/* Flushing memtables to SSTs, and holding writers back while memtables take too much memory or a disk is full. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,6 +11,8 @@ static struct metric_family flush_failures = {.name = "greptime_mito_flush_failu
 static struct metric_family flush_bytes = {.name = "greptime_mito_flush_bytes_total", .help = "bytes of SSTs written by flushes", .kind = METRIC_COUNTER};
 static struct metric_family flush_files = {.name = "greptime_mito_flush_file_total", .help = "SSTs written by flushes", .kind = METRIC_COUNTER};
 static struct metric_family stalls = {.name = "greptime_mito_write_stall_total", .help = "writes that waited for memory", .kind = METRIC_COUNTER};
+static struct metric_family refused = {.name = "regiond_disk_full_rejects_total", .help = "writes and schema changes refused because a disk is full",
+                                       .kind = METRIC_COUNTER};
 static struct metric_family rejects = {.name = "greptime_mito_write_reject_total", .help = "writes refused for want of memory", .kind = METRIC_COUNTER};
 
 /* A flush makes at most this many files: the rows of far more time windows share them. */
@@ -358,4 +360,57 @@ int mito_wait_for_memory(struct mito_engine *e, struct error *err)
         return error_set(err, ST_STORAGE, "a write waited %lld ms for memory: memtables are over global_write_buffer_size and no flush succeeds",
                          (long long)e->options.write_stall_max_ms);
     return ST_OK;
+}
+
+/* ---- a full disk ---- */
+
+enum { SPACE_FLUSH_INTERVAL_MS = 10000 };
+
+int mito_check_room(const struct mito_engine *e, struct error *err)
+{
+    int st = disk_check(e->options.disk, err);
+    if (st == ST_OK)
+        st = disk_check(e->options.wal_disk, err);
+    if (st != ST_OK)
+        metric_add(metric_plain(&refused), 1);
+    return st;
+}
+
+static bool pins_log(struct mito_region *r)
+{
+    struct memtable_stats stats;
+    pthread_mutex_lock(&r->lock);
+    memtable_stats(r->active, &stats);
+    bool pins = r->state == REGION_WRITABLE && (stats.rows || r->n_frozen || r->last_entry_id > r->flushed_entry_id);
+    pthread_mutex_unlock(&r->lock);
+    return pins;
+}
+
+static void flush_for_space(void *arg)
+{
+    struct mito_engine *e = arg;
+    size_t n;
+    struct mito_region **all = mito_all_regions(e, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct error err;
+        if (pins_log(all[i]) && mito_region_flush(all[i], &err) != ST_OK)
+            log_warn("mito", "cannot flush region %llu, which would let the log of a full disk be cut: %s; it is tried again", (unsigned long long)all[i]->id,
+                     err.msg);
+        mito_region_unref(all[i]);
+    }
+    free(all);
+    atomic_store(&e->space_flush_scheduled, false);
+}
+
+void mito_free_space(struct mito_engine *e)
+{
+    bool full = disk_check(e->options.disk, NULL) != ST_OK || disk_check(e->options.wal_disk, NULL) != ST_OK;
+    int64_t now = clock_monotonic_ns() / 1000000;
+    if (!full)
+        e->space_flush_ms = 0;
+    if (!full || (e->space_flush_ms && now - e->space_flush_ms < SPACE_FLUSH_INTERVAL_MS) || atomic_exchange(&e->space_flush_scheduled, true))
+        return;
+    e->space_flush_ms = now;
+    if (thread_pool_submit(e->jobs, flush_for_space, e, NULL) != ST_OK)
+        atomic_store(&e->space_flush_scheduled, false);
 }

@@ -17,6 +17,7 @@
 #include "engine/mito/memtable.h"
 #include "engine/mito/options.h"
 #include "engine/mito/sst.h"
+#include "os/disk.h"
 #include "os/thread.h"
 #include "store/object_store.h"
 #include "wal/peer_log.h"
@@ -25,6 +26,7 @@
 struct mito_options {
     struct object_store *store;  /* borrowed, like wal and the budgets: they outlive the engine */
     struct wal *wal;
+    struct disk *disk, *wal_disk; /* of the store and of the log: while either is full, writes and schema changes are refused. NULL: never full */
     struct peer_log *peer_log;   /* of the datanode whose folder this was; NULL: none */
     struct budget *root_budget;  /* memory_limit */
     uint64_t node_id;
@@ -99,7 +101,8 @@ struct mito_engine {
     struct thread_pool *jobs;           /* flushes in the background */
     struct thread_pool *compactions;    /* a lane of their own: however many wait, no flush waits for them */
     struct work_context compact_work;   /* cancelled when the engine stops */
-    _Atomic bool flush_scheduled;
+    _Atomic bool flush_scheduled, space_flush_scheduled;
+    int64_t space_flush_ms;             /* when the last one began; the keeper's */
     pthread_mutex_t memory_lock;
     pthread_cond_t memory_freed;        /* after each flush */
     pthread_t keeper;                   /* house-keeping thread */
@@ -125,6 +128,8 @@ int mito_engine_new(const struct mito_options *options, struct engine **ret_engi
 
 /* ---- shared between the files of this folder ---- */
 
+/* All regions, each with a reference; NULL when there is no memory for the list. */
+struct mito_region **mito_all_regions(struct mito_engine *e, size_t *ret_n);
 /* One reference, or ST_REGION_NOT_FOUND. */
 int mito_region_get(struct mito_engine *e, uint64_t region_id, struct mito_region **ret_region, struct error *err);
 void mito_region_unref(struct mito_region *r);
@@ -237,6 +242,10 @@ void mito_schedule_flush(struct mito_engine *e);
 bool mito_wait_for_flush(struct mito_engine *e, int64_t max_ms);
 /* Stalls or refuses a write while memtables use too much memory. */
 int mito_wait_for_memory(struct mito_engine *e, struct error *err);
+/* ST_NO_SPACE while a disk is full: for what lets data grow. */
+int mito_check_room(const struct mito_engine *e, struct error *err);
+/* While a disk is full: flushes all regions in the background, now and then, because the log then needs less. The keeper's. */
+void mito_free_space(struct mito_engine *e);
 
 /* ddl.c */
 int mito_region_alter(struct mito_engine *e, uint64_t region_id, struct message alter, struct region_response *ret, struct error *err);

@@ -344,6 +344,7 @@ static int check_same(const struct mito_region *r, const struct region_metadata 
 static int create_fresh(struct mito_region *r, struct region_metadata *metadata, const struct mito_create *b, struct error *err)
 {
     struct mito_engine *e = r->engine;
+    TRY(mito_check_room(e, err));
     TRY(region_options_parse(b->options, b->n_options, false, &r->options, err));
     enum sst_format format = r->options.sst_format >= 0 ? (enum sst_format)r->options.sst_format
                              : e->options.default_flat_format ? SST_FORMAT_FLAT : SST_FORMAT_PRIMARY_KEY;

@@ -231,6 +231,7 @@ static int write_region(struct mito_region *r, struct write_body *body, bool is_
         struct prepared_write p = {0};
         uint32_t time_position = 0;
         bool stale = false;
+        TRY(mito_check_room(e, err));
         TRY(mito_wait_for_memory(e, err));
         pthread_mutex_lock(&r->lock);
         int st = wait_writable(r, is_bulk, err);
