@@ -103,7 +103,7 @@ static int open_disk(const char *dir, const char *reserve_name, uint64_t reserve
                              .changed = disk_changed};
     TRY(disk_new(&o, ret_disk, err));
     disk_get_state(*ret_disk, &s);
-    if (s.reserve_bytes && !s.reserve_held && !s.full)
+    if (s.held_bytes < s.reserve_bytes && !s.full)
         log_warn("disk", "no reserve of %llu bytes for flushes on the disk of %s: %s; it is tried again", (unsigned long long)s.reserve_bytes, dir, s.cause);
     return ST_OK;
 }

@@ -137,17 +137,17 @@ static void degraded_disk(struct disk *d, int which, json_t *list)
     (void)disk_check(d, &full);
     snprintf(text, sizeof text, "%s (%s; %llu of %llu bytes are free)", full.msg, s.cause, (unsigned long long)s.free_bytes, (unsigned long long)s.total_bytes);
     degrade(list, which, s.full, text);
-    snprintf(text, sizeof text, "there is no reserve for flushes on the disk of %s: %s; it is tried again every second", disk_dir(d), s.cause);
+    snprintf(text, sizeof text, "the reserve for flushes on the disk of %s is not whole: %s; it is tried again every second", disk_dir(d), s.cause);
     if (which == DISK_FULL)
-        degrade(list, NO_RESERVE, !s.full && s.reserve_bytes && !s.reserve_held, text);
+        degrade(list, NO_RESERVE, !s.full && s.held_bytes < s.reserve_bytes, text);
 }
 
 static json_t *disk_json(struct disk *d)
 {
     struct disk_state s;
     disk_get_state(d, &s);
-    return json_pack("{s:s, s:b, s:I, s:I, s:I, s:b, s:I}", "dir", disk_dir(d), "full", s.full, "free_bytes", (json_int_t)s.free_bytes, "total_bytes",
-                     (json_int_t)s.total_bytes, "reserve_bytes", (json_int_t)s.reserve_bytes, "reserve_held", s.reserve_held, "times_full",
+    return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "dir", disk_dir(d), "full", s.full, "free_bytes", (json_int_t)s.free_bytes, "total_bytes",
+                     (json_int_t)s.total_bytes, "reserve_bytes", (json_int_t)s.reserve_bytes, "reserve_held_bytes", (json_int_t)s.held_bytes, "times_full",
                      (json_int_t)s.times_full);
 }
 

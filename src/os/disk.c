@@ -13,6 +13,7 @@
 enum {
     DISK_SHARE = 20,             /* the reserve is at most this part of the disk */
     RESERVE_MIN_BYTES = 1 << 20, /* less is not worth it */
+    STEPS = 16,                  /* in which it is given up: what somebody else takes meanwhile is one of them */
     LOW_SHARE = 8,               /* full: less than this part of the reserve is free */
     MARGIN_SHARE = 4,            /* usable again: this part more than the reserve is free */
     MARGIN_MIN_BYTES = 1 << 20,
@@ -34,7 +35,7 @@ struct disk {
     void *ctx;
     uint64_t low_bytes, margin_bytes;
     _Atomic bool full;         /* as state.full, for readers without the lock */
-    _Atomic unsigned given_up; /* how often the reserve was */
+    _Atomic unsigned given_up; /* how often a part of the reserve was */
     pthread_mutex_t lock;      /* guards what follows, and the reserve's file */
     struct disk_state state;
     pthread_cond_t stop_wake;
@@ -71,13 +72,28 @@ static void become_full(struct disk *d, const char *cause)
     tell(d, true);
 }
 
-/* False when there is none. */
+static int cut(struct disk *d, uint64_t size)
+{
+    struct fs_file *f;
+    TRY(d->inner->ops->open(d->inner, d->reserve_path, FS_WRITE, &f, NULL));
+    int st = f->ops->truncate(f, size, NULL);
+    f->ops->close(f);
+    return st;
+}
+
+/* Gives up a part of the reserve, or the rest. False when there is none. */
 static bool give_up(struct disk *d)
 {
-    int st = d->state.reserve_held ? d->inner->ops->remove(d->inner, d->reserve_path, NULL) : ST_NOT_FOUND;
-    d->state.reserve_held = d->state.reserve_held && st != ST_OK && st != ST_NOT_FOUND;
-    atomic_fetch_add(&d->given_up, st == ST_OK);
-    return st == ST_OK;
+    uint64_t step = d->state.reserve_bytes / STEPS, left = d->state.held_bytes > 2 * step ? d->state.held_bytes - step : 0;
+    if (!d->state.held_bytes)
+        return false;
+    if (left && cut(d, left) != ST_OK)
+        left = 0;
+    if (!left && d->inner->ops->remove(d->inner, d->reserve_path, NULL) != ST_OK)
+        return false;
+    d->state.held_bytes = left;
+    atomic_fetch_add(&d->given_up, 1);
+    return true;
 }
 
 /* For file systems that keep no blocks for a file: contents that do not compress. */
@@ -97,7 +113,7 @@ static int fill(struct fs_file *f, uint64_t size, struct error *err)
     return st;
 }
 
-/* Makes the reserve, or proves that the one there is does not take the last space: room for the margin is taken too, and given back. */
+/* Makes the reserve whole, and proves that it does not take the last space: room for the margin is taken too, and given back. */
 static int make(struct disk *d, struct error *err)
 {
     struct fs *fs = d->inner;
@@ -110,15 +126,14 @@ static int make(struct disk *d, struct error *err)
         st = fs->ops->stat(fs, d->reserve_path, &info, err);
     if (st == ST_OK && info.allocated_bytes < proof)
         st = fill(f, proof, err);
-    if (st == ST_OK || d->state.reserve_held) {
-        int cut = f->ops->truncate(f, wanted, st == ST_OK ? err : NULL);
-        st = status_merge(st, cut);
-    }
+    uint64_t left = st == ST_OK ? wanted : d->state.held_bytes;
+    int trimmed = left ? f->ops->truncate(f, left, st == ST_OK ? err : NULL) : ST_OK;
     f->ops->close(f);
-    if ((st != ST_OK && !d->state.reserve_held) || !wanted)
+    st = status_merge(st, trimmed);
+    left = trimmed == ST_OK ? left : 0;
+    if (!left)
         fs->ops->remove(fs, d->reserve_path, NULL);
-    if (st == ST_OK)
-        d->state.reserve_held = wanted > 0;
+    d->state.held_bytes = left;
     return st;
 }
 
@@ -134,19 +149,21 @@ static void note_unmade(struct disk *d, int st, const struct error *why)
 void disk_poll(struct disk *d)
 {
     struct fs_space s;
+    struct fs_stat info;
     struct error why;
     if (d->inner->ops->space(d->inner, d->dir, &s, NULL) != ST_OK)
         return; /* whoever needs the disk will say so */
     pthread_mutex_lock(&d->lock);
     d->state.free_bytes = s.free_bytes;
     d->state.total_bytes = s.total_bytes;
-    bool reserved = d->state.reserve_held || !d->state.reserve_bytes;
-    uint64_t needed = d->margin_bytes + (reserved ? 0 : d->state.reserve_bytes);
+    if (d->state.held_bytes && d->inner->ops->stat(d->inner, d->reserve_path, &info, NULL) == ST_NOT_FOUND)
+        d->state.held_bytes = 0; /* somebody has removed it */
+    uint64_t missing = d->state.reserve_bytes - d->state.held_bytes;
     if (!d->state.full && s.free_bytes < d->low_bytes) {
         char cause[128];
         snprintf(cause, sizeof(cause), "fewer than %llu bytes are free", (unsigned long long)d->low_bytes);
         become_full(d, cause);
-    } else if ((d->state.full || !reserved) && s.free_bytes >= needed) {
+    } else if ((d->state.full || missing) && s.free_bytes >= d->margin_bytes + missing) {
         int st = make(d, &why);
         if (st != ST_OK)
             note_unmade(d, st, &why);
@@ -170,25 +187,26 @@ static struct disk_file *file_of(struct fs_file *f)
     return (struct disk_file *)f;
 }
 
-/* After a call that met a full disk, `seen` reserves given up when it began: whether there is room now that there was not. */
-static bool made_room(struct view *v, unsigned seen, const struct error *why)
+/* After a call that met a full disk, *seen: d->given_up when it began. Whether there is room now that there was not. */
+static bool made_room(struct view *v, unsigned *seen, const struct error *why)
 {
     struct disk *d = v->disk;
     pthread_mutex_lock(&d->lock);
     become_full(d, why->msg);
-    bool room = v->uses_reserve && (atomic_load(&d->given_up) != seen || give_up(d));
+    bool room = v->uses_reserve && (atomic_load(&d->given_up) != *seen || give_up(d));
+    *seen = atomic_load(&d->given_up);
     pthread_mutex_unlock(&d->lock);
     return room;
 }
 
-/* Makes a call that may need space; once more, when there was none and the reserve has made some. */
+/* Makes a call that may need space; again, while there is none and the reserve makes some. */
 #define RETURN_WITH_ROOM(view, err, call)                                                                                                            \
     do {                                                                                                                                             \
         struct error why;                                                                                                                            \
         unsigned seen = atomic_load(&(view)->disk->given_up);                                                                                        \
         struct error *e = &why;                                                                                                                      \
         int st = (call);                                                                                                                             \
-        if (st == ST_NO_SPACE && made_room((view), seen, &why))                                                                                      \
+        while (st == ST_NO_SPACE && made_room((view), &seen, &why))                                                                                  \
             st = (call);                                                                                                                             \
         if (st != ST_OK && (err))                                                                                                                    \
             *(err) = why;                                                                                                                            \
@@ -216,7 +234,7 @@ static int file_sync(struct fs_file *f, struct error *err)
     unsigned seen = atomic_load(&v->disk->given_up);
     int st = inner->ops->sync(inner, &why);
     if (st == ST_NO_SPACE)
-        (void)made_room(v, seen, &why);
+        (void)made_room(v, &seen, &why);
     if (st != ST_OK && err)
         *err = why;
     return st;
@@ -378,8 +396,9 @@ static void look_around(struct disk *d, uint64_t reserve_bytes)
     if (d->margin_bytes < MARGIN_MIN_BYTES)
         d->margin_bytes = MARGIN_MIN_BYTES < most ? MARGIN_MIN_BYTES : most;
     bool there = d->inner->ops->stat(d->inner, d->reserve_path, &info, NULL) == ST_OK;
-    d->state.reserve_held = reserve_bytes && there && info.allocated_bytes >= reserve_bytes;
-    if (d->state.reserve_held && info.size_bytes == reserve_bytes && s.free_bytes >= d->margin_bytes)
+    uint64_t has = !there ? 0 : info.size_bytes < info.allocated_bytes ? info.size_bytes : info.allocated_bytes;
+    d->state.held_bytes = has < reserve_bytes ? has : reserve_bytes;
+    if (reserve_bytes && has == reserve_bytes && s.free_bytes >= d->margin_bytes)
         return; /* as the last process left it */
     pthread_mutex_lock(&d->lock);
     int st = make(d, &why);

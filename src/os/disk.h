@@ -1,7 +1,7 @@
 /* Room on the disk of a folder: notices when it runs out, and has some put aside for that day.
  *
  * A file next to the data, the reserve, takes space that it does not need. When a call of somebody who frees space in the end (a flush, a compaction,
- * a manifest) meets ENOSPC or EDQUOT, the reserve is given up and the call made again. From then on, and as soon as there is little room left, the
+ * a manifest) meets ENOSPC or EDQUOT, a part of the reserve is given up and the call made again, until it succeeds or nothing is left. From then on, and as soon as there is little room left, the
  * disk counts as full: whoever lets data grow asks disk_check() first and refuses. disk_poll() finds out when there is room for the reserve and some
  * more; then the reserve is made anew and the disk counts as usable.
  */
@@ -14,11 +14,11 @@ struct disk;
 
 struct disk_state {
     bool full;
-    bool reserve_held;
     uint64_t free_bytes, total_bytes; /* when it was last looked at */
     uint64_t reserve_bytes;           /* what the reserve should have; 0: none is wanted, or the disk is too small for one */
+    uint64_t held_bytes;              /* what it has */
     uint64_t times_full;
-    char cause[256]; /* full: what showed it. Else, without the reserve: why there is none */
+    char cause[256]; /* full: what showed it. Else, without the whole reserve: why */
 };
 
 struct disk_options {

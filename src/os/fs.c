@@ -121,7 +121,7 @@ static int remove_child(struct fs *fs, const char *path, const char *name, bool 
 
 /* Names are collected first, as removing while listing may skip entries. Hidden names go last: they are markers that say what a crash in the
  * middle has to finish. */
-static int remove_tree(struct fs *fs, const char *path, unsigned depth, struct error *err)
+static int remove_contents(struct fs *fs, const char *path, unsigned depth, struct error *err)
 {
     if (depth > TREE_DEPTH_MAX)
         return error_set(err, ST_STORAGE, "%s: folders nested too deep", path);
@@ -140,6 +140,12 @@ static int remove_tree(struct fs *fs, const char *path, unsigned depth, struct e
             st = fs->ops->sync_dir(fs, path, err);
     }
     dynbuf_release(&l.names);
+    return st;
+}
+
+static int remove_tree(struct fs *fs, const char *path, unsigned depth, struct error *err)
+{
+    int st = remove_contents(fs, path, depth, err);
     if (st == ST_OK)
         st = fs->ops->remove(fs, path, err);
     return st == ST_NOT_FOUND ? ST_OK : st;
@@ -153,6 +159,12 @@ int fs_remove_tree(struct fs *fs, const char *path, struct error *err)
         return ST_OK;
     TRY(rc);
     return st.is_dir ? remove_tree(fs, path, 0, err) : fs->ops->remove(fs, path, err);
+}
+
+int fs_clear_dir(struct fs *fs, const char *path, struct error *err)
+{
+    int st = remove_contents(fs, path, 0, err);
+    return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
 int fs_write_atomic(struct fs *fs, const char *path, const char *tmp_path, const void *data, size_t size, struct error *err)

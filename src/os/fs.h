@@ -75,6 +75,7 @@ int fs_read_all(struct fs *fs, const char *path, size_t max_bytes, struct dynbuf
 int fs_mkdirs(struct fs *fs, const char *path, struct error *err);
 bool fs_exists(struct fs *fs, const char *path);
 int fs_remove_tree(struct fs *fs, const char *path, struct error *err); /* fine when absent */
+int fs_clear_dir(struct fs *fs, const char *path, struct error *err);   /* removes all that is in it; fine when absent */
 /* Durable replace: writes tmp_path, syncs it, renames it over path, syncs the folder of path. */
 int fs_write_atomic(struct fs *fs, const char *path, const char *tmp_path, const void *data, size_t size, struct error *err);
 

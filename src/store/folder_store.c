@@ -407,11 +407,12 @@ static const struct object_store_ops folder_ops = {
     .free = folder_free,
 };
 
+/* Empties a folder; where it is there, it stays: a full disk may have no room for a new one. */
 static int wipe_tmp(struct folder_store *s, const char *name, struct error *err)
 {
     char *path;
     TRY(join(s->root, name, &path, err));
-    int st = fs_remove_tree(s->fs, path, err);
+    int st = fs_clear_dir(s->fs, path, err);
     free(path);
     return st;
 }
