@@ -69,17 +69,17 @@ void cursor_release(struct segment_cursor *c)
 static int want(struct segment_cursor *c, uint64_t at, size_t size, const uint8_t **ret_data, struct error *err)
 {
     if (at < c->window_at || at + size > c->window_at + c->filled) {
-        if (size > c->capacity || !c->window) {
-            size_t step = c->step ? c->step : WINDOW_BYTES, capacity = size > step ? size : step;
+        size_t step = c->step ? c->step : WINDOW_BYTES, n = size > step ? size : step;
+        if (n > c->capacity || !c->window) {
             free(c->window);
             c->filled = c->capacity = 0;
-            c->window = malloc(capacity);
+            c->window = malloc(n);
             if (!c->window)
-                return error_no_memory(err, capacity);
-            c->capacity = capacity;
+                return error_no_memory(err, n);
+            c->capacity = n;
         }
         uint64_t left = c->end - at;
-        size_t n = left < c->capacity ? (size_t)left : c->capacity;
+        n = left < n ? (size_t)left : n;
         c->filled = 0;
         c->window_at = at;
         TRY(fs_read_exact(c->file, at, c->window, n, err));

@@ -59,11 +59,28 @@ int wal_append(struct wal *w, uint64_t region_id, uint64_t entry_id, const struc
 int wal_enqueue(struct wal *w, uint64_t region_id, uint64_t entry_id, const struct iovec *iov, int n, uint64_t *ret_ticket, struct error *err);
 int wal_wait(struct wal *w, uint64_t ticket, struct error *err);
 
-/* Replays the records of one region with entry_id > after, in entry order, on this thread. Reads only the segments that hold any. ST_CORRUPT, maybe
- * after some records, when one in that range is damaged or missing, or when the newest segment is damaged where nobody can tell whose record is
- * lost and this region has none behind it. A damaged end of the newest segment cannot be told from a write that never finished: see torn_bytes. */
-int wal_replay(struct wal *w, uint64_t region_id, uint64_t after_entry_id, int (*each)(void *ctx, const struct wal_record *record, struct error *err),
-               void *ctx, struct error *err);
+/* ---- replay: wal_replay.c ----
+ *
+ * The records of one region with entry_id > after, in entry order, as a row of stretches: records that stand near each other in one segment. One
+ * thread asks for stretches and joins them in their order; in between any threads may read them, many at once. */
+struct wal_replay;
+struct wal_stretch;
+
+/* ST_CORRUPT when the log knows that the region lost its end, or when the newest segment is damaged where nobody can tell whose record is lost and
+ * this region has none behind it. A damaged end of the newest segment cannot be told from a write that never finished: see torn_bytes. The log must
+ * outlive the replay; nothing may make entries of the region obsolete behind `after` meanwhile. */
+int wal_replay_open(struct wal *w, uint64_t region_id, uint64_t after_entry_id, struct wal_replay **ret_replay, struct error *err);
+/* The next stretch, NULL behind the last one. ST_CORRUPT when records are missing. */
+int wal_replay_next(struct wal_replay *r, struct wal_stretch **ret_stretch, struct error *err);
+/* How many bytes reading it takes, about; it needs memory for as many. */
+size_t wal_stretch_bytes(const struct wal_stretch *s);
+/* Calls `each` for its records in their order. Thread-safe. ST_CORRUPT when one of them is damaged, or when one is missing between them. */
+int wal_stretch_read(struct wal_stretch *s, int (*each)(void *ctx, const struct wal_record *record, struct error *err), void *ctx, struct error *err);
+/* To be called for each stretch in turn, after it was read and before anything of it is used: ST_CORRUPT when records are missing before it, or behind
+ * the last one of a segment. */
+int wal_replay_join(struct wal_replay *r, const struct wal_stretch *s, struct error *err);
+void wal_stretch_free(struct wal_stretch *s); /* NULL is allowed; may outlive the replay */
+void wal_replay_close(struct wal_replay *r);  /* NULL is allowed */
 
 /* Highest entry id of the region that the log remembers, 0 if none. */
 uint64_t wal_last_entry_id(struct wal *w, uint64_t region_id);

@@ -1,4 +1,4 @@
-/* The reading half of the log: the scan at open, replay, deletion, statistics, inspection. Format and argument: wal.c. */
+/* The reading half of the log: the scan at open, deletion, statistics, inspection. Format and argument: wal.c; replay: wal_replay.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +8,8 @@
 enum {
     EARLY_END_BYTES = 1 << 20,
     LISTED_OFFSETS_MAX = 16 << 20, /* 64 MiB of them */
-    SPARSE_BYTES = 8 << 10,        /* records further apart than this are read in small steps */
-    SPARSE_STEP_BYTES = 8 << 10,
+    LONG_RECORD_BYTES = 64 << 10,  /* behind one as long only the next header is read, not all that is between them */
+    HEADER_STEP_BYTES = 4 << 10,
 };
 
 struct names {
@@ -140,6 +140,7 @@ static int scan_records(struct wal *w, struct segment *s, struct segment_cursor 
         bool valid;
         const uint8_t *payload = NULL;
         TRY(cursor_header(c, &h, &valid, err));
+        c->step = valid && !newest && h.size >= LONG_RECORD_BYTES ? HEADER_STEP_BYTES : 0;
         if (valid && newest)
             TRY(cursor_payload(c, &h, &payload, err));
         if (!valid || (newest && !payload)) {
@@ -257,132 +258,6 @@ int wal_scan(struct wal *w, struct wal_report *report, struct error *err)
     for (size_t i = 0; i < l.count && st == ST_OK; i++)
         st = scan_segment(w, l.sequences[i], i + 1 == l.count, report, err);
     free(l.sequences);
-    return st;
-}
-
-struct replay {
-    uint64_t region_id, after, last; /* last: newest entry seen or known to be covered */
-    int (*each)(void *ctx, const struct wal_record *record, struct error *err);
-    void *ctx;
-};
-
-struct part {
-    uint64_t sequence, salt, walk_from, end, last_entry_id;
-    uint32_t *offsets; /* of records before walk_from; owned */
-    uint32_t n_offsets;
-};
-
-/* A record of the region that is wanted: the chain must lead to it. */
-static int replay_record(const struct part *part, struct replay *r, struct segment_cursor *c, const struct record_header *h, struct error *err)
-{
-    const uint8_t *payload;
-    if (h->prev_entry_id > r->after && h->prev_entry_id != r->last)
-        return error_set(err, ST_CORRUPT, "log of region %llu: entry %llu is missing (segment %016llx)", (unsigned long long)r->region_id,
-                         (unsigned long long)h->prev_entry_id, (unsigned long long)part->sequence);
-    TRY(cursor_payload(c, h, &payload, err));
-    if (!payload)
-        return error_set(err, ST_CORRUPT, "log of region %llu: entry %llu is damaged (segment %016llx, offset %llu)", (unsigned long long)r->region_id,
-                         (unsigned long long)h->entry_id, (unsigned long long)part->sequence, (unsigned long long)c->at);
-    struct wal_record record = { h->region_id, h->entry_id, payload, (size_t)h->size };
-    TRY(r->each(r->ctx, &record, err));
-    r->last = h->entry_id;
-    return ST_OK;
-}
-
-/* Records whose places are known. Far from each other they are read alone: the log may hold those of many regions in between. */
-static int replay_listed(const struct part *part, struct replay *r, struct segment_cursor *c, struct error *err)
-{
-    if (part->n_offsets > 1 && (part->offsets[part->n_offsets - 1] - part->offsets[0]) / part->n_offsets > SPARSE_BYTES)
-        c->step = SPARSE_STEP_BYTES;
-    for (uint32_t i = 0; i < part->n_offsets; i++) {
-        struct record_header h;
-        bool valid;
-        c->at = part->offsets[i];
-        TRY(cursor_header(c, &h, &valid, err));
-        if (!valid || h.region_id != r->region_id)
-            return error_set(err, ST_CORRUPT, "log of region %llu: the record at offset %llu of segment %016llx changed while it was read",
-                             (unsigned long long)r->region_id, (unsigned long long)c->at, (unsigned long long)part->sequence);
-        if (h.entry_id > r->after)
-            TRY(replay_record(part, r, c, &h, err));
-    }
-    c->step = 0;
-    return ST_OK;
-}
-
-static int replay_part(struct wal *w, const struct part *part, struct replay *r, struct error *err)
-{
-    struct fs *fs = w->options.fs;
-    char path[PATH_BYTES];
-    wal_segment_path(w, part->sequence, path);
-    struct fs_file *f;
-    TRY(fs->ops->open(fs, path, FS_READ, &f, err));
-    struct segment_cursor c;
-    cursor_init(&c, f, part->salt, part->walk_from, part->end);
-    int st = replay_listed(part, r, &c, err);
-    c.at = part->walk_from;
-    while (st == ST_OK && c.at < c.end) {
-        struct record_header h;
-        bool valid;
-        st = cursor_header(&c, &h, &valid, err);
-        if (st != ST_OK)
-            break;
-        if (!valid) { /* if it was ours, the chain says so */
-            st = cursor_resync(&c, err);
-            continue;
-        }
-        if (h.region_id == r->region_id && h.entry_id > r->after)
-            st = replay_record(part, r, &c, &h, err);
-        c.at += RECORD_HEADER_BYTES + h.size;
-    }
-    cursor_release(&c);
-    f->ops->close(f);
-    return st;
-}
-
-/* What of a segment holds entries of the region; takes the list of offsets. With the lock held. */
-static struct part part_of(struct wal *w, struct segment *s, struct span *span)
-{
-    struct part p = { s->sequence, s->salt, span->first_offset, s->size, span->last_entry_id, span->offsets, span->n_offsets };
-    if (span->offsets)
-        p.walk_from = s->scanned;
-    w->listed_offsets -= span->n_offsets;
-    span->offsets = NULL;
-    span->n_offsets = span->offsets_room = 0;
-    return p;
-}
-
-int wal_replay(struct wal *w, uint64_t region_id, uint64_t after_entry_id, int (*each)(void *ctx, const struct wal_record *record, struct error *err),
-               void *ctx, struct error *err)
-{
-    struct replay r = { region_id, after_entry_id, after_entry_id, each, ctx };
-    size_t n = 0;
-    int st = ST_OK;
-    pthread_mutex_lock(&w->lock);
-    const struct region_state *state = u64_map_get(&w->regions, region_id);
-    if (state && state->expected > after_entry_id && state->expected > state->last_entry_id)
-        st = error_set(err, ST_CORRUPT, "log of region %llu ends at entry %llu instead of %llu", (unsigned long long)region_id,
-                       (unsigned long long)state->last_entry_id, (unsigned long long)state->expected);
-    else if (wal_in_doubt(w) && (!state || state->epoch < w->epoch))
-        st = error_set(err, ST_CORRUPT, "log of region %llu may have lost its end: the log is damaged behind it", (unsigned long long)region_id);
-    struct part *parts = calloc(w->count + 1, sizeof(*parts));
-    for (size_t i = 0; parts && i < w->count; i++) {
-        struct segment *s = w->segments[i];
-        struct span *span = u64_map_get(&s->spans, region_id);
-        if (span && span->last_entry_id > after_entry_id)
-            parts[n++] = part_of(w, s, span);
-    }
-    pthread_mutex_unlock(&w->lock);
-    if (!parts && st == ST_OK)
-        st = error_no_memory(err, sizeof(*parts));
-    for (size_t i = 0; i < n && st == ST_OK; i++) {
-        st = replay_part(w, &parts[i], &r, err);
-        if (st == ST_OK && r.last < parts[i].last_entry_id)
-            st = error_set(err, ST_CORRUPT, "log of region %llu ends at entry %llu instead of %llu (segment %016llx)", (unsigned long long)region_id,
-                           (unsigned long long)r.last, (unsigned long long)parts[i].last_entry_id, (unsigned long long)parts[i].sequence);
-    }
-    for (size_t i = 0; i < n; i++)
-        free(parts[i].offsets);
-    free(parts);
     return st;
 }
 

@@ -54,6 +54,7 @@ static const struct { const char *name; uint8_t type; const char *extension; con
 #define K(name, type, ext, value, want) {name, type, ext, value, sizeof value - 1, want, sizeof want - 1}
     K("b", 0, NULL, "\x58\x01", "\1"), K("i8", 1, NULL, "\x08\xfb\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\xfb"), K("i16", 2, NULL, "\x10\x81\x02", "\1\1"),
     K("i32", 3, NULL, "\x18\x85\x80\x00", "\5\0\0\0"), K("i64", 4, NULL, "\x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\xff\xff\xff\xff\xff\xff\xff\xff"),
+    K("i64", 4, NULL, "\x20\x7f", "\x7f\0\0\0\0\0\0\0"), K("i64", 4, NULL, "\x20\x80\x01", "\x80\0\0\0\0\0\0\0"), K("u64", 8, NULL, "\x40\0", "\0\0\0\0\0\0\0\0"),
     K("u8", 5, NULL, "\x28\xff\x01", "\xff"), K("u16", 6, NULL, "\x30\x07", "\7\0"), K("u32", 7, NULL, "\x38\x07", "\7\0\0\0"),
     K("u64", 8, NULL, "\x40\x80\x01", "\x80\0\0\0\0\0\0\0"), K("f32", 9, NULL, "\x4d\0\0\x80\x3f", "\0\0\x80\x3f"),
     K("f64", 10, NULL, "\x51\0\0\0\0\0\0\xf0\x3f", "\0\0\0\0\0\0\xf0\x3f"), K("bin", 11, NULL, "\x62\2\0\xff", "\0\xff"), K("str", 12, NULL, "\x6a\2hi", "hi"),
@@ -213,6 +214,55 @@ static void put_rules(void **state)
     dynbuf_release(&key);
 }
 
+static size_t put_length(uint8_t *to, size_t n)
+{
+    to[0] = (uint8_t)(n < 128 ? n : n | 0x80);
+    to[1] = (uint8_t)(n >> 7);
+    return n < 128 ? 1 : 2;
+}
+
+/* Tags whose values' lengths take one byte or two. */
+static void long_tags(void **state)
+{
+    char text[301];
+    (void)state;
+    for (size_t n = 0; n <= 300; n += n < 118 || n > 132 ? 59 : 1) {
+        struct message m = {.size = 0};
+        struct row_write w;
+        struct error err = {0};
+        memset(text, 'x', n);
+        text[n] = 0;
+        column(&m, "k", 12, 0, NULL);
+        column(&m, "d", 12, 0, NULL);
+        column(&m, "ts", 16, 2, NULL);
+        column(&m, "must", 4, 1, NULL);
+        column(&m, "now", 16, 1, NULL);
+        uint8_t value[400], *row = m.row;
+        value[0] = 0x6a;
+        size_t head = 1 + put_length(value + 1, n);
+        memcpy(value + head, text, n);
+        row[0] = 0x0a;
+        m.row_size = 1 + put_length(row + 1, head + n);
+        memcpy(row + m.row_size, value, head + n);
+        m.row_size += head + n;
+        VALUE(&m, "\x6a\1D");
+        VALUE(&m, "\x88\1\x05");
+        VALUE(&m, "\x20\x2a");
+        VALUE(&m, "");
+        m.bytes[m.size++] = 0x12;
+        m.size += put_length(m.bytes + m.size, m.row_size);
+        memcpy(m.bytes + m.size, row, m.row_size);
+        m.size += m.row_size;
+        if (decode(&m, SAMPLE_RULES, false, &w, &err) != ST_OK)
+            fail_msg("%zu: %s", n, err.msg);
+        check_key(&w, text, "D");
+        assert_int_equal(COLUMN_VALUES(w.columns[region_metadata_find(w.metadata, "must", 4)], int64_t)[0], 42);
+        row_write_release(&w);
+        m.size--;
+        assert_int_equal(decode(&m, SAMPLE_RULES, false, &w, &err), ST_INVALID_ARGUMENTS);
+    }
+}
+
 static void delete_rules(void **state)
 {
     struct row_write w;
@@ -311,7 +361,8 @@ static void batches(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(types), cmocka_unit_test(nested), cmocka_unit_test(put_rules), cmocka_unit_test(delete_rules),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(types), cmocka_unit_test(nested), cmocka_unit_test(put_rules), cmocka_unit_test(long_tags),
+                                       cmocka_unit_test(delete_rules),
                                        cmocka_unit_test(batches)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "os/fs_sim.h"
 #include "wal/wal.h"
+#include "wal_replay_all.h"
 
 enum { REGIONS = 3, BYTES_MAX = 1400 };
 
@@ -90,7 +91,7 @@ static void check(struct model *m)
         fail_msg("seed %llu: open: %s", (unsigned long long)m->seed, err.msg);
     for (uint64_t r = 1; r <= REGIONS; r++) {
         struct seen s = { r, m->flushed[r] };
-        if (wal_replay(w, r, m->flushed[r], check_record, &s, &err) != ST_OK)
+        if (wal_replay_all(w, r, m->flushed[r], check_record, &s, &err) != ST_OK)
             fail_msg("seed %llu: region %llu: %s", (unsigned long long)m->seed, (unsigned long long)r, err.msg);
         if (s.last > m->tried[r] || (m->durability == WAL_FSYNC && s.last < m->acked[r]))
             fail_msg("seed %llu: region %llu ends at %llu, acknowledged %llu", (unsigned long long)m->seed, (unsigned long long)r,

@@ -212,18 +212,22 @@ struct mito_keyed_write {
 };
 int mito_region_write_keyed(struct mito_engine *e, uint64_t region_id, const struct mito_keyed_write *write, uint64_t *ret_rows, struct error *err);
 
-/* The rows of a part of a WAL record, ready for the active memtable. They point into the record's payload until they are applied. */
-struct replayed_rows {
-    struct row_write write;
-    struct prepared_write prepared;
-    uint64_t sequence;
-    bool one_sequence;
+/* Rows out of WAL records, in the order of the log and ready for the active memtable. They stand on their own: the records may go. */
+struct replayed {
+    struct replayed_rows {
+        struct row_write write;
+        struct prepared_write prepared;
+        uint64_t sequence;
+        bool one_sequence;
+    } *rows;
+    uint32_t n, room;
+    uint64_t last_entry_id;
 };
-/* Decodes a WAL record for a region that is being opened; any number of them at once. */
-int mito_replay_decode(struct mito_region *r, const struct wal_record *record, struct replayed_rows **ret_rows, uint32_t *ret_n, struct error *err);
-/* Puts the rows into the active memtable: one record after the other, as memtables like their rows best in the order in which they were written. */
-int mito_replay_apply(struct mito_region *r, uint64_t entry_id, struct replayed_rows *rows, uint32_t n, struct error *err);
-void mito_replayed_free(struct replayed_rows *rows, uint32_t n);
+/* Decodes a WAL record behind those that are there, for a region that is being opened; any number of threads at once, each into its own. */
+int mito_replay_decode(struct mito_region *r, const struct wal_record *record, struct replayed *out, struct error *err);
+/* Puts the rows into the active memtable, in the order of the log. *rows_total += their number. */
+int mito_replay_apply(struct mito_region *r, struct replayed *rows, uint64_t *rows_total, struct error *err);
+void mito_replayed_release(struct replayed *rows);
 
 /* replay.c */
 int mito_replay_logs(struct mito_region *r, bool may_flush, struct error *err);

@@ -337,57 +337,57 @@ static int decode_part(struct mito_region *r, const struct pb_field *part, bool 
     return st;
 }
 
-void mito_replayed_free(struct replayed_rows *rows, uint32_t n)
+void mito_replayed_release(struct replayed *r)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        prepared_write_release(&rows[i].prepared);
-        row_write_release(&rows[i].write);
+    for (uint32_t i = 0; i < r->n; i++) {
+        prepared_write_release(&r->rows[i].prepared);
+        row_write_release(&r->rows[i].write);
     }
-    free(rows);
+    free(r->rows);
+    *r = (struct replayed){0};
 }
 
-int mito_replay_decode(struct mito_region *r, const struct wal_record *record, struct replayed_rows **ret_rows, uint32_t *ret_n, struct error *err)
+static int decode_next_part(struct mito_region *r, const struct pb_field *part, bool is_bulk, struct replayed *out, struct error *err)
 {
-    struct pb_reader reader = pb_reader_of(record->payload, record->size);
-    struct pb_field f;
-    struct replayed_rows *rows = NULL;
-    uint32_t n = 0;
-    int st = ST_OK;
-    while (st == ST_OK && pb_next(&reader, &f)) {
-        if ((f.number != 1 && f.number != 2) || f.wire != PB_BYTES)
-            continue;
-        struct replayed_rows *grown = realloc(rows, (n + 1) * sizeof *grown);
-        if (!grown) {
-            st = error_no_memory(err, (n + 1) * sizeof *grown);
-            break;
-        }
-        rows = grown;
-        st = decode_part(r, &f, f.number == 2, &rows[n], err);
-        n += st == ST_OK;
+    if (out->n == out->room) {
+        uint32_t room = out->room ? 2 * out->room : 4;
+        struct replayed_rows *grown = realloc(out->rows, room * sizeof *grown);
+        if (!grown)
+            return error_no_memory(err, room * sizeof *grown);
+        out->rows = grown;
+        out->room = room;
     }
-    if (st == ST_OK && !pb_done(&reader))
-        st = error_set(err, ST_CORRUPT, "WAL entry %llu is malformed protobuf", (unsigned long long)record->entry_id);
-    if (st != ST_OK) {
-        mito_replayed_free(rows, n);
-        return st;
-    }
-    *ret_rows = rows;
-    *ret_n = n;
+    TRY(decode_part(r, part, is_bulk, &out->rows[out->n], err));
+    out->n++;
     return ST_OK;
 }
 
-int mito_replay_apply(struct mito_region *r, uint64_t entry_id, struct replayed_rows *rows, uint32_t n, struct error *err)
+int mito_replay_decode(struct mito_region *r, const struct wal_record *record, struct replayed *out, struct error *err)
 {
-    int st = ST_OK;
-    for (uint32_t i = 0; i < n && st == ST_OK; i++) {
-        uint64_t last = rows[i].sequence + (uint64_t)rows[i].write.n_rows;
-        if (!rows[i].write.n_rows)
+    struct pb_reader reader = pb_reader_of(record->payload, record->size);
+    struct pb_field f;
+    while (pb_next(&reader, &f))
+        if ((f.number == 1 || f.number == 2) && f.wire == PB_BYTES)
+            TRY(decode_next_part(r, &f, f.number == 2, out, err));
+    if (!pb_done(&reader))
+        return error_set(err, ST_CORRUPT, "WAL entry %llu is malformed protobuf", (unsigned long long)record->entry_id);
+    out->last_entry_id = record->entry_id;
+    return ST_OK;
+}
+
+int mito_replay_apply(struct mito_region *r, struct replayed *replayed, uint64_t *rows_total, struct error *err)
+{
+    for (uint32_t i = 0; i < replayed->n; i++) {
+        struct replayed_rows *rows = &replayed->rows[i];
+        uint64_t n = (uint64_t)rows->write.n_rows, last = rows->sequence + n - 1;
+        if (!n)
             continue;
-        st = memtable_append(r->active, &rows[i].write, &rows[i].prepared, rows[i].sequence, rows[i].one_sequence, err);
-        if (st == ST_OK && last - 1 > r->committed_sequence)
-            r->committed_sequence = last - 1;
+        TRY(memtable_append(r->active, &rows->write, &rows->prepared, rows->sequence, rows->one_sequence, err));
+        *rows_total += n;
+        if (last > r->committed_sequence)
+            r->committed_sequence = last;
     }
-    if (st == ST_OK && entry_id > r->last_entry_id)
-        r->last_entry_id = entry_id;
-    return st;
+    if (replayed->last_entry_id > r->last_entry_id)
+        r->last_entry_id = replayed->last_entry_id;
+    return ST_OK;
 }

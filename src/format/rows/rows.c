@@ -22,6 +22,8 @@ struct slot { /* one column of the request's schema */
     uint32_t index;              /* into metadata->columns */
     struct value_form form;
     int32_t tag;                 /* position in the primary key, -1 for others */
+    uint32_t tag_run;            /* so many tags stand here, in key order, as spans of the request */
+    uint32_t short_head;         /* of an Int64: `0A 02 key`, what stands before a value below 128; else 0 */
     bool is_time;
     bool is_whole_key;           /* __primary_key; then nothing else is set */
     struct buffer *values, *validity, *bytes;
@@ -43,15 +45,25 @@ struct decoder {
     struct dynbuf scratch_spans; /* for spans put together by hand */
 };
 
-bool rows_count(const uint8_t *rows, size_t size, int64_t *ret_rows)
+static bool count(const uint8_t *rows, size_t size, int64_t *ret_rows, uint32_t *ret_columns)
 {
     struct pb_reader r = pb_reader_of(rows, size);
     struct pb_field f;
     int64_t n = 0;
-    while (pb_next(&r, &f))
+    uint32_t columns = 0;
+    while (pb_next(&r, &f)) {
         n += f.number == 2 && f.wire == PB_BYTES;
+        columns += f.number == 1 && f.wire == PB_BYTES;
+    }
     *ret_rows = n;
+    *ret_columns = columns;
     return pb_done(&r);
+}
+
+bool rows_count(const uint8_t *rows, size_t size, int64_t *ret_rows)
+{
+    uint32_t columns;
+    return count(rows, size, ret_rows, &columns);
 }
 
 /* ---- plan ---- */
@@ -175,18 +187,37 @@ static int slot_buffers(struct decoder *d, struct slot *s, struct error *err)
     return buffer_new_uninit(budget, n * (size_t)s->form.width, &s->values, err);
 }
 
-static int plan(struct decoder *d, const uint8_t *rows, size_t size, struct error *err)
+/* Whether tags may stay where they are in the request, and which values can be read the short way. */
+static int plan_ways(struct decoder *d, struct error *err)
+{
+    int32_t expect = 0;
+    bool in_order = true;
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < d->n_slots; i++) {
+        struct slot *s = &d->slots[i];
+        if (d->whole_keys && s->tag >= 0)
+            return error_set(err, ST_INVALID_ARGUMENTS, "tag %s stands beside " KEY_NAME_WHOLE, s->column->name);
+        if (s->tag < 0) {
+            if (!s->is_whole_key && s->form.kind == VALUE_INT && s->form.width == 8 && s->form.key_size == 1)
+                s->short_head = 0x020a | (uint32_t)s->form.key[0] << 16;
+            in_order = in_order && (expect == 0 || expect == (int32_t)d->meta->n_key);
+            continue;
+        }
+        first = expect == 0 ? i : first;
+        in_order = in_order && s->tag == expect++;
+    }
+    if (in_order && expect && expect == (int32_t)d->meta->n_key)
+        d->slots[first].tag_run = d->meta->n_key;
+    d->tags_in_order = d->n_slots && d->slots[first].tag_run;
+    return ST_OK;
+}
+
+static int plan(struct decoder *d, const uint8_t *rows, size_t size, uint32_t n, struct error *err)
 {
     struct pb_reader r = pb_reader_of(rows, size);
     struct pb_field f;
     struct wire_column w;
-    uint32_t n = 0;
-    while (pb_next(&r, &f)) {
-        n += f.number == 1 && f.wire == PB_BYTES;
-        d->n_rows += f.number == 2 && f.wire == PB_BYTES;
-    }
-    if (!pb_done(&r))
-        return error_set(err, ST_INVALID_ARGUMENTS, "the rows of a write are malformed protobuf");
+    d->n_rows = d->out->n_rows;
     if (n > d->meta->n_columns)
         return error_set(err, ST_INVALID_ARGUMENTS, "the write has %u columns, the region %u", n, d->meta->n_columns);
     d->n_planned = n;
@@ -195,7 +226,6 @@ static int plan(struct decoder *d, const uint8_t *rows, size_t size, struct erro
     d->tag_size = calloc(d->meta->n_key + 1, sizeof *d->tag_size);
     if (!d->slots || !d->tag_at || !d->tag_size)
         return error_no_memory(err, n * sizeof *d->slots);
-    r = pb_reader_of(rows, size);
     while (pb_next(&r, &f)) {
         if (f.number != 1 || f.wire != PB_BYTES)
             continue;
@@ -205,22 +235,7 @@ static int plan(struct decoder *d, const uint8_t *rows, size_t size, struct erro
         TRY(slot_buffers(d, &d->slots[d->n_slots], err));
         d->n_slots++;
     }
-    int32_t expect = 0;
-    bool in_order = true, started = false;
-    for (uint32_t i = 0; d->whole_keys && i < d->n_slots; i++)
-        if (d->slots[i].tag >= 0)
-            return error_set(err, ST_INVALID_ARGUMENTS, "tag %s stands beside " KEY_NAME_WHOLE, d->slots[i].column->name);
-    for (uint32_t i = 0; i < d->n_slots; i++) {
-        if (d->slots[i].tag >= 0) {
-            in_order = in_order && d->slots[i].tag == expect;
-            started = true;
-            expect++;
-        } else if (started && expect < (int32_t)d->meta->n_key) {
-            in_order = false;
-        }
-    }
-    d->tags_in_order = in_order && expect == (int32_t)d->meta->n_key;
-    return ST_OK;
+    return plan_ways(d, err);
 }
 
 /* ---- decode ---- */
@@ -361,12 +376,38 @@ static int put_whole_key(struct decoder *d, int64_t row, const uint8_t *v, const
     return ST_OK;
 }
 
+/* n values that are shorter than 128 bytes each; *p moves behind them. */
+static inline bool skip_short_values(const uint8_t **p, const uint8_t *end, uint32_t n)
+{
+    const uint8_t *at = *p;
+    for (uint32_t i = 0; i < n; i++) {
+        if (end - at < 2 || at[0] != 0x0a || at[1] >= 0x80)
+            return false;
+        at += 2 + at[1];
+    }
+    if (at > end)
+        return false;
+    *p = at;
+    return true;
+}
+
 static int decode_row(struct decoder *d, int64_t row, const uint8_t *p, const uint8_t *end, struct error *err)
 {
     const uint8_t *first_tag = NULL, *behind_tags = NULL;
     for (uint32_t i = 0; i < d->n_slots; i++) {
         struct slot *s = &d->slots[i];
         const uint8_t *start = p, *value;
+        if (s->short_head && end - p >= 4 && (load_le32(p) & 0x80ffffff) == s->short_head) {
+            ((uint64_t *)(void *)s->values->data)[row] = p[3];
+            p += 4;
+            continue;
+        }
+        if (s->tag_run && skip_short_values(&p, end, s->tag_run)) {
+            first_tag = start;
+            behind_tags = p;
+            i += s->tag_run - 1;
+            continue;
+        }
         if (!row_next_value(&p, end, &value))
             return error_set(err, ST_INVALID_ARGUMENTS, "row %lld has %u values, its schema %u", (long long)row, i, d->n_slots);
         if (s->tag >= 0) {
@@ -470,10 +511,11 @@ int row_write_decode(const uint8_t *rows, size_t size, struct region_metadata *m
     struct decoder d = {.meta = metadata, .out = &w};
     dynbuf_init(&d.scratch_spans, SIZE_MAX / 2);
     int64_t n_rows;
-    if (!rows_count(rows, size, &n_rows))
+    uint32_t n_columns;
+    if (!count(rows, size, &n_rows, &n_columns))
         return error_set(err, ST_INVALID_ARGUMENTS, "the rows of a write are malformed protobuf");
     TRY(row_write_alloc(&w, metadata, n_rows, is_delete, budget, err));
-    int st = plan(&d, rows, size, err);
+    int st = plan(&d, rows, size, n_columns, err);
     if (st == ST_OK)
         st = decode_rows(&d, rows, size, err);
     if (st == ST_OK)
