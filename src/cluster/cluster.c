@@ -235,7 +235,9 @@ static int init(struct cluster *c, struct error *err)
     struct metasrv_options metasrv = {o->metasrv_addrs, o->n_metasrv_addrs, o->node_id, o->timeout_ms, o->connect_timeout_ms};
     TRY(fill_identity(c, err));
     TRY(metasrv_new(&metasrv, &c->metasrv, err));
-    struct executor_options executor = {o->regions, c->metasrv, o->gc_jobs_max, heartbeat_reply, c};
+    TRY(records_new(c->metasrv, &c->records, err));
+    region_server_set_records(o->regions, &(struct region_records){records_database_options, records_partition_expr, c->records});
+    struct executor_options executor = {o->regions, c->records, o->gc_jobs_max, heartbeat_reply, c};
     TRY(executor_new(&executor, &c->executor, err));
     TRY(report_new(&c->report, err));
     TRY(rpc_stream_new(&c->stream, err));
@@ -340,6 +342,8 @@ void cluster_free(struct cluster *c)
     }
     opening_free(c->opening);
     report_free(c->report);
+    region_server_set_records(c->options.regions, NULL);
+    records_free(c->records);
     metasrv_free(c->metasrv);
     dynbuf_release(&c->node_bytes);
     dynbuf_release(&c->message);

@@ -4,11 +4,11 @@
 
 #include "cluster/instruction.h"
 #include "cluster/messages.h"
-#include "cluster/metasrv.h"
+#include "cluster/records.h"
 
 struct executor_options {
-    struct region_server *regions; /* borrowed, like metasrv */
-    struct metasrv *metasrv;
+    struct region_server *regions; /* borrowed, like records */
+    struct records *records;
     uint32_t gc_jobs_max;
     /* Gets the finished reply of an instruction; called on a thread of the executor. */
     void (*reply)(void *ctx, const struct mailbox_message *to, const char *json, size_t size);

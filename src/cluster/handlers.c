@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "cluster/executor.h"
-#include "format/json/json.h"
 #include "os/thread.h"
 
 static void fail(struct instruction_item *item, const char *text)
@@ -361,65 +360,6 @@ static void file_refs(struct executor *x, struct instruction *i)
 
 /* ---- garbage collection ---- */
 
-/* Engine and storage path of a table, from its table info. */
-struct table_info {
-    char engine[32], path[512];
-};
-
-static int read_table_info(struct metasrv *m, uint32_t table, struct table_info *ret_info, struct error *err)
-{
-    char key[64];
-    struct dynbuf text;
-    struct arena arena;
-    const struct json_value *v = NULL;
-    bool found = false;
-    snprintf(key, sizeof(key), "__table_info/%u", table);
-    dynbuf_init(&text, 64 << 20);
-    arena_init(&arena, NULL);
-    int rc = metasrv_get(m, key, &text, &found, err);
-    if (rc == ST_OK && !found)
-        rc = error_set(err, ST_UNEXPECTED, "Table metadata not found for table %u", table);
-    if (rc == ST_OK)
-        rc = json_parse(&arena, (const char *)text.data, text.size, &v, err);
-    if (rc == ST_OK) {
-        const struct json_value *info = json_get(v, "table_info");
-        const char *engine = json_text(json_get(json_get(info, "meta"), "engine")), *catalog = json_text(json_get(info, "catalog_name"));
-        const char *schema = json_text(json_get(info, "schema_name"));
-        if (!engine || !catalog || !schema)
-            rc = error_set(err, ST_CORRUPT, "the table info of table %u lacks engine, catalog or schema", table);
-        snprintf(ret_info->engine, sizeof(ret_info->engine), "%s", engine ? engine : "");
-        snprintf(ret_info->path, sizeof(ret_info->path), "%s/%s", catalog ? catalog : "", schema ? schema : "");
-    }
-    arena_release(&arena);
-    dynbuf_release(&text);
-    return rc;
-}
-
-/* A region that is not here must not be on the route either, led or not: its files would still be in use. */
-static int check_not_routed(struct metasrv *m, uint64_t region_id, struct error *err)
-{
-    char key[64];
-    struct dynbuf text;
-    struct arena arena;
-    const struct json_value *v = NULL;
-    bool found = false;
-    snprintf(key, sizeof(key), "__table_route/%u", (uint32_t)(region_id >> 32));
-    dynbuf_init(&text, 64 << 20);
-    arena_init(&arena, NULL);
-    int rc = metasrv_get(m, key, &text, &found, err);
-    if (rc == ST_OK && found)
-        rc = json_parse(&arena, (const char *)text.data, text.size, &v, err);
-    const struct json_value *routes = json_get(v, "region_routes");
-    for (const struct json_value *r = json_is(routes, JSON_ARRAY) ? routes->first : NULL; rc == ST_OK && r; r = r->next) {
-        uint64_t id;
-        if (json_u64(json_get(json_get(r, "region"), "id"), &id) && id == region_id)
-            rc = error_set(err, ST_UNEXPECTED, "region %" PRIu64 " is not here, but still on its table's route", region_id);
-    }
-    arena_release(&arena);
-    dynbuf_release(&text);
-    return rc;
-}
-
 struct collected {
     struct dynbuf files, indexes, processed;
     struct json_list file_list, index_list;
@@ -437,7 +377,7 @@ static int note_deleted(void *ctx, const struct region_file_ref *ref, struct err
     return dynbuf_printf(&c->indexes, err, "[\"%s\",%" PRIu64 "]", ref->file_id, ref->index_version);
 }
 
-static int collect_one(struct executor *x, struct instruction *i, uint64_t region_id, const struct table_info *info, struct collected *c,
+static int collect_one(struct executor *x, struct instruction *i, uint64_t region_id, const struct table_record *info, struct collected *c,
                        struct error *err)
 {
     const struct executor_options *o = executor_options(x);
@@ -451,7 +391,7 @@ static int collect_one(struct executor *x, struct instruction *i, uint64_t regio
             q.manifest_version = i->versions[k].to;
         }
     if (region_server_role(o->regions, region_id, &role, NULL) == ST_REGION_NOT_FOUND)
-        TRY(check_not_routed(o->metasrv, region_id, err));
+        TRY(records_check_not_routed(o->records, region_id, err));
     bool first_files = was_first, first_indexes = was_first;
     c->file_list = (struct json_list){&c->files, region_id, &first_files, false};
     c->index_list = (struct json_list){&c->indexes, region_id, &first_indexes, false};
@@ -471,8 +411,8 @@ static int collect_one(struct executor *x, struct instruction *i, uint64_t regio
 static int collect(struct executor *x, struct instruction *i, struct collected *c, struct error *err)
 {
     for (uint32_t k = 0; k < i->n_items; k++) {
-        struct table_info info;
-        TRY(read_table_info(executor_options(x)->metasrv, (uint32_t)(i->items[k].region_id >> 32), &info, err));
+        struct table_record info;
+        TRY(records_table(executor_options(x)->records, (uint32_t)(i->items[k].region_id >> 32), &info, err));
         TRY(collect_one(x, i, i->items[k].region_id, &info, c, err));
     }
     TRY(dynbuf_printf(&i->result, err, "{\"deleted_files\":{"));

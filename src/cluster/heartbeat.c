@@ -260,6 +260,8 @@ static void take_instruction(struct cluster *c, struct heartbeat_response *resp)
         log_warn("cluster", "metasrv suspends queries on this node");
         region_server_set_suspended(c->options.regions, true);
     }
+    for (uint32_t k = 0; k < instruction->n_databases; k++)
+        records_forget_database(c->records, instruction->databases[k]);
     if (instruction->kind == INSTRUCTION_SUSPEND || instruction->kind == INSTRUCTION_INVALIDATE) {
         instruction_free(instruction);
         return;

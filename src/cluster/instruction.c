@@ -319,11 +319,35 @@ static int read_remap(struct instruction *i, const struct json_value *v, struct 
     return ST_OK;
 }
 
-/* Any list of cache idents: this node keeps no such caches, but what is no list is no instruction. */
+static int read_database(struct instruction *i, const struct json_value *ident, struct error *err)
+{
+    const char *catalog = json_text(json_get(ident, "catalog_name")), *schema = json_text(json_get(ident, "schema_name"));
+    if (!catalog || !schema)
+        return bad("SchemaName", err);
+    size_t room = strlen(catalog) + strlen(schema) + 2;
+    char *name = arena_alloc(&i->arena, room, err);
+    if (!name)
+        return ST_NO_MEMORY;
+    snprintf(name, room, "%s/%s", catalog, schema);
+    i->databases[i->n_databases++] = name;
+    return ST_OK;
+}
+
+/* A list of cache idents. Of what they name, this node keeps the options of databases only. */
 static int read_invalidate(struct instruction *i, const struct json_value *v, struct error *err)
 {
-    (void)i;
-    return json_is(v, JSON_ARRAY) ? ST_OK : bad("list of cache idents", err);
+    if (!json_is(v, JSON_ARRAY))
+        return bad("list of cache idents", err);
+    if (!(i->databases = ARENA_ARRAY(&i->arena, v->count + 1, const char *, err)))
+        return ST_NO_MEMORY;
+    for (const struct json_value *ident = v->first; ident; ident = ident->next) {
+        const struct json_value *one = json_only_member(ident);
+        if (!one)
+            return bad("cache ident", err);
+        if (strcmp(one->key, "SchemaName") == 0)
+            TRY(read_database(i, one, err));
+    }
+    return ST_OK;
 }
 
 /* ---- the whole ---- */

@@ -46,6 +46,8 @@ struct instruction {
     struct arena arena; /* holds all below but errors */
     struct instruction_item *items;
     uint32_t n_items;
+    const char **databases; /* invalidate: "{catalog}/{schema}" of those that have changed */
+    uint32_t n_databases;
     bool is_async; /* nobody waits for an answer */
     bool try_all;  /* flush */
     struct region_pair *related;

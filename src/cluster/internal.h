@@ -22,6 +22,7 @@ struct cluster {
     struct node_identity identity;
     char *server_addr, hostname[256];
     struct metasrv *metasrv;
+    struct records *records;
     struct executor *executor;
     struct report *report; /* of the heartbeat thread, like the buffers and the usage */
     struct dynbuf node_bytes, message;

@@ -68,6 +68,11 @@ struct engine_host {
     bool (*may_commit)(void *ctx, uint64_t region_id);
     /* The region's statistics changed without a request for it: a flush or compaction in the background. */
     void (*changed)(void *ctx, uint64_t region_id);
+    /* What the cluster has on record; each may ask metasrv, so never under a lock. NULL ops = there is no such record.
+     * The options of the table's database, for where the table's own are silent: "ttl", "compaction.*"; freed with kv_list_free(). */
+    int (*database_options)(void *ctx, uint64_t region_id, struct kv **ret_options, uint32_t *ret_n, struct error *err);
+    /* The partition expression on the table's route, for regions of before manifests had one: malloc'ed; NULL = no route. */
+    int (*partition_expr)(void *ctx, uint64_t region_id, char **ret_expr, struct error *err);
     void *ctx;
 };
 

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "format/region/options.h"
 #include "os/thread.h"
+#include "region/member.h"
 #include "region/server.h"
 
 enum { REGION_ENGINES_MAX = 4, REGION_MEMBERS_MAX = 65536 };
@@ -69,6 +70,9 @@ struct region_server {
     int64_t first_lease_ns;      /* what a new region gets until its first grant; 0 = heartbeats have not started */
     int64_t node_until_ns;       /* the newest grant of all */
     uint64_t last_term;
+
+    pthread_rwlock_t records_lock; /* held for reading during calls */
+    struct region_records records;
 };
 
 enum region_body {

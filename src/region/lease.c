@@ -43,9 +43,38 @@ static void changed(void *ctx, uint64_t id)
     pthread_mutex_unlock(&s->lock);
 }
 
+static int database_options(void *ctx, uint64_t id, struct kv **ret_options, uint32_t *ret_n, struct error *err)
+{
+    struct region_server *s = ctx;
+    *ret_options = NULL;
+    *ret_n = 0;
+    pthread_rwlock_rdlock(&s->records_lock);
+    int rc = s->records.database_options ? s->records.database_options(s->records.ctx, id, ret_options, ret_n, err) : ST_OK;
+    pthread_rwlock_unlock(&s->records_lock);
+    return rc;
+}
+
+static int partition_expr(void *ctx, uint64_t id, char **ret_expr, struct error *err)
+{
+    struct region_server *s = ctx;
+    *ret_expr = NULL;
+    pthread_rwlock_rdlock(&s->records_lock);
+    int rc = s->records.partition_expr ? s->records.partition_expr(s->records.ctx, id, ret_expr, err) : ST_OK;
+    pthread_rwlock_unlock(&s->records_lock);
+    return rc;
+}
+
+void region_server_set_records(struct region_server *s, const struct region_records *records)
+{
+    pthread_rwlock_wrlock(&s->records_lock);
+    s->records = records ? *records : (struct region_records){0};
+    pthread_rwlock_unlock(&s->records_lock);
+}
+
 void region_lease_attach(struct region_server *s, struct engine *engine)
 {
-    struct engine_host host = {.may_commit = may_commit, .changed = changed, .ctx = s};
+    struct engine_host host = {
+        .may_commit = may_commit, .changed = changed, .database_options = database_options, .partition_expr = partition_expr, .ctx = s};
     if (s->options.leased && engine->ops->attach)
         engine->ops->attach(engine, &host);
 }

@@ -44,6 +44,16 @@ void region_server_grant(struct region_server *s, const struct region_grant *gra
 /* Makes followers of the regions whose lease is over; returns how many, and when to look again (INT64_MAX = not before a grant). */
 unsigned region_server_expire(struct region_server *s, int64_t now_ns, int64_t *ret_next_ns);
 
+/* ---- records ---- */
+/* What the cluster has on record of tables: as in struct engine_host. */
+struct region_records {
+    int (*database_options)(void *ctx, uint64_t region_id, struct kv **ret_options, uint32_t *ret_n, struct error *err);
+    int (*partition_expr)(void *ctx, uint64_t region_id, char **ret_expr, struct error *err);
+    void *ctx;
+};
+/* Engines are answered from these records from now on; NULL: there are none any more, and nobody is inside their functions afterwards. */
+void region_server_set_records(struct region_server *s, const struct region_records *records);
+
 /* ---- roles and instructions ---- */
 /* Whether the region is a follower only because its lease ran out: what it had not flushed by then, nobody else has. *ret_recalled: metasrv has granted it to this
  * node again since, as the leader that it is to take down. */

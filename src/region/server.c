@@ -20,6 +20,7 @@ int region_server_new(const struct region_server_options *options, struct region
     pthread_mutex_init(&s->list_lock, NULL);
     pthread_mutex_init(&s->opener_lock, NULL);
     pthread_mutex_init(&s->role_lock, NULL);
+    pthread_rwlock_init(&s->records_lock, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -93,6 +94,7 @@ void region_server_free(struct region_server *s)
     pthread_mutex_destroy(&s->list_lock);
     pthread_mutex_destroy(&s->opener_lock);
     pthread_mutex_destroy(&s->role_lock);
+    pthread_rwlock_destroy(&s->records_lock);
     free(s->list_path);
     free(s);
 }

@@ -121,14 +121,14 @@ TAG, FIELD, TIME = 0, 1, 2                            # SemanticType
 MEMBER = {INT32: 3, INT64: 4, STRING: 13, TS_MS: 17}            # member of Value's oneof
 
 
-def create_region(region_id, columns, options=(), path='greptime/public'):
-    """columns: (name, datatype, semantic) in order; ids count from 0."""
+def create_region(region_id, columns, options=(), path='greptime/public', partition=b'\x1a\x00'):
+    """columns: (name, datatype, semantic) in order; ids count from 0. partition: with an empty expression; b'' = none is known."""
     body = num(1, region_id) + blob(2, 'mito')
     for i, (name, datatype, semantic) in enumerate(columns):
         definition = blob(1, name) + num(2, datatype) + (num(3, 1) if semantic != TIME else b'') + num(5, semantic)
         body += blob(3, blob(1, definition) + num(2, i))
     body += b''.join(num(4, i) for i, c in enumerate(columns) if c[2] == TAG)
-    body += blob(5, path) + b''.join(blob(6, blob(1, k) + blob(2, v)) for k, v in options) + blob(7, b'\x1a\x00')
+    body += blob(5, path) + b''.join(blob(6, blob(1, k) + blob(2, v)) for k, v in options) + (blob(7, partition) if partition else b'')
     return blob(1, b'') + blob(5, body)
 
 

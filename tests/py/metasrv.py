@@ -108,7 +108,7 @@ class Metasrv:
         self.operating = {}        # (region, node) -> role, as of a region under creation or migration
         self.streams, self.heartbeats, self.ranges = {}, {}, []
         self.waiting, self.next_id, self.asked = {}, 1, 0
-        self.leading, self.leader_addr, self.silent, self.cut = True, None, False, set()
+        self.leading, self.leader_addr, self.silent, self.silent_store, self.cut = True, None, False, False, set()
         self.delay_s, self.duplicate, self.reorder, self.drop_leases = 0, False, False, 0
         self.seen = threading.Condition(self.lock)
         self.last_lease = {}       # node -> until when (monotonic) the newest lease that it may have got runs
@@ -153,6 +153,8 @@ class Metasrv:
     def range(self, request, context):
         m = message(request)
         key, end, limit = m.get(2, b''), m.get(3, b''), m.get(4, 0)
+        if self.silent_store:
+            context.abort(grpc.StatusCode.UNAVAILABLE, 'the store is away')
         with self.lock:
             self.ranges.append((key, end, limit))
             keys = sorted(k for k in self.kv if (k == key if not end else key <= k < end))

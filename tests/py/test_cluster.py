@@ -401,6 +401,68 @@ def test_gc():
     s.stop(), m.stop()
 
 
+def test_database_options():
+    """A table without a ttl of its own has its database's; the options are read once, and again after metasrv says that they have changed."""
+    m = Metasrv(interval_ms=300)
+    s = node(m, 1)
+    region = 1050 << 32
+    m.route[region] = 1
+    m.kv[b'__table_info/1050'] = json.dumps({'table_info': {'catalog_name': 'greptime', 'schema_name': 'short', 'meta': {'engine': 'mito'}}}).encode()
+    database = lambda ttl, **extra: json.dumps({'ttl': ttl, 'extra_options': extra}).encode()
+    m.kv[b'__schema_name/greptime/short'] = database('1s')
+    call = call_of(s)
+    call(create_region(region, COLUMNS, path='greptime/short'), timeout=10)
+
+    def write_and_compact():
+        now = int(time.time() * 1000)
+        call(insert(region, COLUMNS, [(1, now, 1)]), timeout=10)
+        call(blob(1, b'') + blob(10, num(1, region)), timeout=10)
+        time.sleep(1.2)
+        call(blob(1, b'') + blob(11, num(1, region) + blob(2, b'')), timeout=10)
+        return rows_of(s, region)
+    check('the ttl of the database', write_and_compact() == [])
+    m.kv[b'__schema_name/greptime/short'] = database('1day')
+    check('is kept', write_and_compact() == [])
+    m.push(1, {'InvalidateCaches': [{'TableId': 1050}, {'SchemaName': {'catalog_name': 'greptime', 'schema_name': 'short'}}]}, id=0)
+    check('until it is said to have changed', write_and_compact() == [(1, 1)])
+    reads = [k for k, _, _ in m.ranges if not k.startswith((b'__dn_table', b'__switches'))]
+    check('reads of the store', reads == [b'__table_info/1050', b'__schema_name/greptime/short', b'__schema_name/greptime/short'], reads)
+    m.silent_store = True # no answer: the region's own options hold
+    m.push(1, {'InvalidateCaches': [{'SchemaName': {'catalog_name': 'greptime', 'schema_name': 'short'}}]}, id=0)
+    check('without an answer a compaction goes on', (1, 1) in write_and_compact())
+    s.stop(), m.stop()
+
+
+def test_partition_of_route():
+    """A region whose manifest knows no partition expression, as old ones, takes that of its table's route, and records it when it leads."""
+    m = Metasrv(interval_ms=300)
+    s = node(m, 1)
+    for table in (1060, 1061):
+        m.route[table << 32] = 1
+        call_of(s)(create_region(table << 32, COLUMNS, partition=b''), timeout=10)
+        m.kv[f'__dn_table/1/{table}'.encode()] = dn_table(table, [0])
+    expr = part_expr('device_id', 'Lt', 5)
+    route = lambda table, region: json.dumps({'type': 'physical', 'region_routes': [{'region': dict(region, id=table << 32, name='', attrs={}), 'leader_peer': None}]}).encode()
+    m.kv[b'__table_route/1060'] = route(1060, {'partition_expr': expr})
+    m.kv[b'__table_route/1061'] = route(1061, {'partition': {'column_list': ['device_id'], 'value_list': [expr]}, 'partition_expr': ''}) # of old
+    s.restart()
+    listed = json.loads(message(call_of(s)(blob(1, b'') + blob(18, num(1, 1060 << 32) + num(1, 1061 << 32)), timeout=10))[4])
+    check('the expression of the route', [x['partition_expr'] for x in listed] == [expr, expr], listed)
+    m.wait_beats(1, 2)
+    folder = os.path.join(s.home, 'data/greptime/public/1060/1060_0000000000/manifest')
+    delta = os.path.join(folder, '00000000000000000001.json')
+    for _ in range(50):
+        if os.path.exists(delta):
+            break
+        time.sleep(0.1)
+    check('recorded by the leader', json.loads(open(delta).read())['actions'][0]['Change']['metadata']['partition_expr'] == expr)
+    m.kv.pop(b'__table_route/1060')
+    s.restart()
+    listed = json.loads(message(call_of(s)(blob(1, b'') + blob(18, num(1, 1060 << 32)), timeout=10))[4])
+    check('and there after a restart, unasked', listed[0]['partition_expr'] == expr and m.ranges.count((b'__table_route/1060', b'', 0)) == 1, listed)
+    s.stop(), m.stop()
+
+
 def test_instructions():
     """Old names, unknown and broken instructions, absent regions, repeats, wrong roles."""
     m = Metasrv(interval_ms=300, lease_seconds=2)
@@ -632,7 +694,7 @@ def test_starts():
 
 
 def main():
-    tests = [test_upstream, test_migration, test_split_merge, test_metric_migration, test_metric_repartition, test_gc, test_instructions, test_leases, test_stale_leader_grant, test_faults, test_starts]
+    tests = [test_upstream, test_migration, test_split_merge, test_metric_migration, test_metric_repartition, test_gc, test_database_options, test_partition_of_route, test_instructions, test_leases, test_stale_leader_grant, test_faults, test_starts]
     wanted = sys.argv[1:]
     for t in tests:
         if not wanted or t.__name__ in wanted:

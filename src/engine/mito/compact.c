@@ -61,8 +61,46 @@ static void snapshot_release(struct snapshot *s)
     *s = (struct snapshot){0};
 }
 
+/* The options of the database, for where the region's own are silent; all unset when nobody knows any. Without an answer the region's own hold. */
+static void database_options(struct mito_region *r, struct region_options *ret)
+{
+    const struct engine_host *host = &r->engine->host;
+    struct kv *kv;
+    uint32_t n;
+    struct error err;
+    *ret = (struct region_options){0};
+    pthread_mutex_lock(&r->lock);
+    bool settled = r->options.ttl_kind != TTL_UNSET && r->options.compaction_override;
+    pthread_mutex_unlock(&r->lock);
+    if (settled || !host->database_options)
+        return;
+    int st = host->database_options(host->ctx, r->id, &kv, &n, &err);
+    if (st == ST_OK) {
+        st = region_options_parse(kv, n, true, ret, &err);
+        kv_list_free(kv, n);
+    }
+    if (st != ST_OK)
+        log_warn("mito", "the options of the database of region %llu cannot be read: %s; it is compacted by its own", (unsigned long long)r->id, err.msg);
+}
+
+/* r->lock held. */
+static void apply_options(struct snapshot *s, const struct region_options *own, const struct region_options *database)
+{
+    const struct region_options *ttl = own->ttl_kind != TTL_UNSET ? own : database, *rules = own;
+    for (uint32_t i = 0; i < database->n_kv && !own->compaction_override; i++)
+        if (strncmp(database->kv[i].key, "compaction.", 11) == 0)
+            rules = database;
+    s->ttl_kind = ttl->ttl_kind;
+    s->ttl_ms = ttl->ttl_ms;
+    s->pick.window_seconds = rules->compaction_time_window_ms ? rules->compaction_time_window_ms / 1000 : s->region->recorded_window_seconds;
+    s->pick.trigger_files = rules->trigger_file_num ? (uint32_t)rules->trigger_file_num : DEFAULT_TRIGGER_FILES;
+    s->pick.output_bytes_max = rules->max_output_file_bytes ? rules->max_output_file_bytes : DEFAULT_OUTPUT_BYTES;
+}
+
 static int snapshot_take(struct mito_region *r, struct snapshot *ret, struct error *err)
 {
+    struct region_options database;
+    database_options(r, &database);
     pthread_mutex_lock(&r->lock);
     const struct region_options *o = &r->options;
     struct sst_file **files = calloc(r->n_files + 1, sizeof *files);
@@ -71,16 +109,15 @@ static int snapshot_take(struct mito_region *r, struct snapshot *ret, struct err
         free(files);
     } else {
         *ret = (struct snapshot){.region = r, .metadata = region_metadata_ref(r->metadata), .mode = o->append_mode ? MERGE_APPEND : o->merge_mode,
-                                 .format = r->format, .ttl_kind = o->ttl_kind, .ttl_ms = o->ttl_ms,
-                                 .index_segment_rows = o->index_segment_rows, .files = files};
-        ret->pick = (struct pick_options){.unit = r->metadata->columns[r->metadata->time_index].type->unit, .window_seconds = mito_window_seconds(r),
-                                          .trigger_files = o->trigger_file_num ? (uint32_t)o->trigger_file_num : DEFAULT_TRIGGER_FILES,
-                                          .output_bytes_max = o->max_output_file_bytes ? o->max_output_file_bytes : DEFAULT_OUTPUT_BYTES,
-                                          .append = o->append_mode, .outputs_max = r->engine->options.max_background_compactions};
+                                 .format = r->format, .index_segment_rows = o->index_segment_rows, .files = files};
+        ret->pick = (struct pick_options){.unit = r->metadata->columns[r->metadata->time_index].type->unit, .append = o->append_mode,
+                                          .outputs_max = r->engine->options.max_background_compactions};
+        apply_options(ret, o, &database);
         for (; ret->n_files < r->n_files; ret->n_files++)
             files[ret->n_files] = sst_file_ref(r->files[ret->n_files]);
     }
     pthread_mutex_unlock(&r->lock);
+    region_options_release(&database);
     return st;
 }
 

@@ -209,6 +209,14 @@ static bool due_for_flush(struct mito_engine *e, struct mito_region *r)
     return due;
 }
 
+static bool has_expr_to_record(struct mito_region *r)
+{
+    pthread_mutex_lock(&r->lock);
+    bool has = r->expr_to_record && r->state == REGION_WRITABLE;
+    pthread_mutex_unlock(&r->lock);
+    return has;
+}
+
 static void flush_quietly(struct mito_region *r, const char *why)
 {
     struct error err;
@@ -225,6 +233,8 @@ static void keep_flushed(struct mito_engine *e)
     for (size_t i = 0; i < n; i++) {
         if (due_for_flush(e, all[i]))
             flush_quietly(all[i], "idle");
+        if (has_expr_to_record(all[i]))
+            mito_record_expr(all[i]);
         mito_region_unref(all[i]);
     }
     free(all);

@@ -74,6 +74,7 @@ struct mito_region {
     struct region_metadata *metadata;
     struct region_options options;
     uint64_t partition_version;         /* of metadata->partition_expr */
+    bool expr_to_record;                /* metadata->partition_expr is the route's: the manifest has none yet */
     enum sst_format format;
     bool wal_enabled;                   /* false: wal.provider = noop */
     struct memtable *active;
@@ -144,6 +145,13 @@ int64_t mito_window_seconds(const struct mito_region *r);
 void mito_note_manifest(struct mito_region *r);
 /* Takes over all of the manifest but its files; asks the host from now on whether it may be written. r->lock held, or the region not shared. */
 void mito_adopt(struct mito_region *r);
+
+/* Regions of before manifests had a partition expression take that of their table's route (region_open.c), and record it once they are led from here.
+ * The route's, which may take asking metasrv: malloc'ed; NULL when it is not needed or not known. */
+char *mito_route_expr(const struct mito_region *r, const struct region_metadata *metadata);
+/* Takes the text (NULL: nothing) over into the region's metadata. r->lock held, or the region not shared. */
+int mito_take_expr(struct mito_region *r, char *expr, struct error *err);
+void mito_record_expr(struct mito_region *r);
 
 /* role.c */
 int mito_region_set_role(struct mito_engine *e, uint64_t region_id, enum region_role role, struct error *err);

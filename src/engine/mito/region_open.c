@@ -148,6 +148,50 @@ void mito_adopt(struct mito_region *r)
     manifest_set_guard(r->manifest, may_write_manifest, r);
 }
 
+char *mito_route_expr(const struct mito_region *r, const struct region_metadata *metadata)
+{
+    const struct engine_host *host = &r->engine->host;
+    struct error err;
+    char *expr = NULL;
+    if (!metadata->partition_expr && host->partition_expr && host->partition_expr(host->ctx, r->id, &expr, &err) != ST_OK)
+        log_warn("mito", "the partition expression of region %llu cannot be read: %s; it is opened without one", (unsigned long long)r->id, err.msg);
+    return expr;
+}
+
+int mito_take_expr(struct mito_region *r, char *expr, struct error *err)
+{
+    struct region_metadata *metadata = expr ? region_metadata_with_version(r->metadata, r->metadata->schema_version) : NULL;
+    if (!metadata) {
+        free(expr);
+        return expr ? error_no_memory(err, sizeof *metadata) : ST_OK;
+    }
+    metadata->partition_expr = expr; /* a copy that nobody else has seen yet */
+    region_metadata_unref(r->metadata);
+    r->metadata = metadata;
+    r->partition_version = partition_expr_version(expr);
+    r->expr_to_record = true;
+    return ST_OK;
+}
+
+void mito_record_expr(struct mito_region *r)
+{
+    struct error err;
+    pthread_mutex_lock(&r->job_lock);
+    pthread_mutex_lock(&r->lock);
+    bool due = r->expr_to_record && r->state == REGION_WRITABLE;
+    r->expr_to_record = r->expr_to_record && !due;
+    pthread_mutex_unlock(&r->lock);
+    if (due && manifest_update_change(r->manifest, r->metadata, r->format, -1, &err) != ST_OK)
+        log_warn("mito", "the partition expression of region %llu is not recorded: %s; the next open tries again", (unsigned long long)r->id, err.msg);
+    if (due) {
+        mito_note_doubt(r);
+        pthread_mutex_lock(&r->lock);
+        mito_note_manifest(r);
+        pthread_mutex_unlock(&r->lock);
+    }
+    pthread_mutex_unlock(&r->job_lock);
+}
+
 /* Takes over what the manifest says. */
 static int adopt_manifest(struct mito_region *r, struct error *err)
 {
@@ -272,6 +316,7 @@ static int load_region(struct mito_region *r, const struct kv *options, uint32_t
     TRY(region_options_parse(options, n_options, true, &r->options, err));
     TRY(manifest_open(e->options.store, r->dir, e->options.checkpoint_distance, &r->manifest, err));
     TRY(adopt_manifest(r, err));
+    TRY(mito_take_expr(r, mito_route_expr(r, r->metadata), err));
     if (!skip_replay)
         TRY(mito_replay_logs(r, writable, err));
     r->state = writable ? REGION_WRITABLE : REGION_FOLLOWER;

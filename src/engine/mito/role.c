@@ -146,6 +146,7 @@ static int reload(struct mito_region *r, struct error *err)
     struct memtable *fresh = NULL;
     TRY(manifest_open(e->options.store, r->dir, e->options.checkpoint_distance, &manager, err));
     const struct manifest *m = manifest_state(manager);
+    char *expr = mito_route_expr(r, m->metadata);
     int st = memtable_new(m->metadata, &e->write_budget, &fresh, err);
     pthread_mutex_lock(&r->lock);
     if (st == ST_OK)
@@ -154,6 +155,8 @@ static int reload(struct mito_region *r, struct error *err)
         manifest_free(r->manifest);
         r->manifest = manager;
         mito_adopt(r);
+        (void)mito_take_expr(r, expr, NULL); /* without memory: at the next open */
+        expr = NULL;
         for (uint32_t i = 0; i < r->n_frozen; i++)
             memtable_unref(r->frozen[i]);
         r->n_frozen = 0;
@@ -161,6 +164,7 @@ static int reload(struct mito_region *r, struct error *err)
         r->active = fresh;
     }
     pthread_mutex_unlock(&r->lock);
+    free(expr);
     if (st != ST_OK) {
         manifest_free(manager);
         if (fresh)
