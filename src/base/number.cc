@@ -1,11 +1,14 @@
-// Shortest digits come from std::to_chars (Ryu); C has nothing like it.
+// Shortest digits come from std::to_chars (Ryu), the nearest number from std::from_chars, which takes a text that ends without a zero; C has nothing like them.
 #include "base/number.h"
 
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
+#include <system_error>
 
 size_t number_digits(double v, bool single, char out[NUMBER_DIGITS_MAX], int *ret_point)
 {
@@ -92,4 +95,48 @@ size_t number_ryu(double v, bool single, char out[NUMBER_RYU_MAX])
     }
     p += std::sprintf(p, "e%d", point - 1);
     return static_cast<size_t>(p - out);
+}
+
+// Whether a decimal number that is not 0 is 1 or more: tells one that is too large for a type from one that is too small.
+static bool is_large(const char *p, const char *end)
+{
+    const int64_t far = 1000000000000000000;
+    int64_t point = 0, exponent = 0; // 0.DIGITS * 10^point
+    bool fraction = false, digits = false;
+    for (; p < end && *p != 'e' && *p != 'E'; p++) {
+        if (*p == '.') {
+            fraction = true;
+            continue;
+        }
+        digits = digits || *p != '0';
+        point += fraction ? -!digits : digits;
+    }
+    bool negative = end - p > 1 && p[1] == '-';
+    for (; p < end; p++)
+        if (*p >= '0' && *p <= '9' && exponent < far / 10)
+            exponent = exponent * 10 + (*p - '0');
+    return point + (negative ? -exponent : exponent) > 0;
+}
+
+template <typename number> static bool parse(const char *p, const char *end, double *ret)
+{
+    number v = 0;
+    auto found = std::from_chars(p, end, v);
+    if (found.ptr != end || found.ec == std::errc::invalid_argument || end[-1] == ')') // nan(...) is C's
+        return false;
+    if (found.ec == std::errc::result_out_of_range)
+        v = is_large(p, end) ? std::numeric_limits<number>::infinity() : 0;
+    *ret = static_cast<double>(v);
+    return true;
+}
+
+bool number_parse(const char *text, size_t n, bool single, double *ret)
+{
+    const char *end = text + n;
+    bool negative = n && *text == '-';
+    text += n && (*text == '-' || *text == '+');
+    if (text == end || *text == '-' || !(single ? parse<float>(text, end, ret) : parse<double>(text, end, ret)))
+        return false;
+    *ret = negative ? -*ret : *ret;
+    return true;
 }

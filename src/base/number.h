@@ -1,4 +1,4 @@
-/* Floating-point numbers as the shortest text that reads back as the same number. */
+/* Floating-point numbers as the shortest text that reads back as the same number, and texts of any length as the nearest number. */
 #ifndef BASE_NUMBER_H
 #define BASE_NUMBER_H
 
@@ -21,6 +21,10 @@ size_t number_plain(double v, bool single, char out[NUMBER_PLAIN_MAX]);
 /* As Rust's ryu, serde_json and Arrow print it: 1.0, 0.001, 1e16, 1.5e-7, -0.0, NaN, inf; a `single` gets its exponent from 1e13 on and below 1e-6.
  * Returns the length; no terminating zero. */
 size_t number_ryu(double v, bool single, char out[NUMBER_RYU_MAX]);
+
+/* All of the n bytes as a number: decimal, perhaps with an exponent, or inf, infinity or nan in any case, and a sign before any of them; no spaces and no
+ * hexadecimals. What is too large is infinite, what is too small 0. `single`: the nearest float. */
+bool number_parse(const char *text, size_t n, bool single, double *ret);
 
 #ifdef __cplusplus
 }

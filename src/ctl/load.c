@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "base/text.h"
 #include "ctl/load.h"
 #include "exec/cast_text.h"
@@ -163,7 +164,7 @@ static bool time_value(const struct load_cell *cell, int32_t datatype, int64_t *
 static int put_float(const struct load_cell *cell, bool wide, struct dynbuf *out, bool *ret_good, struct error *err)
 {
     double d = 0;
-    *ret_good = text_to_float(cell->text, cell->size, &d);
+    *ret_good = number_parse(cell->text, cell->size, false, &d);
     if (!*ret_good)
         return ST_OK;
     if (wide) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "ctl/load.h"
 #include "exec/cast_text.h"
 
@@ -100,7 +101,7 @@ static enum load_kind kind_of(const struct csv_field *f)
         return LOAD_STRING;
     if (text_to_integer(f->text, f->size, &i))
         return i == (int64_t)i ? LOAD_INT : i > 0 && i == (__int128)(uint64_t)i ? LOAD_UINT : LOAD_FLOAT;
-    if (text_to_float(f->text, f->size, &d))
+    if (number_parse(f->text, f->size, false, &d))
         return LOAD_FLOAT;
     if ((f->size == 4 && !strncasecmp(f->text, "true", 4)) || (f->size == 5 && !strncasecmp(f->text, "false", 5)))
         return LOAD_BOOL;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "ctl/commands.h"
 #include "exec/cast_text.h"
 #include "format/proto/wire.h"
@@ -339,7 +340,7 @@ static int fill_literal(struct build *b, const struct term *t, struct dynbuf *ou
         return text_to_bool(t->text, t->size, &flag) ? pb_put_uint(out, 1, flag, err) : bad_literal(b, t, err);
     case TYPE_FLOAT32:
     case TYPE_FLOAT64:
-        if (!text_to_float(t->text, t->size, &number))
+        if (!number_parse(t->text, t->size, false, &number))
             return bad_literal(b, t, err);
         if (type->id == TYPE_FLOAT64) {
             uint64_t bits;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/number.h"
 #include "base/text.h"
 #include "exec/cast_text.h"
 #include "exec/expr_internal.h"
@@ -31,11 +32,6 @@ static bool is_counted(const struct dtype *t)
     return (t->id >= TYPE_DATE32 && t->id <= TYPE_DURATION);
 }
 
-static bool is_interval(const struct dtype *t)
-{
-    return t->id >= TYPE_INTERVAL_YEAR_MONTH && t->id <= TYPE_INTERVAL_MONTH_DAY_NANO;
-}
-
 bool cast_supported(const struct dtype *from, const struct dtype *to)
 {
     if (from->id == TYPE_NULL || type_equal(from, to, false))
@@ -45,10 +41,10 @@ bool cast_supported(const struct dtype *from, const struct dtype *to)
     if (type_is_nested(from) || type_is_nested(to))
         return cast_nested_supported(from, to);
     if (type_is_string(to))
-        return is_number(from) || is_counted(from) || is_interval(from) || from->id == TYPE_BOOL || type_is_varlen(from);
+        return is_number(from) || is_counted(from) || type_is_interval(from) || from->id == TYPE_BOOL || type_is_varlen(from);
     if (type_is_string(from))
         return is_number(to) || to->id == TYPE_BOOL || type_is_binary(to) || to->id == TYPE_TIMESTAMP || to->id == TYPE_DATE32 ||
-               to->id == TYPE_TIME32 || to->id == TYPE_TIME64 || is_interval(to);
+               to->id == TYPE_TIME32 || to->id == TYPE_TIME64 || type_is_interval(to);
     if (type_is_binary(from))
         return type_is_binary(to);
     if (type_is_binary(to))
@@ -69,7 +65,7 @@ bool cast_supported(const struct dtype *from, const struct dtype *to)
         bool clocks = (from->id == TYPE_TIME32 || from->id == TYPE_TIME64 || from->id == TYPE_TIMESTAMP) && (to->id == TYPE_TIME32 || to->id == TYPE_TIME64);
         return points || clocks || (from->id == TYPE_DURATION && to->id == TYPE_DURATION);
     }
-    if (is_interval(from) || from->id == TYPE_DURATION)
+    if (type_is_interval(from) || from->id == TYPE_DURATION)
         return to->id == TYPE_INTERVAL_MONTH_DAY_NANO || (to->id == TYPE_DURATION && from->id == TYPE_INTERVAL_MONTH_DAY_NANO);
     return false;
 }
@@ -291,13 +287,13 @@ static bool from_text(const struct column *c, int64_t i, const struct dtype *to,
         return text_to_timestamp(p, (size_t)n, zone, to->unit, (int64_t *)(void *)out);
     if (to->id == TYPE_TIME32 || to->id == TYPE_TIME64)
         return text_to_clock(p, (size_t)n, to, out);
-    if (is_interval(to))
+    if (type_is_interval(to))
         return text_to_span(p, (size_t)n, to, out);
     if (to->id == TYPE_DECIMAL128)
         return text_to_decimal(p, (size_t)n, to->precision, to->scale, (__int128 *)(void *)out);
     if (type_is_float(to)) {
         s.form = AS_FLOAT;
-        return text_to_float(p, (size_t)n, &s.f) && write_number(&s, to, out);
+        return number_parse(p, (size_t)n, to->id == TYPE_FLOAT32, &s.f) && write_number(&s, to, out);
     }
     s.form = AS_DECIMAL;
     return text_to_integer(p, (size_t)n, &s.d) && write_number(&s, to, out);
@@ -326,7 +322,7 @@ static bool cast_fixed(const struct column *c, int64_t i, const struct dtype *to
         return from_text(c, i, to, zone, out);
     if (zone)
         return cast_wall(c, i, to, zone, out);
-    if (is_interval(from) || is_interval(to))
+    if (type_is_interval(from) || type_is_interval(to))
         return cast_interval(c, i, to, out);
     if (is_counted(from) && is_counted(to))
         return cast_counted_value(read_number(c, i).i, from, to, out);

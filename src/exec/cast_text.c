@@ -1,7 +1,6 @@
 #include "exec/cast_text.h"
 
 #include <ctype.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,7 +196,11 @@ bool text_to_integer(const char *p, size_t n, __int128 *out)
         p++;
         n--;
     }
-    if (n == 0 || n > 38)
+    if (n == 0)
+        return false;
+    for (; n > 1 && *p == '0'; n--) /* as many as there are */
+        p++;
+    if (n > 38)
         return false;
     for (; n; n--, p++) {
         if (!isdigit((unsigned char)*p))
@@ -206,17 +209,6 @@ bool text_to_integer(const char *p, size_t n, __int128 *out)
     }
     *out = negative ? -v : v;
     return true;
-}
-
-bool text_to_float(const char *p, size_t n, double *out)
-{
-    char copy[400], *end;
-    if (n == 0 || n >= sizeof copy || isspace((unsigned char)*p) || memchr(p, 'x', n) || memchr(p, 'X', n) || memchr(p, '(', n))
-        return false;
-    memcpy(copy, p, n);
-    copy[n] = 0;
-    *out = strtod(copy, &end);
-    return end == copy + n;
 }
 
 bool text_to_bool(const char *p, size_t n, bool *out)

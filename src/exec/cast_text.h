@@ -8,7 +8,6 @@
 size_t text_of_value(const struct column *c, int64_t i, char *out, size_t room);
 
 bool text_to_integer(const char *p, size_t n, __int128 *out);
-bool text_to_float(const char *p, size_t n, double *out);
 bool text_to_bool(const char *p, size_t n, bool *out);
 bool text_to_decimal(const char *p, size_t n, int precision, int scale, __int128 *out);
 struct tzif;

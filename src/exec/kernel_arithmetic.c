@@ -72,8 +72,7 @@ static bool decimal_op(int op, const struct dtype *ta, const struct dtype *tb, c
 
 static bool is_time(const struct dtype *t)
 {
-    return t->id == TYPE_TIMESTAMP || t->id == TYPE_DATE32 || t->id == TYPE_DATE64 || t->id == TYPE_DURATION ||
-           (t->id >= TYPE_INTERVAL_YEAR_MONTH && t->id <= TYPE_INTERVAL_MONTH_DAY_NANO);
+    return t->id == TYPE_TIMESTAMP || t->id == TYPE_DATE32 || t->id == TYPE_DATE64 || t->id == TYPE_DURATION || type_is_interval(t);
 }
 
 static int bind_arithmetic(struct expr *e, struct error *err)
@@ -223,7 +222,7 @@ static int bind_unary(struct expr *e, struct error *err)
     struct dtype *t = e->args[0]->type;
     int op = e->function->op;
     bool plain = type_is_signed(t) || t->id == TYPE_FLOAT32 || t->id == TYPE_FLOAT64 || t->id == TYPE_DECIMAL128;
-    if (op == UNARY_ABS && type_is_integer(t))
+    if (op == UNARY_ABS ? type_is_integer(t) : type_is_interval(t))
         plain = true;
     if (!plain)
         return expr_type_error(e, err);
@@ -231,46 +230,74 @@ static int bind_unary(struct expr *e, struct error *err)
     return ST_OK;
 }
 
-#define UNARY_INT(ctype, utype)                                                                          \
-    do {                                                                                                 \
-        const ctype *x = COLUMN_VALUES(args[0].column, ctype);                                           \
-        ctype *out = (ctype *)(void *)values->data;                                                      \
-        for (int64_t i = 0; i < rows; i++) {                                                             \
-            out[i] = op == UNARY_NEGATE || x[i] < 0 ? (ctype)(0 - (utype)x[i]) : x[i];                   \
-            overflow = overflow || (checked && x[i] < 0 && out[i] < 0 && !value_is_null(&args[0], i));    \
-        }                                                                                                \
-    } while (0)
+/* Every part of an interval; false when one does not fit. */
+static bool negate_interval(int width, const uint8_t *in, uint8_t *out)
+{
+    int32_t parts[2] = {0, 0};
+    int64_t nanos = 0;
+    size_t n = width == 4 ? 4 : 8;
+    memcpy(parts, in, n);
+    if (__builtin_sub_overflow(0, parts[0], &parts[0]) || __builtin_sub_overflow(0, parts[1], &parts[1]))
+        return false;
+    memcpy(out, parts, n);
+    if (width < 16)
+        return true;
+    memcpy(&nanos, in + 8, 8);
+    if (__builtin_sub_overflow((int64_t)0, nanos, &nanos))
+        return false;
+    memcpy(out + 8, &nanos, 8);
+    return true;
+}
+
+#define UNARY_INT(ctype, utype)                                                                    \
+    for (int64_t i = 0; i < rows; i++) {                                                           \
+        const ctype x = COLUMN_VALUES(v->column, ctype)[i];                                        \
+        const ctype y = negate || x < 0 ? (ctype)(0 - (utype)x) : x;                               \
+        ((ctype *)(void *)out)[i] = y;                                                             \
+        overflow = overflow || (checked && x < 0 && y < 0 && !value_is_null(v, i));                \
+    }
+
+#define UNARY_FLOAT(ctype, magnitude)                                                              \
+    for (int64_t i = 0; i < rows; i++) {                                                           \
+        const ctype x = COLUMN_VALUES(v->column, ctype)[i];                                        \
+        ((ctype *)(void *)out)[i] = negate ? -x : magnitude(x);                                    \
+    }
+
+/* False when a result does not fit. The minus of integers wraps in a column, as in DataFusion, and not in a constant. */
+static bool run_unary(bool negate, const struct value *v, int64_t rows, uint8_t *out)
+{
+    const struct dtype *t = v->column->type;
+    bool overflow = false, checked = !negate || t->id == TYPE_DECIMAL128 || v->scalar;
+    int width = type_width(t);
+    const uint8_t *in = v->column->buffers[0]->data + v->column->offset * width;
+    switch ((enum type_id)t->id) {
+    case TYPE_INT8: UNARY_INT(int8_t, uint8_t) break;
+    case TYPE_INT16: UNARY_INT(int16_t, uint16_t) break;
+    case TYPE_INT32: UNARY_INT(int32_t, uint32_t) break;
+    case TYPE_INT64: UNARY_INT(int64_t, uint64_t) break;
+    case TYPE_DECIMAL128: UNARY_INT(__int128, unsigned __int128) break;
+    case TYPE_FLOAT32: UNARY_FLOAT(float, fabsf) break;
+    case TYPE_FLOAT64: UNARY_FLOAT(double, fabs) break;
+    case TYPE_INTERVAL_YEAR_MONTH: case TYPE_INTERVAL_DAY_TIME: case TYPE_INTERVAL_MONTH_DAY_NANO:
+        for (int64_t i = 0; i < rows; i++)
+            overflow = overflow || (!value_is_null(v, i) && !negate_interval(width, in + i * width, out + i * width));
+        break;
+    default: memcpy(out, in, (size_t)rows * (size_t)width); /* the absolute value of an unsigned number */
+    }
+    return !overflow;
+}
 
 static int kernel_unary(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
 {
     struct buffer *validity, *values;
     int64_t nulls;
-    int op = e->function->op;
-    bool overflow = false, checked = op == UNARY_ABS || e->type->id == TYPE_DECIMAL128; /* the minus of integers wraps */
     TRY(kernel_validity(ctx->budget, args, 1, rows, &validity, &nulls, err));
-    int st = buffer_new_uninit(ctx->budget, (size_t)rows * (size_t)type_width(e->type), &values, err);
+    int st = buffer_new(ctx->budget, (size_t)rows * (size_t)type_width(e->type), &values, err);
     if (st != ST_OK) {
         buffer_unref(validity);
         return st;
     }
-    switch ((enum type_id)e->type->id) {
-    case TYPE_INT8: UNARY_INT(int8_t, uint8_t); break;
-    case TYPE_INT16: UNARY_INT(int16_t, uint16_t); break;
-    case TYPE_INT32: UNARY_INT(int32_t, uint32_t); break;
-    case TYPE_INT64: UNARY_INT(int64_t, uint64_t); break;
-    case TYPE_DECIMAL128: UNARY_INT(__int128, unsigned __int128); break;
-    case TYPE_FLOAT32:
-        for (int64_t i = 0; i < rows; i++)
-            ((float *)(void *)values->data)[i] = op == UNARY_ABS ? fabsf(COLUMN_VALUES(args[0].column, float)[i]) : -COLUMN_VALUES(args[0].column, float)[i];
-        break;
-    case TYPE_FLOAT64:
-        for (int64_t i = 0; i < rows; i++)
-            ((double *)(void *)values->data)[i] = op == UNARY_ABS ? fabs(COLUMN_VALUES(args[0].column, double)[i]) : -COLUMN_VALUES(args[0].column, double)[i];
-        break;
-    default: /* the absolute value of an unsigned number */
-        memcpy(values->data, args[0].column->buffers[0]->data + args[0].column->offset * type_width(e->type), (size_t)rows * (size_t)type_width(e->type));
-    }
-    if (overflow) {
+    if (!run_unary(e->function->op == UNARY_NEGATE, &args[0], rows, values->data)) {
         buffer_unref(validity);
         buffer_unref(values);
         return error_set(err, ST_EXECUTE_QUERY, "Arithmetic overflow: the result of %s does not fit", e->function->name);

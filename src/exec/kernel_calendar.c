@@ -18,11 +18,6 @@ static bool is_clock(const struct dtype *t)
     return t->id == TYPE_TIME32 || t->id == TYPE_TIME64;
 }
 
-static bool is_interval(const struct dtype *t)
-{
-    return t->id >= TYPE_INTERVAL_YEAR_MONTH && t->id <= TYPE_INTERVAL_MONTH_DAY_NANO;
-}
-
 /* Text and dates as timestamps. */
 static int bind_point(struct expr *e, uint32_t i, struct error *err)
 {
@@ -167,7 +162,7 @@ static int kernel_trunc(const struct expr *e, struct expr_context *ctx, const st
 
 static int bind_bin(struct expr *e, struct error *err)
 {
-    if (!is_interval(e->args[0]->type) && e->args[0]->type->id != TYPE_DURATION)
+    if (!type_is_interval(e->args[0]->type) && e->args[0]->type->id != TYPE_DURATION)
         TRY(expr_bind_cast(e, 0, type_of(TYPE_INTERVAL_MONTH_DAY_NANO), err));
     TRY(bind_point(e, 1, err));
     const struct dtype *t = e->args[1]->type;
@@ -323,7 +318,7 @@ static bool has_part(const struct dtype *t, int part)
 {
     if (is_clock(t))
         return (part >= PART_HOUR && part <= PART_MICRO) || part == PART_EPOCH;
-    if (is_interval(t))
+    if (type_is_interval(t))
         return part != PART_QUARTER && part != PART_DOW && part != PART_ISODOW && part != PART_DOY && part != PART_ISOYEAR;
     return t->id != TYPE_DURATION || part == PART_WEEK || (part >= PART_DAY && part <= PART_MICRO) || part == PART_EPOCH;
 }
@@ -334,7 +329,7 @@ static int bind_part(struct expr *e, struct error *err)
     if (type_is_string(e->args[1]->type) || e->args[1]->type->id == TYPE_NULL)
         TRY(expr_bind_cast(e, 1, type_temporal(TYPE_TIMESTAMP, UNIT_NANO), err));
     const struct dtype *t = e->args[1]->type;
-    bool known = t->id == TYPE_TIMESTAMP || t->id == TYPE_DATE32 || t->id == TYPE_DATE64 || t->id == TYPE_DURATION || is_clock(t) || is_interval(t);
+    bool known = t->id == TYPE_TIMESTAMP || t->id == TYPE_DATE32 || t->id == TYPE_DATE64 || t->id == TYPE_DURATION || is_clock(t) || type_is_interval(t);
     if (!part || !type_is_string(part->type) || column_is_null(part, 0) || !known)
         return expr_type_error(e, err);
     int which = part_of(part);
@@ -429,7 +424,7 @@ static bool span_number(const struct dtype *t, int part, struct span s, int32_t 
 static double epoch_at(const struct value *v, int64_t row, int64_t per)
 {
     const struct dtype *t = v->column->type;
-    if (is_interval(t)) {
+    if (type_is_interval(t)) {
         struct span s = span_at(v, row);
         return (double)s.months * 30 * 86400 + (double)s.days * 86400 + (double)s.nanos / 1e9;
     }
@@ -444,8 +439,8 @@ static int part_row(const struct call *c, int64_t row, void *ret_value, bool *re
 {
     const struct value *v = &c->args[1];
     const struct dtype *t = v->column->type;
-    bool span = is_interval(t) || t->id == TYPE_DURATION;
-    int64_t per = t->id == TYPE_DATE32 || is_interval(t) ? 1 : t->id == TYPE_DATE64 ? 1000 : units_per_second(t->unit);
+    bool span = type_is_interval(t) || t->id == TYPE_DURATION;
+    int64_t per = t->id == TYPE_DATE32 || type_is_interval(t) ? 1 : t->id == TYPE_DATE64 ? 1000 : units_per_second(t->unit);
     int part = part_of(c->args[0].column);
     int32_t r = 0;
     (void)err;

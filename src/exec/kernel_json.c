@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/number.h"
 #include "exec/cast_text.h"
 #include "exec/kernel_typed.h"
 #include "format/jsonb/path.h"
@@ -134,7 +135,7 @@ static bool as_float(const struct jsonb_item *v, double *ret)
         return true;
     }
     if (v->kind == JSONB_STRING)
-        return text_to_float((const char *)v->data, v->size, ret);
+        return number_parse((const char *)v->data, v->size, false, ret);
     if (!jsonb_number(v, &n))
         return false;
     *ret = jsonb_number_float(&n);

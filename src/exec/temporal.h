@@ -17,6 +17,11 @@ bool temporal_add(int64_t value, uint8_t unit, int64_t months, int64_t days, __i
 struct span { int64_t months, days; __int128 nanos; };
 struct span span_at(const struct value *v, int64_t i); /* of row i */
 
+static inline bool type_is_interval(const struct dtype *t)
+{
+    return t->id >= TYPE_INTERVAL_YEAR_MONTH && t->id <= TYPE_INTERVAL_MONTH_DAY_NANO;
+}
+
 /* The number of a date, time, timestamp or duration. */
 static inline int64_t value_number(const struct value *v, int64_t i)
 {

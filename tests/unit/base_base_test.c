@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/bits.h"
 #include "base/buffer.h"
 #include "base/hash.h"
+#include "base/number.h"
 #include "base/text.h"
 
 static void budget_is_all_or_nothing(void **state)
@@ -219,12 +221,47 @@ static void test_budget_watch(void **unused)
     }
 }
 
+/* The number in a text of `zeros` zeros between head and tail. */
+static double parsed(const char *head, int zeros, const char *tail, bool single)
+{
+    char text[3000];
+    double v = 42;
+    int n = snprintf(text, sizeof text, "%s%0*d%s", head, zeros, 0, tail);
+    assert_true(number_parse(text, (size_t)n, single, &v));
+    return v;
+}
+
+static void numbers_of_any_length(void **state)
+{
+    static const char *const bad[] = {"", "-", "+", ".", "--1", "+-1", "1e", "e1", "1 ", " 1", "0x10", "nan(1)", "infin", "1.2.3"};
+    double v = 42;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(number_parse(bad[i], strlen(bad[i]), false, &v));
+    assert_true(v == 42);
+    assert_true(parsed("1", 2000, "", false) == INFINITY);
+    assert_true(parsed("-1", 2000, "", true) == -INFINITY);
+    assert_true(parsed("1", 2000, "e-2000", false) == 1);
+    assert_true(parsed("0.", 2000, "1", false) == 0);
+    assert_true(signbit(parsed("-0.", 2000, "1", true)));
+    assert_true(parsed("0.", 2000, "25E2001", false) == 2.5);
+    assert_true(parsed("", 2000, ".5", false) == 0.5);
+    assert_true(parsed("1", 45, "", true) == INFINITY);
+    assert_true(parsed("1", 45, "", false) == 1e45);
+    assert_true(parsed("16777217.", 1000, "1", true) == 16777218); /* a double in between would round to even */
+    assert_true(parsed("1e99999999999999999999", 1, "", false) == INFINITY);
+    assert_true(parsed("1e-99999999999999999999", 1, "", false) == 0);
+    assert_true(number_parse("+Infinity", 9, false, &v) && v == INFINITY);
+    assert_true(number_parse("-NaN", 4, true, &v) && isnan(v));
+    assert_true(number_parse("5.", 2, true, &v) && v == 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_budget_watch), 
         cmocka_unit_test(budget_is_all_or_nothing), cmocka_unit_test(buffer_counts_and_keeps), cmocka_unit_test(dynbuf_has_a_ceiling),
         cmocka_unit_test(arena_charges_and_gives_back), cmocka_unit_test(bits_at_every_offset), cmocka_unit_test(u64_map_against_an_array),
-        cmocka_unit_test(dict_map_interns), cmocka_unit_test(error_keeps_the_prefix), cmocka_unit_test(utf8),
+        cmocka_unit_test(dict_map_interns), cmocka_unit_test(error_keeps_the_prefix), cmocka_unit_test(utf8), cmocka_unit_test(numbers_of_any_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

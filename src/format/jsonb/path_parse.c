@@ -2,10 +2,10 @@
  * the order of the alternatives below is therefore part of the grammar (a number like 10.5 is read as 10, and the path is then refused). Each
  * function restores x->p when it fails.
  */
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/number.h"
 #include "base/text.h"
 #include "format/jsonb/internal.h"
 #include "format/jsonb/path_internal.h"
@@ -172,7 +172,6 @@ static bool integer(struct reader *x, bool may_have_sign, __int128 min, __int128
 static bool floating(struct reader *x, double *ret)
 {
     const uint8_t *start = x->p, *p = x->p;
-    char copy[64];
     p += p < x->end && (*p == '-' || *p == '+');
     bool digits = is_digit(x, p);
     while (is_digit(x, p))
@@ -197,11 +196,8 @@ static bool floating(struct reader *x, double *ret)
             return false;
         p = x->p;
     }
-    if ((size_t)(p - start) >= sizeof copy)
+    if (!number_parse((const char *)start, (size_t)(p - start), false, ret))
         return back(x, start);
-    memcpy(copy, start, (size_t)(p - start));
-    copy[p - start] = 0;
-    *ret = strtod(copy, NULL);
     x->p = p;
     return true;
 }

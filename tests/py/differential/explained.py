@@ -1,0 +1,21 @@
+"""Differences that are not regiond's: DataFusion 52.3 fails by a fault of its own. Each class is known by the error's text, never by an expression, and has a line in
+docs/compatibility.md. An error of regiond's is never explained.
+"""
+import re
+
+# class: what DataFusion says. The first that matches counts.
+CLASSES = {
+    'internal error or panic': r'Internal error|bug in DataFusion|panic|Option::unwrap|assertion|SanityCheckPlan|is declared as non-nullable',
+    'not implemented': r'This feature is not implemented',
+    # find_in_set(text, NULL) and its like give a NULL of text where the plan says a number; what fails is the next function, or the result.
+    'a NULL of another type than planned': r'column types must match schema types|Unsupported data type Utf8View for function|Data type Utf8View not supported for binary operation|'
+                                           r'Invalid comparison operation: \w+ [<>=!]+ Utf8View|Invalid comparison operation: Utf8View',
+}
+
+
+def of_failure(failure):
+    """The class of DataFusion's failure, None when it may be right to fail."""
+    for name, pattern in CLASSES.items():
+        if re.search(pattern, str(failure)):
+            return name
+    return None
