@@ -207,7 +207,15 @@ static int replace_row(struct list_call *c, int64_t row, bool *ret_null, struct 
 
 static int by_item(const void *a, const void *b, void *call)
 {
-    return compare_items(call, *(const uint32_t *)a, *(const uint32_t *)b);
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    int order = compare_items(call, x, y);
+    return order ? order : (x > y) - (x < y);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
 }
 
 static void sort_items(struct list_call *c, size_t first)
@@ -216,7 +224,7 @@ static void sort_items(struct list_call *c, size_t first)
         qsort_r(VEC(&c->maker.items, uint32_t) + first, c->maker.n_items - first, 4, by_item, c);
 }
 
-/* Drops neighbours that are equal, from item `first` of the maker on. */
+/* Leaves the first of neighbours that are equal, from item `first` of the maker on. */
 static void drop_doubles(struct list_call *c, size_t first)
 {
     uint32_t *items = VEC(&c->maker.items, uint32_t);
@@ -260,6 +268,15 @@ static bool is_among(const struct list_call *c, size_t first, size_t end, int64_
 
 enum { SET_DISTINCT, SET_UNION, SET_INTERSECT, SET_EXCEPT };
 
+/* The maker's items from `first` on, once each, where they stood first. */
+static void make_distinct(struct list_call *c, size_t first)
+{
+    sort_items(c, first);
+    drop_doubles(c, first);
+    if (c->maker.n_items - first > 1) /* in the pool they stand as they stood in the lists */
+        qsort(VEC(&c->maker.items, uint32_t) + first, c->maker.n_items - first, 4, by_place);
+}
+
 /* Puts the distinct items of a list into the maker, sorted; returns how many there were before. */
 static int put_set(struct list_call *c, uint32_t arg, int64_t from, int64_t to, size_t *ret_first, struct error *err)
 {
@@ -270,53 +287,38 @@ static int put_set(struct list_call *c, uint32_t arg, int64_t from, int64_t to, 
     return ST_OK;
 }
 
-/* Items of the first list that are not in the second, in their order, once each. */
-static int except_row(struct list_call *c, int64_t row, bool *ret_null, struct error *err)
+/* Items of one list that are (or are not) in another, in their order, once each. */
+static int filter_row(struct list_call *c, const int64_t from[2], const int64_t to[2], uint32_t which, bool shared, struct error *err)
 {
-    int64_t from, to, their_from = 0, their_to = 0;
-    size_t first, end;
-    if ((*ret_null = !list_range(&c->args[0], row, &from, &to)))
-        return ST_OK;
-    list_range(&c->args[1], row, &their_from, &their_to);
-    TRY(put_set(c, 1, their_from, their_to, &first, err));
-    end = c->maker.n_items;
-    for (int64_t i = from; i < to; i++) {
-        bool seen = is_among(c, first, end, i);
-        for (size_t k = end; !seen && k < c->maker.n_items; k++)
-            seen = compare_items(c, VEC(&c->maker.items, uint32_t)[k], i) == 0;
-        if (!seen)
-            TRY(list_maker_item(&c->maker, i, err));
-    }
+    size_t first, end, kept;
+    TRY(put_set(c, 1 - which, from[1 - which], to[1 - which], &first, err));
+    kept = end = c->maker.n_items;
+    TRY(list_maker_range(&c->maker, c->bases[which], from[which], to[which], err));
+    make_distinct(c, end);
     uint32_t *items = VEC(&c->maker.items, uint32_t);
+    for (size_t i = end; i < c->maker.n_items; i++)
+        if (is_among(c, first, end, items[i]) == shared)
+            items[kept++] = items[i];
+    c->maker.n_items = kept;
     if (end != first)
-        memmove(items + first, items + end, (c->maker.n_items - end) * 4);
+        memmove(items + first, items + end, (kept - end) * 4);
     c->maker.n_items -= end - first;
     return ST_OK;
 }
 
 static int set_row(struct list_call *c, int64_t row, bool *ret_null, struct error *err)
 {
-    int64_t from, to, their_from = 0, their_to = 0;
-    size_t first, second, kept;
+    int64_t from[2] = {0, 0}, to[2] = {0, 0};
+    size_t first = c->maker.n_items;
     int op = c->e->function->op;
-    if (op == SET_EXCEPT)
-        return except_row(c, row, ret_null, err);
-    if ((*ret_null = !list_range(&c->args[0], row, &from, &to) || (op != SET_DISTINCT && !list_range(&c->args[1], row, &their_from, &their_to))))
-        return ST_OK;
-    TRY(put_set(c, 0, from, to, &first, err));
-    if (op == SET_DISTINCT)
-        return ST_OK;
-    TRY(put_set(c, 1, their_from, their_to, &second, err));
-    uint32_t *items = VEC(&c->maker.items, uint32_t);
-    kept = second;
-    for (size_t i = second; i < c->maker.n_items; i++)
-        if (is_among(c, first, second, items[i]) == (op == SET_INTERSECT))
-            items[kept++] = items[i];
-    c->maker.n_items = kept;
-    if (op == SET_INTERSECT && second != first) {
-        memmove(items + first, items + second, (kept - second) * 4);
-        c->maker.n_items -= second - first;
-    }
+    for (uint32_t k = 0; k < c->e->n_args; k++)
+        if ((*ret_null = !list_range(&c->args[k], row, &from[k], &to[k])))
+            return ST_OK;
+    if (op == SET_INTERSECT || op == SET_EXCEPT) /* an intersection has the order of the longer list */
+        return filter_row(c, from, to, op == SET_INTERSECT && to[0] - from[0] < to[1] - from[1], op == SET_INTERSECT, err);
+    for (uint32_t k = 0; k < c->e->n_args; k++)
+        TRY(list_maker_range(&c->maker, c->bases[k], from[k], to[k], err));
+    make_distinct(c, first);
     return ST_OK;
 }
 
@@ -547,7 +549,7 @@ static int bind_set(struct expr *e, struct error *err)
     if (e->n_args == 2)
         TRY(list_bind_pair(e, 0, 1, true, err));
     TRY(comparable(e, err));
-    return set_list_type(e, list_item_type(e->args[0]->type), err);
+    return set_same_list(e, 0, err);
 }
 
 #define KERNEL(name, shape)                                                                                                                          \

@@ -300,19 +300,18 @@ static int trunc_row(const struct call *c, int64_t row, void *ret_value, bool *r
     return ST_OK;
 }
 
+/* The second argument where the first is NaN; NULL is not NaN. */
 static int nanvl_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
 {
     size_t width = (size_t)type_width(c->e->type);
     (void)err;
-    const struct value *from = &c->args[0];
-    *ret_null = value_is_null(from, row) || value_is_null(from + 1, row);
-    for (int k = 0; k < 2 && !*ret_null; k++, from++) {
+    for (const struct value *from = c->args; from < c->args + 2; from++) {
         int64_t at = from->scalar ? 0 : row;
         bool nan = width == 4 ? isnan(COLUMN_VALUES(from->column, float)[at]) : isnan(COLUMN_VALUES(from->column, double)[at]);
-        if (k == 1 || !nan) {
-            memcpy(ret_value, from->column->buffers[0]->data + (size_t)(from->column->offset + at) * width, width);
+        *ret_null = value_is_null(from, row);
+        memcpy(ret_value, from->column->buffers[0]->data + (size_t)(from->column->offset + at) * width, width);
+        if (*ret_null || !nan)
             break;
-        }
     }
     return ST_OK;
 }

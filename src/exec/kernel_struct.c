@@ -197,8 +197,7 @@ static int check_keys(const struct sort_keys *keys, const struct column *items, 
     return ST_OK;
 }
 
-static int map_rows(const struct value *args, int64_t rows, const struct sort_keys *keys, struct list_maker *k, struct list_maker *v,
-                    struct error *err)
+static int map_rows(const struct value *args, int64_t rows, const struct sort_keys *keys, struct list_maker *makers, struct error *err)
 {
     for (int64_t row = 0; row < rows; row++) {
         int64_t from = 0, to = 0, value_from = 0, value_to = 0;
@@ -207,53 +206,117 @@ static int map_rows(const struct value *args, int64_t rows, const struct sort_ke
             if (to - from != value_to - value_from)
                 return error_set(err, ST_EXECUTE_QUERY, "map requires key and value lists to have the same length");
             TRY(check_keys(keys, args[0].column->children[0], from, to, err));
-            TRY(list_maker_range(k, 0, from, to, err));
-            TRY(list_maker_range(v, 0, value_from, value_to, err));
+            TRY(list_maker_range(&makers[0], 0, from, to, err));
+            TRY(list_maker_range(&makers[1], 0, value_from, value_to, err));
         }
-        TRY(list_maker_end(k, row, null, err));
-        TRY(list_maker_end(v, row, null, err));
+        TRY(list_maker_end(&makers[0], row, null, err));
+        TRY(list_maker_end(&makers[1], row, null, err));
     }
     return ST_OK;
 }
 
-static int finish_map(const struct expr *e, struct expr_context *ctx, const struct value *args, struct list_maker *k, struct list_maker *v,
-                      struct column **ret, struct error *err)
+/* A map, or a list of structs: member k of the entries are the items of argument k that stand in maker k; all makers have the same rows. */
+static int finish_entries(const struct expr *e, struct expr_context *ctx, const struct value *args, struct list_maker *makers, struct column **ret,
+                          struct error *err)
 {
     static const uint32_t none;
-    struct column *members[2], *entries;
-    int64_t n = (int64_t)k->n_items;
-    TRY(column_take(ctx->budget, args[0].column->children[0], n ? VEC(&k->items, const uint32_t) : &none, n, &members[0], err));
-    int st = column_take(ctx->budget, args[1].column->children[0], n ? VEC(&v->items, const uint32_t) : &none, n, &members[1], err);
-    if (st != ST_OK) {
-        column_unref(members[0]);
-        return st;
+    uint32_t n = e->n_args, made = 0;
+    int64_t length = (int64_t)makers->n_items;
+    struct column *entries, **members = calloc(n, sizeof *members);
+    int st = members ? ST_OK : error_no_memory(err, n * sizeof *members);
+    for (; st == ST_OK && made < n; made += st == ST_OK)
+        st = column_take(ctx->budget, args[made].column->children[0], length ? VEC(&makers[made].items, const uint32_t) : &none, length, &members[made], err);
+    if (st == ST_OK) {
+        st = column_new_nested(e->type->children[0]->type, length, 0, NULL, NULL, members, n, &entries, err);
+    } else {
+        for (uint32_t i = 0; i < made; i++)
+            column_unref(members[i]);
     }
-    TRY(column_new_nested(e->type->children[0]->type, n, 0, NULL, NULL, members, 2, &entries, err));
-    st = column_new_nested(e->type, k->rows, k->nulls, k->validity, k->offsets, &entries, 1, ret, err);
-    k->offsets = k->validity = NULL;
+    free(members);
+    TRY(st);
+    st = column_new_nested(e->type, makers->rows, makers->nulls, makers->validity, makers->offsets, &entries, 1, ret, err);
+    makers->offsets = makers->validity = NULL;
     return st;
 }
 
 static int kernel_map(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
 {
-    struct list_maker k = {0}, v = {0};
+    struct list_maker makers[2] = {{0}, {0}};
     struct sort_keys keys = {0};
     const struct sort_spec spec = {false, true};
     struct column *key_items = args[0].column->children[0];
     int st = sort_keys_encode(&keys, ctx->budget, &key_items, &spec, 1, key_items->length, err);
+    for (int k = 0; st == ST_OK && k < 2; k++)
+        st = list_maker_init(&makers[k], ctx->budget, rows, err);
     if (st == ST_OK)
-        st = list_maker_init(&k, ctx->budget, rows, err);
+        st = map_rows(args, rows, &keys, makers, err);
     if (st == ST_OK)
-        st = list_maker_init(&v, ctx->budget, rows, err);
-    if (st == ST_OK)
-        st = map_rows(args, rows, &keys, &k, &v, err);
-    if (st == ST_OK)
-        st = finish_map(e, ctx, args, &k, &v, ret, err);
-    list_maker_release(&k);
-    list_maker_release(&v);
+        st = finish_entries(e, ctx, args, makers, ret, err);
+    list_maker_release(&makers[0]);
+    list_maker_release(&makers[1]);
     sort_keys_release(&keys, ctx->budget);
     return st;
 }
+
+/* ---- lists side by side ---- */
+
+static int bind_zip(struct expr *e, struct error *err)
+{
+    struct dtype *entry = NULL;
+    uint32_t made = 0;
+    struct field **members = arena_array(e->arena, e->n_args, sizeof *members, err);
+    int st = members ? ST_OK : err ? (int)err->status : ST_NO_MEMORY;
+    for (; st == ST_OK && made < e->n_args; made += st == ST_OK) {
+        char name[16];
+        snprintf(name, sizeof name, "c%u", made);
+        st = list_bind_list(e, made, err);
+        if (st == ST_OK && !(members[made] = field_new(name, list_item_type(e->args[made]->type), true)))
+            st = error_no_memory(err, 64);
+    }
+    if (st == ST_OK && (!(entry = type_struct(members, e->n_args)) || !(e->type = list_type_of(entry))))
+        st = error_no_memory(err, 64);
+    type_unref(entry);
+    for (uint32_t i = 0; i < made; i++)
+        field_unref(members[i]);
+    e->nullable = true;
+    return st;
+}
+
+/* A row is as long as its longest list; the others are filled up with NULL. NULL when all lists are. */
+static int zip_row(const struct value *args, uint32_t n, int64_t row, struct list_maker *makers, struct error *err)
+{
+    int64_t from, to, longest = -1;
+    for (uint32_t k = 0; k < n; k++)
+        if (list_range(&args[k], row, &from, &to) && to - from > longest)
+            longest = to - from;
+    for (uint32_t k = 0; k < n; k++) {
+        if (!list_range(&args[k], row, &from, &to))
+            from = to = 0;
+        TRY(list_maker_range(&makers[k], 0, from, to, err));
+        for (int64_t i = to - from; i < longest; i++)
+            TRY(list_maker_item(&makers[k], UINT32_MAX, err));
+        TRY(list_maker_end(&makers[k], row, longest < 0, err));
+    }
+    return ST_OK;
+}
+
+static int kernel_zip(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+{
+    struct list_maker *makers = calloc(e->n_args, sizeof *makers);
+    int st = makers ? ST_OK : error_no_memory(err, e->n_args * sizeof *makers);
+    for (uint32_t k = 0; st == ST_OK && k < e->n_args; k++)
+        st = list_maker_init(&makers[k], ctx->budget, rows, err);
+    for (int64_t row = 0; st == ST_OK && row < rows; row++)
+        st = zip_row(args, e->n_args, row, makers, err);
+    if (st == ST_OK)
+        st = finish_entries(e, ctx, args, makers, ret, err);
+    for (uint32_t k = 0; makers && k < e->n_args; k++)
+        list_maker_release(&makers[k]);
+    free(makers);
+    return st;
+}
+
+/* ---- parts of maps ---- */
 
 enum { MAP_KEYS, MAP_VALUES, MAP_ENTRIES, MAP_EXTRACT };
 
@@ -311,6 +374,8 @@ const struct function functions_struct[] = {
     {"row", 1, UINT32_MAX, bind_struct, kernel_struct, STRUCT_ROW},
     {"get_field", 2, UINT32_MAX, bind_get_field, kernel_get_field},
     {"map", 2, 2, bind_map, kernel_map},
+    {"arrays_zip", 2, UINT32_MAX, bind_zip, kernel_zip},
+    {"list_zip", 2, UINT32_MAX, bind_zip, kernel_zip},
     {"map_keys", 1, 1, bind_map_part, kernel_map_part, MAP_KEYS},
     {"map_values", 1, 1, bind_map_part, kernel_map_part, MAP_VALUES},
     {"map_entries", 1, 1, bind_map_part, kernel_map_part, MAP_ENTRIES},

@@ -1,11 +1,11 @@
-"""Scalar functions against DataFusion 52: every expression of differential/cases.py, on regiond and on DataFusion.
+"""Scalar functions against DataFusion 53: every expression of differential/cases.py, on regiond and on DataFusion.
 
     test_differential.py [GROUP or text that an expression contains ...]
 """
 import sys
 
 from differential.cases import DIFFERENT, GROUPS
-from differential.engine import Failed, Pair
+from differential.engine import Failed, Pair, quiet_native_code
 from differential.table import batch
 
 ROWS = 64
@@ -25,6 +25,7 @@ def differences(pair, expression, ulps):
 
 
 def main():
+    quiet_native_code()
     wanted = sys.argv[1:]
     pair = Pair(batch(ROWS))
     checked = refused = 0

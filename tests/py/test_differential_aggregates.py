@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Aggregates against DataFusion 52: each query is planned by DataFusion, and the plan is run by both. Needs: pip install datafusion==52.*
+"""Aggregates against DataFusion 53: each query is planned by DataFusion, and the plan is run by both.
 
 test_differential_aggregates.py [FILTER]   only queries that hold FILTER; prints each difference
 """

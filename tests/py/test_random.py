@@ -1,4 +1,4 @@
-"""Random expressions, sorts and aggregations against DataFusion 52 (differential/grammar.py, differential/aggregates.py).
+"""Random expressions, sorts and aggregations against DataFusion 53 (differential/grammar.py, differential/aggregates.py).
 
     test_random.py [--seed N] [--count ROUNDS] [--seconds S] [--only expressions|sorts|aggregates] [--rows N]
 
@@ -8,13 +8,14 @@ import argparse
 import collections
 import datetime
 import re
+import signal
 import sys
 import time
 
 import pyarrow as pa
 
 from differential.engine import Pair, quiet_native_code
-from differential.random_run import RandomRun, missed_plants
+from differential.random_run import RandomRun, ServerGone, missed_plants
 from differential.table import batch
 
 PROGRESS_SEEDS = 1000  # a line of progress every so many
@@ -36,6 +37,7 @@ def main():
     p.add_argument('--rows', type=int, default=150)
     a = p.parse_args()
     quiet_native_code()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the server ends with this
     rows = near_dates(batch(a.rows))
     run = RandomRun(Pair(rows, config={'datafusion.execution.target_partitions': '1'}), rows)
     missed = missed_plants(run)
@@ -48,7 +50,11 @@ def main():
         for name, one in rounds.items():
             if a.only in (None, name):
                 before = run.outcome.compared
-                one(seed)
+                try:
+                    one(seed)
+                except ServerGone as e:
+                    print(f'seed {seed}, {name}: regiond ended: {e}\n{run.pair.server.tail()}')
+                    sys.exit(1)
                 total[name] += run.outcome.compared - before
         seed += 1
         if seed % PROGRESS_SEEDS == 0:

@@ -1,4 +1,4 @@
-/* Lists, structs and maps. The expected values are DataFusion 52's. */
+/* Lists, structs and maps. The expected values are DataFusion 53's. */
 #include "expr_calc.h"
 
 #define I(text) L(T(INT64), text)
@@ -125,11 +125,12 @@ static void test_searching(void **state)
     IS(CALL("array_replace", F(0), I("2"), I("9")), "[1,9,NULL,2]|[]|NULL|[3]");
     IS(CALL("array_replace_n", F(0), I("2"), I("NULL"), I("5")), "[1,NULL,NULL,NULL]|[]|NULL|[3]");
     IS(CALL("array_replace_all", F(0), I("NULL"), I("0")), "[1,2,0,2]|[]|NULL|[3]");
-    IS(CALL("array_distinct", F(0)), "[NULL,1,2]|[]|NULL|[3]");
-    IS(CALL("array_union", F(0), LIST("[2,7,7]")), "[NULL,1,2,7]|[2,7]|NULL|[3,2,7]");
-    IS(CALL("array_intersect", F(0), LIST("[2,NULL,3]")), "[NULL,2]|[]|NULL|[3]");
+    IS(CALL("array_distinct", F(0)), "[1,2,NULL]|[]|NULL|[3]");
+    IS(CALL("array_union", F(0), LIST("[2,7,7]")), "[1,2,NULL,7]|[2,7]|NULL|[3,2,7]");
+    IS(CALL("array_intersect", F(0), LIST("[2,NULL,3]")), "[2,NULL]|[]|NULL|[3]");
+    IS(CALL("array_intersect", F(0), LIST("[3,NULL,2,5,NULL]")), "[NULL,2]|[]|NULL|[3]");
     IS(CALL("array_except", F(0), LIST("[1]")), "[2,NULL]|[]|NULL|[3]");
-    IS(CALL("array_except", F(0), LIST("NULL")), "[1,2,NULL]|[]|NULL|[3]");
+    IS(CALL("array_except", F(0), LIST("NULL")), "NULL|NULL|NULL|NULL");
     IS(CALL("array_sort", F(0)), "[NULL,1,2,2]|[]|NULL|[3]");
     IS(CALL("array_sort", F(0), S("desc"), S("NULLS LAST")), "[2,2,1,NULL]|[]|NULL|[3]");
     IS(CALL("array_sort", F(0), S("up")), QUERY_ERROR);
@@ -194,6 +195,17 @@ static void test_structs_and_maps(void **state)
     IS(CALL("map", L(list_of(T(UTF8)), "[a]"), LIST("[1,2]")), QUERY_ERROR);
 }
 
+static void test_zip(void **state)
+{
+    (void)state;
+    given(list_of(T(INT64)), "[1,2]|[]|NULL|[3]");
+    given(list_of(T(UTF8)), "[a]|NULL|NULL|[b,c,d]");
+    IS(CALL("arrays_zip", F(0), F(1)), "[{1,a},{2,NULL}]|[]|NULL|[{3,b},{NULL,c},{NULL,d}]");
+    IS(CALL("list_zip", F(1), LIST("[7]"), F(0)), "[{a,7,1},{NULL,NULL,2}]|[{NULL,7,NULL}]|[{NULL,7,NULL}]|[{b,7,3},{c,NULL,NULL},{d,NULL,NULL}]");
+    IS(CALL("arrays_zip", F(0), L(T(NULL), "NULL")), "[{1,NULL},{2,NULL}]|[]|NULL|[{3,NULL}]");
+    IS(CALL("arrays_zip", F(0), I("1")), "!plan query");
+}
+
 static void test_casts(void **state)
 {
     (void)state;
@@ -215,7 +227,7 @@ static void test_casts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_making), TEST(test_operators), TEST(test_order), TEST(test_parts), TEST(test_searching), TEST(test_text), TEST(test_series), TEST(test_structs_and_maps),
+    const struct CMUnitTest tests[] = {TEST(test_making), TEST(test_operators), TEST(test_order), TEST(test_parts), TEST(test_searching), TEST(test_text), TEST(test_series), TEST(test_structs_and_maps), TEST(test_zip),
                                        TEST(test_casts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,6 +21,7 @@ static void test_floats(void **state)
     IS(CALL("isnan", F(0)), "false|false|false|true|NULL|false");
     IS(CALL("iszero", F(0)), "false|false|true|false|NULL|true");
     IS(CALL("nanvl", F(0), N("7")), "1|-1|0|7|NULL|-0");
+    IS(CALL("nanvl", F(0), N("NULL")), "1|-1|0|NULL|NULL|-0");
     IS(CALL("power", F(0), N("3")), "1|-1|0|nan|NULL|-0");
     IS(CALL("atan2", F(0), D("1")), "0.78539816339744828|-0.78539816339744828|0|nan|NULL|-0");
     IS(CALL("degrees", F(0)), "57.295779513082323|-57.295779513082323|0|nan|NULL|-0");
@@ -40,6 +41,11 @@ static void test_integers(void **state)
     (void)state;
     given(T(INT64), "12|-18|0|NULL|5");
     IS(CALL("gcd", F(0), N("8")), "4|2|8|NULL|1");
+    IS(CALL("negate", CALL("add", F(0), N("9223372036854775807"))), "9223372036854775797|-9223372036854775789|-9223372036854775807|NULL|9223372036854775804");
+    IS(CALL("negate", CALL("add", CALL("multiply", F(0), N("0")), N("-9223372036854775808"))), /* wraps, but in a constant */
+       "-9223372036854775808|-9223372036854775808|-9223372036854775808|NULL|-9223372036854775808");
+    IS(CALL("negate", N("-9223372036854775808")), QUERY_ERROR);
+    IS(CALL("negate", N("NULL")), "NULL|NULL|NULL|NULL|NULL");
     IS(CALL("lcm", F(0), N("8")), "24|72|0|NULL|40");
     IS(CALL("gcd", N("-9223372036854775808"), N("0")), QUERY_ERROR);
     IS(CALL("lcm", N("9223372036854775807"), N("2")), QUERY_ERROR);

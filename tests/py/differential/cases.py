@@ -29,11 +29,12 @@ GROUPS = {
               ('tinyint', 'smallint', 'int', 'bigint', 'tinyint unsigned', 'int unsigned', 'bigint unsigned', 'float', 'double', 'varchar', 'decimal(10,2)', 'decimal(38,10)')
               if not (a == 'b' and b.startswith('decimal'))] +
              [f'try_cast({a} as {b})' for a in TIMES + ['s', 'i64', 'w_ms'] for b in ('date', 'timestamp', 'timestamp(0)', 'timestamp(3)', 'varchar', 'bigint') if (a, b) != ('d', 'bigint')] +
-             [f'try_cast({a} as boolean)' for a in ('i32', 'f64', 's')] + ['try_cast(s as time)', 'try_cast(t_ns as time)', 'try_cast(s as bytea)', 'try_cast(x as varchar)',
+             [f'try_cast({a} as boolean)' for a in ('i32', 'f64', 's')] + ['try_cast(s as time)', "try_cast(concat(repeat('7', 500), n) as double)", "try_cast(concat('0.', repeat('0', 500), n) as float)",
+              "try_cast(concat(repeat('0', 50), m) as bigint)", "- arrow_cast(arrow_cast(n, 'Duration(Second)'), 'Interval(MonthDayNano)')", 'try_cast(t_ns as time)', 'try_cast(s as bytea)', 'try_cast(x as varchar)',
               "arrow_cast(t_s - t_s, 'Utf8')", 'cast(i8 as bigint)', 'cast(i64 as int)', 'cast(s as int)'],
     'math': [(f'{f}({c})', 1 if f in ('asinh', 'acosh', 'atanh', 'sinh', 'cosh', 'tan', 'cbrt') else 0) for f in UNARY_MATH for c in ('f64', 'f32', 'i32')] +
             ['power(f64, n)', 'power(n, m)', ('power(f32, f64)', 0), 'atan2(f64, f32)', 'atan2(f32, f32)', ('log(f64)', 1), ('log(2, f64)', 1), ('log(n, f64)', 1), 'log(f32)',
-             'factorial(n)', 'factorial(i8)', 'gcd(i64, n)', 'gcd(i64, i64)', 'lcm(i32, m)', 'lcm(i64, i64)', 'nanvl(f64, 1.5)', 'nanvl(f32, f32)', 'pi() + f64',
+             'factorial(n)', 'factorial(i8)', 'gcd(i64, n)', 'gcd(i64, i64)', 'lcm(i32, m)', 'lcm(i64, i64)', 'nanvl(f64, 1.5)', 'nanvl(f32, f32)', 'nanvl(f64, f32)', 'pi() + f64',
              'round(f64, m)', 'round(f32, m)', 'round(f64, -2)', 'trunc(f64, n)', 'trunc(f32, n)', 'abs(dec)', 'ceil(dec)', 'floor(dec)', 'round(dec)', 'round(dec, 2)',
              'round(dec, -1)', 'power(dec, 2)', 'abs(u64)', 'abs(i64)'],
     'string': [f'{f}(s)' for f in ('ascii', 'bit_length', 'octet_length', 'btrim', 'ltrim', 'rtrim', 'trim', 'lower', 'upper', 'initcap', 'reverse', 'character_length', 'length')] +
@@ -68,25 +69,19 @@ GROUPS = {
               ['[n] = [f64]', '[n] in ([m], [1, 2], [3])', 'case [n] when [m] then 1 when [1] then 2 else 3 end', 'greatest([n, m], [m])', 'least([n], [m, n], [1])',
                'greatest(struct(n), struct(m))', '[n] between [0] and [m, m]', '[s, q] < [q]', "arrow_cast(n, 'List(Int64)')",
                "arrow_cast([n, m], 'LargeList(Utf8)')", "arrow_cast(n, 'List(Int8)')"],
+    'lists': ['array_distinct([n, m, n])', 'array_union([n, m], [m, 1])', 'array_intersect([n, m, 1], [1, m])', 'array_intersect([n], [m, n, 1, n])', 'array_except([n, m, n], [m])',
+              'arrays_zip([n, m], [s])', 'arrays_zip([s], [q, s], [b])', 'array_remove_all([n, m, n], coalesce(n, 1))', 'array_replace([n, m, n], n, m)', 'array_replace_n([n, m, n], n, m, 2)',
+              'array_except([n], case when b then [m] end)', 'array_union(case when b then [n] end, [m])'],
     'digest': [f'{f}({c})' for f in ('md5', 'sha224', 'sha256', 'sha384', 'sha512') for c in ('s', 'x')] +
               [f"digest(s, '{a}')" for a in ('md5', 'sha256', 'blake2b', 'blake2s', 'blake3')] + ["digest(repeat(s, 1000), 'blake3')"] +
               [f"encode({c}, '{e}')" for c in ('s', 'x') for e in ('hex', 'base64', 'base64pad')] +
               [f"decode(encode(x, '{e}'), '{e}')" for e in ('hex', 'base64', 'base64pad')] + [f"decode(s, '{e}')" for e in ('hex', 'base64')],
 }
 
-# What regiond does otherwise on purpose, or because GreptimeDB's datanode does: expression -> reason.
-LATER = 'GreptimeDB pins a later DataFusion than 52.3'
+# What regiond does otherwise on purpose: expression -> reason.
+PANIC = 'DataFusion panics on fractions of a second before 1970'
 DIFFERENT = {
     "overlay(q placing 'XY' from m)": 'DataFusion cuts by bytes and panics',
-    'left(substr(s, 2), 2)': LATER + ': a view stays a view',
-    **{f'round({a})': LATER + ': the digits become the scale' for a in ('dec', 'dec, 2', 'dec, -1')},
-    'd - d': LATER + ': days as Int64',
-    'trunc(f64, n)': LATER + ': it truncates, 52.3 rounds',
-    'trunc(f32, n)': LATER + ': it truncates, 52.3 rounds',
-    "encode(s, 'base64pad')": LATER, "encode(x, 'base64pad')": LATER, "decode(encode(x, 'base64pad'), 'base64pad')": LATER,
-    **{f'date_bin({b}, {c})': 'DataFusion panics on fractions of a second before 1970' for b in BINS[-2:] for c in ('t_ms', 't_us', 't_ns')},
-    **{f"date_bin({b}, t_ms, timestamp '2001-02-03T04:05:06')": 'DataFusion panics on fractions of a second before 1970' for b in BINS[-2:]},
-    **{f"date_part('isoyear', {c})": LATER for c in TIMES + ['w_ms']},
-    **{f'{f}({c})': LATER + ': floats and decimals are accepted' for f in ('to_timestamp', 'to_timestamp_seconds', 'to_timestamp_millis', 'to_timestamp_micros',
-                                                                        'to_timestamp_nanos') for c in ('f64', 'dec') if (f, c) != ('to_timestamp_seconds', 'dec')},
+    **{f'date_bin({b}, {c})': PANIC for b in BINS[-2:] for c in ('t_ms', 't_us', 't_ns')},
+    **{f"date_bin({b}, t_ms, timestamp '2001-02-03T04:05:06')": PANIC for b in BINS[-2:]},
 }

@@ -19,6 +19,7 @@ COLUMNS = {
 LITERALS = {
     'int': ['0', '1', '-1', '2', '3', '7', '10', '-10', '100', '127', '255', '1000', '65535', '2147483647', '-2147483648', '9223372036854775807', 'NULL::bigint', 'NULL::int',
             'arrow_cast(5, \'Int8\')', 'arrow_cast(200, \'UInt8\')', 'arrow_cast(7, \'UInt64\')', 'arrow_cast(-3, \'Int16\')'],
+    'known': ['0', '1', '-1', '2', '3', '7', '255'],
     'small': ['0', '1', '2', '3', '-1', '-2', '5', '12', 'NULL::bigint'],
     'float': ['0.0::double', '1.5::double', '-2.5::double', '0.1::double', '1e10::double', '-1e-5::double', 'NULL::double', '3.25::float', "'NaN'::double", "'inf'::double"],
     'decimal': ['1.50::decimal(10,2)', '-3.25::decimal(8,2)', '0.0001::decimal(6,4)', 'NULL::decimal(12,3)', '12345.678::decimal(20,3)'],
@@ -82,7 +83,8 @@ RULES = {
              'CASE WHEN {bool} THEN {time} ELSE {time} END', 'greatest({time}, {time})', 'try_cast({date} AS timestamp(3))', 'try_cast({text} AS timestamp(6))',
              'to_timestamp_millis({small})', 'to_timestamp_seconds({small})', 'try_cast({time} AS timestamp(0))', 'least({time}, {date})'],
     'ints': ['make_array({int}, {int})', 'make_array({=int}, {int}, {=int})', 'array_append({ints}, {int})', 'array_distinct({ints})', 'array_sort({ints})', 'array_reverse({ints})',
-             'array_concat({ints}, {ints})', 'array_slice({ints}, 1, 2)', 'array_remove({ints}, {=int})', 'range(0, 4)'],
+             'array_concat({ints}, {ints})', 'array_slice({ints}, 1, 2)', 'array_remove({ints}, {=known})', 'range(0, 4)', 'array_union({ints}, {ints})', 'array_intersect({ints}, {ints})', 'array_except({ints}, {ints})', 'array_remove_all({ints}, {=known})',
+             'array_replace({ints}, {=known}, {int})', 'array_prepend({int}, {ints})', 'array_pop_front({ints})', 'array_pop_back({ints})', 'array_resize({ints}, 3)'],
     'any': ['{int}', '{float}', '{text}', '{bool}', '{date}', '{time}', '{decimal}', '{bytes}', '{ints}'],
 }
 COMPARISONS = ['=', '<>', '<', '<=', '>', '>=']

@@ -61,6 +61,10 @@ def column_difference(a, b, order, tolerance):
     return None
 
 
+class ServerGone(Exception):
+    """regiond ended: a finding that no other follows."""
+
+
 class Skipped(str):
     """Why nothing was compared."""
 
@@ -99,6 +103,8 @@ class RandomRun:
         try:
             return self.pair.ours(plan)
         except Failed as e:
+            if self.pair.server.process.poll() is not None:
+                raise ServerGone(e) from None
             return e
 
     def second_opinion(self, sql):
