@@ -161,9 +161,10 @@ static int resize_row(struct list_call *c, int64_t row, bool *ret_null, struct e
 
 enum { HOW_MANY_ONE, HOW_MANY_N, HOW_MANY_ALL };
 
+/* A NULL among lists equals none, as in DataFusion. */
 static bool matching(const struct list_call *c, int64_t item, int64_t value)
 {
-    return compare_items(c, item, value) == 0;
+    return compare_items(c, item, value) == 0 && !(type_is_list(c->pool->type) && column_is_null(c->pool, item));
 }
 
 static int64_t how_many(const struct list_call *c, uint32_t count_arg, int64_t row)

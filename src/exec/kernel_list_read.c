@@ -19,31 +19,6 @@ static unsigned depth_of(const struct dtype *t)
     return depth;
 }
 
-/* Items of all levels below a list's row. */
-static uint64_t count_leaves(const struct column *list, int64_t i)
-{
-    const struct value v = {(struct column *)list, false};
-    int64_t from, to;
-    uint64_t n = 0;
-    if (!list_range(&v, i, &from, &to))
-        return 0;
-    if (!type_is_list(list_item_type(list->type)))
-        return (uint64_t)(to - from);
-    for (; from < to; from++)
-        n += count_leaves(list->children[0], from);
-    return n;
-}
-
-static int cardinality_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
-{
-    const struct column *list = c->args[0].column;
-    (void)err;
-    uint64_t n = count_leaves(list, c->args[0].scalar ? 0 : row);
-    *ret_null = n == 0 && list->type->id != TYPE_MAP; /* the peer's: an empty list has none */
-    memcpy(ret_value, &n, 8);
-    return ST_OK;
-}
-
 /* The length in dimension `dimension`, following the first item of each level; false where there is none. */
 static bool length_at(const struct column *list, int64_t i, int64_t dimension, uint64_t *ret_length)
 {
@@ -61,6 +36,21 @@ static bool length_at(const struct column *list, int64_t i, int64_t dimension, u
         list = list->children[0];
         i = from;
     }
+}
+
+/* The product of the lengths, following the first item of each level; 0 for an empty list, the number of entries of a map. */
+static int cardinality_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
+{
+    const struct column *list = c->args[0].column;
+    int64_t i = c->args[0].scalar ? 0 : row;
+    uint64_t n = 1, length = 0, depth = list->type->id == TYPE_MAP ? 1 : depth_of(list->type);
+    (void)err;
+    for (uint64_t dimension = 1; dimension <= depth; dimension++, n *= length)
+        if (!length_at(list, i, (int64_t)dimension, &length))
+            length = 0;
+    *ret_null = column_is_null(list, i);
+    memcpy(ret_value, &n, 8);
+    return ST_OK;
 }
 
 static int length_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
@@ -170,11 +160,12 @@ static void search_release(struct search *s, struct expr_context *ctx)
     column_unref(s->pool);
 }
 
-/* Where in a list the value stands, from `from` on; -1 = nowhere. */
+/* Where in a list the value stands, from `from` on; -1 = nowhere. A NULL among lists equals none, as in DataFusion. */
 static int64_t find_item(const struct search *s, int64_t from, int64_t to, int64_t value)
 {
+    bool lists = type_is_list(s->pool->type);
     for (; from < to; from++)
-        if (same_item(s, from, value))
+        if (same_item(s, from, value) && !(lists && column_is_null(s->pool, from)))
             return from;
     return -1;
 }
@@ -322,7 +313,7 @@ static uint32_t pick(const struct expr *e, const struct value *args, const struc
 static int kernel_pick(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
 {
     struct column *items = args[0].column->children[0];
-    const struct sort_spec spec = {false, true};
+    const struct sort_spec spec = {false, !type_is_list(items->type)}; /* a NULL inside a list is more than a value */
     struct sort_keys keys = {0};
     struct buffer *indexes = NULL;
     int st = buffer_new_uninit(ctx->budget, (size_t)rows * 4, &indexes, err);

@@ -333,7 +333,7 @@ static int bind_map_part(struct expr *e, struct error *err)
         TRY(expr_bind_cast(e, 1, key, err));
     }
     struct field *item =
-        op == MAP_ENTRIES ? field_new("item", entries, false) : field_new("item", op == MAP_KEYS ? key : map_value_type(t), op != MAP_KEYS);
+        op == MAP_ENTRIES ? field_new("item", entries, false) : field_new("item", op == MAP_KEYS ? key : map_value_type(t), true);
     if (item)
         e->type = type_list(TYPE_LIST, item);
     field_unref(item);

@@ -71,7 +71,13 @@ GROUPS = {
                "arrow_cast([n, m], 'LargeList(Utf8)')", "arrow_cast(n, 'List(Int8)')"],
     'lists': ['array_distinct([n, m, n])', 'array_union([n, m], [m, 1])', 'array_intersect([n, m, 1], [1, m])', 'array_intersect([n], [m, n, 1, n])', 'array_except([n, m, n], [m])',
               'arrays_zip([n, m], [s])', 'arrays_zip([s], [q, s], [b])', 'array_remove_all([n, m, n], coalesce(n, 1))', 'array_replace([n, m, n], n, m)', 'array_replace_n([n, m, n], n, m, 2)',
-              'array_except([n], case when b then [m] end)', 'array_union(case when b then [n] end, [m])'],
+              'array_except([n], case when b then [m] end)', 'array_union(case when b then [n] end, [m])', 'cardinality([[n, m], [m]])', 'cardinality(array_pop_back([n]))', 'array_max([[n], [m, n]])', 'array_min([[n], [m, n]])',
+              'array_position([case when b then [n] end, [m]], [m])', 'array_position([case when b then [n] end], case when b then [n] end)', "map_extract(map(['a', 'b'], [n, m]), q)",
+              "map_keys(map(['a', 'b'], [n, m]))", "map_values(map(['a', 'b'], [n, m]))", "map_entries(map(['a', 'b'], [n, m]))", "cardinality(map(['a', 'b'], [n, m]))", "string_to_array(s, ',')", 'string_to_array(s, q, s)',
+              'string_to_array(s, NULL)', "array_to_string([s, q, NULL], '-', '?')", 'range(n, m, 2)', 'generate_series(m, n, -2)', "generate_series(t_s, t_s + interval '1 day', interval '7 hours')",
+              'array_slice([n, m, n], n, m)', 'array_slice([n, m, n], 3, 1, -1)', "array_sort([n, m, NULL, n], 'DESC', 'NULLS LAST')", 'flatten([[n], [m]])', 'array_has_any([n, m], [m])',
+              'array_has_all([n, m], [m, n])', 'array_has([n, m, NULL], m)', 'array_positions([n, m, n], n)', 'array_dims([[n], [m]])', 'array_ndims([[n], [m]])', 'array_any_value([NULL, n])',
+              'array_distance([n, m], [m, n])', "named_struct('a', struct(n, m))['a']['c1']"],
     'digest': [f'{f}({c})' for f in ('md5', 'sha224', 'sha256', 'sha384', 'sha512') for c in ('s', 'x')] +
               [f"digest(s, '{a}')" for a in ('md5', 'sha256', 'blake2b', 'blake2s', 'blake3')] + ["digest(repeat(s, 1000), 'blake3')"] +
               [f"encode({c}, '{e}')" for c in ('s', 'x') for e in ('hex', 'base64', 'base64pad')] +

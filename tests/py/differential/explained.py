@@ -1,15 +1,16 @@
-"""Differences that are not regiond's: DataFusion 52.3 fails by a fault of its own. Each class is known by the error's text, never by an expression, and has a line in
+"""Differences that are not regiond's: DataFusion 53.0.0 fails by a fault of its own. Each class is known by the error's text, never by an expression, and has a line in
 docs/compatibility.md. An error of regiond's is never explained.
 """
 import re
 
 # class: what DataFusion says. The first that matches counts.
 CLASSES = {
-    'internal error or panic': r'Internal error|bug in DataFusion|panic|Option::unwrap|assertion|SanityCheckPlan|is declared as non-nullable',
+    'internal error or panic': r'Internal error|bug in DataFusion|panic|Option::unwrap|assertion|SanityCheckPlan|is declared as non-nullable|'
+                               r'range (start|end) index \d+ out of range for slice|index out of bounds',
     'not implemented': r'This feature is not implemented',
     # find_in_set(text, NULL) and its like give a NULL of text where the plan says a number; what fails is the next function, or the result.
     'a NULL of another type than planned': r'column types must match schema types|Unsupported data type Utf8View for function|Data type Utf8View not supported for binary operation|'
-                                           r'Invalid comparison operation: \w+ [<>=!]+ Utf8View|Invalid comparison operation: Utf8View',
+                                           r'Invalid comparison operation: (\w+ [<>=!]+ Utf8|Utf8\w* )',
 }
 
 
