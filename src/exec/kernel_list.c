@@ -454,7 +454,7 @@ static int bind_append(struct expr *e, struct error *err)
     uint32_t list = e->function->op;
     TRY(list_bind_pair(e, list, 1 - list, false, err));
     e->nullable = false;
-    return set_list_type(e, list_item_type(e->args[list]->type), err);
+    return set_same_list(e, list, err);
 }
 
 static unsigned list_depth(const struct dtype *t)

@@ -209,8 +209,9 @@ static int has_many_row(const struct call *c, int64_t row, void *ret_value, bool
     int in = swapped ? 1 : 0, of = swapped ? 0 : 1;
     int64_t from = 0, to = 0, their_from = 0, their_to = 0;
     (void)err;
-    *ret_null = !list_range(&c->args[in], row, &from, &to);
-    list_range(&c->args[of], row, &their_from, &their_to);
+    *ret_null = !list_range(&c->args[in], row, &from, &to) | !list_range(&c->args[of], row, &their_from, &their_to);
+    if (all && c->args[of].column->children[0]->length == 0) /* the peer looks at the whole column: all of nothing, even where a list is NULL */
+        *ret_null = false;
     result = all;
     for (int64_t i = their_from; i < their_to && result == all; i++)
         result = find_item(s, s->bases[in] + from, s->bases[in] + to, s->bases[of] + i) >= 0;
@@ -313,7 +314,7 @@ static uint32_t pick(const struct expr *e, const struct value *args, const struc
 static int kernel_pick(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
 {
     struct column *items = args[0].column->children[0];
-    const struct sort_spec spec = {false, !type_is_list(items->type)}; /* a NULL inside a list is more than a value */
+    const struct sort_spec spec = {false, !type_is_nested(items->type)}; /* a NULL inside a list or struct is more than a value */
     struct sort_keys keys = {0};
     struct buffer *indexes = NULL;
     int st = buffer_new_uninit(ctx->budget, (size_t)rows * 4, &indexes, err);

@@ -118,6 +118,9 @@ static void test_searching(void **state)
     IS(CALL("array_has", F(0), I("NULL")), "NULL|NULL|NULL|NULL");
     IS(CALL("array_has_all", F(0), LIST("[2,NULL]")), "true|false|NULL|false");
     IS(CALL("array_has_any", F(0), LIST("[3,2]")), "true|false|NULL|true");
+    IS(CALL("array_has_any", LIST("[3]"), F(0)), "false|false|NULL|true");
+    IS(CALL("array_has_all", LIST("[3]"), F(0)), "false|true|NULL|true");
+    IS(CALL("array_has_all", F(0), LIST("NULL")), "true|true|true|true");
     IS(CALL("arrow_at", LIST("[2]"), F(0)), "true|false|NULL|false");
     IS(CALL("array_remove", F(0), I("2")), "[1,NULL,2]|[]|NULL|[3]");
     IS(CALL("array_remove_n", F(0), I("2"), I("2")), "[1,NULL]|[]|NULL|[3]");
