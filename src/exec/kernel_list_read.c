@@ -314,7 +314,7 @@ static uint32_t pick(const struct expr *e, const struct value *args, const struc
 static int kernel_pick(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
 {
     struct column *items = args[0].column->children[0];
-    const struct sort_spec spec = {false, !type_is_nested(items->type)}; /* a NULL inside a list or struct is more than a value */
+    const struct sort_spec spec = {false, !type_is_list(items->type)}; /* a NULL inside a list is more than a value */
     struct sort_keys keys = {0};
     struct buffer *indexes = NULL;
     int st = buffer_new_uninit(ctx->budget, (size_t)rows * 4, &indexes, err);

@@ -76,7 +76,7 @@ GROUPS = {
               "map_keys(map([concat(s, 1), 'zz'], [n, m]))", "map_values(map([concat(s, 1), 'zz'], [n, m]))", "map_entries(map([concat(s, 1), 'zz'], [n, m]))", "cardinality(map([concat(s, 1), 'zz'], [n, m]))", "string_to_array(s, ',')", 'string_to_array(s, q, s)',
               'string_to_array(s, NULL)', "array_to_string([s, q, NULL], '-', '?')", 'range(n, m, 2)', 'generate_series(m, n, -2)', "generate_series(t_s, t_s + interval '1 day', interval '7 hours')",
               'array_slice([n, m, n], n, m)', 'array_slice([n, m, n], 3, 1, -1)', "array_sort([n, m, NULL, n], 'DESC', 'NULLS LAST')", 'flatten([[n], [m]])', 'array_has_any([n, m], [m])',
-              'array_has_all([n, m], [m, n])', 'array_has_any([n], NULL)', 'array_has_all([n], NULL)', 'array_has_all([n], case when b then [n] end)', 'array_max([struct(n), struct(m)])', 'array_has([n, m, NULL], m)', 'array_positions([n, m, n], n)', 'array_dims([[n], [m]])', 'array_ndims([[n], [m]])', 'array_any_value([NULL, n])',
+              'array_has_all([n, m], [m, n])', 'array_has_any([n], NULL)', 'array_has_all([n], case when b then [n] end)', 'array_has([n, m, NULL], m)', 'array_positions([n, m, n], n)', 'array_dims([[n], [m]])', 'array_ndims([[n], [m]])', 'array_any_value([NULL, n])',
               'array_distance([n, m], [m, n])', "named_struct('a', struct(n, m))['a']['c1']"],
     'digest': [f'{f}({c})' for f in ('md5', 'sha224', 'sha256', 'sha384', 'sha512') for c in ('s', 'x')] +
               [f"digest(s, '{a}')" for a in ('md5', 'sha256', 'blake2b', 'blake2s', 'blake3')] + ["digest(repeat(s, 1000), 'blake3')"] +
