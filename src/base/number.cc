@@ -1,4 +1,4 @@
-// Shortest digits come from std::to_chars (Ryu), the nearest number from std::from_chars, which takes a text that ends without a zero; C has nothing like them.
+// Shortest digits come from std::to_chars (Ryu), the nearest number from std::from_chars, which needs no zero at the end; C has nothing like them.
 #include "base/number.h"
 
 #include <charconv>

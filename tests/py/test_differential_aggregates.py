@@ -11,7 +11,7 @@ import sys
 
 import pyarrow as pa
 
-from differential.engine import Pair
+from differential.engine import Pair, quiet_native_code
 
 ROWS = 3000
 
@@ -121,6 +121,7 @@ def all_queries():
 
 
 def main():
+    quiet_native_code()
     pair, wanted, total, bad = Pair(rows()), sys.argv[1] if len(sys.argv) > 1 else '', 0, 0
     for group, sql, ulps in all_queries():
         if wanted in sql:
