@@ -22,7 +22,7 @@ size_t number_plain(double v, bool single, char out[NUMBER_PLAIN_MAX]);
  * Returns the length; no terminating zero. */
 size_t number_ryu(double v, bool single, char out[NUMBER_RYU_MAX]);
 
-/* All of the n bytes as a number: decimal, perhaps with an exponent, or inf, infinity or nan in any case, and a sign before any of them; no spaces and no
+/* All of the n bytes as a number: decimal, perhaps with an exponent, or inf, infinity or nan in any case, and a sign before any of them; no spaces, no
  * hexadecimals. What is too large is infinite, what is too small 0. `single`: the nearest float. */
 bool number_parse(const char *text, size_t n, bool single, double *ret);
 

@@ -209,7 +209,8 @@ static int has_many_row(const struct call *c, int64_t row, void *ret_value, bool
     int in = swapped ? 1 : 0, of = swapped ? 0 : 1;
     int64_t from = 0, to = 0, their_from = 0, their_to = 0;
     (void)err;
-    *ret_null = !list_range(&c->args[in], row, &from, &to) | !list_range(&c->args[of], row, &their_from, &their_to);
+    bool have = list_range(&c->args[in], row, &from, &to), theirs = list_range(&c->args[of], row, &their_from, &their_to);
+    *ret_null = !have || !theirs;
     if (all && c->args[of].column->children[0]->length == 0) /* the peer looks at the whole column: all of nothing, even where a list is NULL */
         *ret_null = false;
     result = all;

@@ -224,8 +224,10 @@ static int finish_entries(const struct expr *e, struct expr_context *ctx, const 
     int64_t length = (int64_t)makers->n_items;
     struct column *entries, **members = calloc(n, sizeof *members);
     int st = members ? ST_OK : error_no_memory(err, n * sizeof *members);
-    for (; st == ST_OK && made < n; made += st == ST_OK)
-        st = column_take(ctx->budget, args[made].column->children[0], length ? VEC(&makers[made].items, const uint32_t) : &none, length, &members[made], err);
+    for (; st == ST_OK && made < n; made += st == ST_OK) {
+        const uint32_t *items = length ? VEC(&makers[made].items, const uint32_t) : &none;
+        st = column_take(ctx->budget, args[made].column->children[0], items, length, &members[made], err);
+    }
     if (st == ST_OK) {
         st = column_new_nested(e->type->children[0]->type, length, 0, NULL, NULL, members, n, &entries, err);
     } else {
