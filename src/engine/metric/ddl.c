@@ -73,8 +73,11 @@ static int add_new_label(struct new_labels *l, const struct wanted_column *c, st
     bool added;
     if (dict_map_find(&l->seen, hash, c->name, c->name_size, new_label_at, l) != UINT32_MAX)
         return ST_OK;
-    if (c->semantic != SEMANTIC_TAG || !c->is_string)
-        return error_set(err, ST_INVALID_ARGUMENTS, "column %.*s cannot be added to the physical region: only string tags can",
+    if (c->semantic != SEMANTIC_TAG)
+        return error_set(err, ST_INVALID_ARGUMENTS, "Adding field column %.*s to physical table", (int)(c->name_size < 200 ? c->name_size : 200),
+                         c->name);
+    if (!c->is_string)
+        return error_set(err, ST_INVALID_ARGUMENTS, "Column type mismatch. Expect String(StringType { size_type: Utf8 }), got that of column %.*s",
                          (int)(c->name_size < 200 ? c->name_size : 200), c->name);
     if (l->n == l->room) {
         uint32_t room = l->room ? l->room * 2 : 16;
@@ -215,10 +218,12 @@ static int write_down(struct metric_engine *e, struct metric_physical *p, const 
 
 static int check_units(const struct region_metadata *data, const struct wanted *all, const uint32_t *mine, uint32_t n, struct error *err)
 {
+    static const char *const units[] = {
+        [UNIT_SECOND] = "Second", [UNIT_MILLI] = "Millisecond", [UNIT_MICRO] = "Microsecond", [UNIT_NANO] = "Nanosecond"};
     for (uint32_t i = 0; i < n; i++)
         if (all[mine[i]].time_unit >= 0 && all[mine[i]].time_unit != data->columns[data->time_index].type->unit)
-            return error_set(err, ST_INVALID_ARGUMENTS, "Metric has different time unit than the physical region %llu",
-                             (unsigned long long)data->region_id);
+            return error_set(err, ST_INVALID_ARGUMENTS, "Unexpected request: Metric has differenttime unit (%s) than the physical region (%s)",
+                             units[all[mine[i]].time_unit], units[data->columns[data->time_index].type->unit]); /* (sic) */
     return ST_OK;
 }
 

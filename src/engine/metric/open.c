@@ -228,8 +228,8 @@ static int drop_physical(struct metric_engine *e, struct metric_physical *p, con
     uint32_t n = p->n_logicals;
     pthread_rwlock_unlock(&e->lock);
     if (n && !drop->force)
-        return error_set(err, ST_INVALID_ARGUMENTS, "Physical region %llu is busy, there are still some logical regions using it: %u",
-                         (unsigned long long)p->id, n);
+        return error_set(err, ST_INVALID_ARGUMENTS, "Physical region %llu(%u, %u) is busy, there are still some logical regions using it",
+                         (unsigned long long)p->id, (uint32_t)(p->id >> 32), (uint32_t)p->id);
     meta.region_id = p->metadata_id;
     TRY(m->ops->drop(m, &data, err));
     TRY(m->ops->drop(m, &meta, err));

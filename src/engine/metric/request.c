@@ -24,6 +24,22 @@ static const char *option(const struct kv *options, uint32_t n, const char *key)
 
 /* ---- create requests ---- */
 
+/* Types by the names that the peer's message has. */
+static int type_mismatch(const char *expected, const struct dtype *actual, struct error *err)
+{
+    static const char *const units[] = {
+        [UNIT_SECOND] = "Second", [UNIT_MILLI] = "Millisecond", [UNIT_MICRO] = "Microsecond", [UNIT_NANO] = "Nanosecond"};
+    char name[64], text[192];
+    type_print(actual, name, sizeof name);
+    if (actual->id == TYPE_UTF8)
+        snprintf(text, sizeof text, "String(StringType { size_type: Utf8 })");
+    else if (actual->id == TYPE_TIMESTAMP)
+        snprintf(text, sizeof text, "Timestamp(%s(Timestamp%sType))", units[actual->unit], units[actual->unit]);
+    else
+        snprintf(text, sizeof text, "%s(%sType)", name, name);
+    return error_set(err, ST_INVALID_ARGUMENTS, "Column type mismatch. Expect %s, got %s", expected, text);
+}
+
 static int check_columns(const struct region_metadata *m, struct error *err)
 {
     const struct region_column *field = NULL;
@@ -32,7 +48,7 @@ static int check_columns(const struct region_metadata *m, struct error *err)
         if (strcmp(c->name, KEY_NAME_TABLE_ID) == 0 || strcmp(c->name, KEY_NAME_TSID) == 0)
             return error_set(err, ST_INVALID_ARGUMENTS, "Internal column %s is reserved", c->name);
         if (c->semantic == SEMANTIC_TAG && c->type->id != TYPE_UTF8)
-            return error_set(err, ST_INVALID_ARGUMENTS, "Column type mismatch. Expect String, tag column %s is not", c->name);
+            return type_mismatch("String(StringType { size_type: Utf8 })", c->type, err);
         if (c->semantic != SEMANTIC_FIELD)
             continue;
         if (field)
@@ -41,9 +57,7 @@ static int check_columns(const struct region_metadata *m, struct error *err)
     }
     if (!field)
         return error_set(err, ST_INVALID_ARGUMENTS, "No field column found");
-    return field->type->id == TYPE_FLOAT64
-               ? ST_OK
-               : error_set(err, ST_INVALID_ARGUMENTS, "Column type mismatch. Expect Float64, field column %s is not", field->name);
+    return field->type->id == TYPE_FLOAT64 ? ST_OK : type_mismatch("Float64(Float64Type)", field->type, err);
 }
 
 static int read_kind(struct metric_create *c, struct error *err)
@@ -110,17 +124,17 @@ int metric_index_parse(const struct kv *options, uint32_t n, struct metric_index
     else if (kind && strcasecmp(kind, "skipping") == 0)
         index.kind = METRIC_INDEX_SKIPPING;
     else if (kind)
-        return error_set(err, ST_INVALID_ARGUMENTS, "Invalid index type: %.200s", kind);
+        return error_set(err, ST_INVALID_ARGUMENTS, "Failed to parse region options: Invalid index type: %.200s", kind);
     if (index.kind == METRIC_INDEX_SKIPPING && granularity) {
         unsigned long long g = strtoull(granularity, &end, 10);
         if (*granularity < '0' || *granularity > '9' || *end || g == 0 || g > UINT32_MAX)
-            return error_set(err, ST_INVALID_ARGUMENTS, "Invalid index granularity: %.200s", granularity);
+            return error_set(err, ST_INVALID_ARGUMENTS, "Failed to parse region options: Invalid granularity: %.200s", granularity);
         index.granularity = (uint32_t)g;
     }
     if (index.kind == METRIC_INDEX_SKIPPING && rate) {
         double d = strtod(rate, &end);
         if (end == rate || *end || !(d > 0) || d > 1)
-            return error_set(err, ST_INVALID_ARGUMENTS, "Invalid index false positive rate: %.200s", rate);
+            return error_set(err, ST_INVALID_ARGUMENTS, "Failed to parse region options: Invalid false positive rate: %.200s", rate);
         index.rate_in_10000 = (uint32_t)(d * 10000 + 1e-6);
     }
     *ret_index = index;

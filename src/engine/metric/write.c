@@ -73,7 +73,12 @@ struct label_write {
 static int decode_tables(void *ctx, struct region_metadata *metadata, struct budget *budget, struct row_write *ret_write, struct error *err)
 {
     const struct label_write *w = ctx;
-    return row_write_decode_labels(w->tables, w->n, metadata, w->is_delete, budget, ret_write, err);
+    int st = row_write_decode_labels(w->tables, w->n, metadata, w->is_delete, budget, ret_write, err);
+    if (st == ST_INVALID_ARGUMENTS) { /* of which table it is not said; nearly always there is one */
+        uint32_t table = w->tables[0].table_id, number = (uint32_t)metadata->region_id;
+        error_prefix(err, "Invalid request for region %llu(%u, %u), reason", (unsigned long long)table << 32 | number, table, number);
+    }
+    return st;
 }
 
 /* Gathers the pieces from `first` on that live in its physical region and writes them. */

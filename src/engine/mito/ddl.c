@@ -41,6 +41,8 @@ static int altered_options(struct mito_region *r, struct message alter, struct r
     pthread_mutex_lock(&r->lock);
     int st = region_options_alter(&r->options, alter.data, alter.size, ret_options, ret_changes_manifest, err);
     pthread_mutex_unlock(&r->lock);
+    if (st == ST_INVALID_ARGUMENTS)
+        error_prefix(err, "Invalid region request, region_id: %llu(%u, %u), err", (unsigned long long)r->id, (uint32_t)(r->id >> 32), (uint32_t)r->id);
     return st;
 }
 

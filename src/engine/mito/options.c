@@ -124,7 +124,7 @@ static int parse_modes(struct region_options *o, bool opening, struct error *err
     }
     if (append && o->has_merge_mode) {
         if (!opening)
-            return error_set(err, ST_INVALID_ARGUMENTS, "merge_mode is not allowed when append_mode is enabled");
+            return error_set(err, ST_INVALID_ARGUMENTS, "Invalid region options, merge_mode is not allowed when append_mode is enabled");
         o->has_merge_mode = false;
         o->merge_mode = MERGE_LAST_ROW;
     }
@@ -312,7 +312,7 @@ static int set_option(const struct region_options *old, struct region_options *o
         if (!on && strcasecmp(value, "false") != 0)
             return bad(key, value, err);
         if (!on && old->append_mode == 1)
-            return error_set(err, ST_INVALID_ARGUMENTS, "append_mode cannot be turned off");
+            return error_set(err, ST_INVALID_ARGUMENTS, "Only allow changing append_mode from false to true");
         if (on)
             TRY(kv_set(o, "merge_mode", NULL, err));
         return kv_set(o, "append_mode", on ? "true" : "false", err);

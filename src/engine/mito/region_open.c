@@ -1,6 +1,7 @@
 /* Regions coming and going: create, open (manifest, files, WAL replay), close, drop. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -308,12 +309,20 @@ static int check_dropping(struct mito_engine *e, const char *dir, uint64_t regio
     return error_set(err, ST_REGION_NOT_FOUND, "Region not found, region id: %llu (its drop was completed)", (unsigned long long)region_id);
 }
 
+/* There is one store, which is called File. */
+static int check_storage(const struct region_options *o, struct error *err)
+{
+    return !o->storage || strcasecmp(o->storage, "file") == 0 ? ST_OK
+                                                               : error_set(err, ST_INVALID_ARGUMENTS, "Object store not found: %s", o->storage);
+}
+
 static int load_region(struct mito_region *r, const struct kv *options, uint32_t n_options, bool skip_replay, bool writable, struct error *err)
 {
     struct mito_engine *e = r->engine;
     finish_drop(e, r->dir);
     TRY(check_dropping(e, r->dir, r->id, err));
     TRY(region_options_parse(options, n_options, true, &r->options, err));
+    TRY(check_storage(&r->options, err));
     TRY(manifest_open(e->options.store, r->dir, e->options.checkpoint_distance, &r->manifest, err));
     TRY(adopt_manifest(r, err));
     TRY(mito_take_expr(r, mito_route_expr(r, r->metadata), err));
@@ -391,6 +400,7 @@ static int create_fresh(struct mito_region *r, struct region_metadata *metadata,
     struct mito_engine *e = r->engine;
     TRY(mito_check_room(e, err));
     TRY(region_options_parse(b->options, b->n_options, false, &r->options, err));
+    TRY(check_storage(&r->options, err));
     enum sst_format format = r->options.sst_format >= 0 ? (enum sst_format)r->options.sst_format
                              : e->options.default_flat_format ? SST_FORMAT_FLAT : SST_FORMAT_PRIMARY_KEY;
     /* A dropped region of the same id may have left entries behind. */

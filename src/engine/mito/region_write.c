@@ -54,13 +54,22 @@ static int wait_writable(struct mito_region *r, bool is_bulk, struct error *err)
     return writable(r) ? ST_OK : mito_region_wrong_state(r, "writable", err);
 }
 
+/* As the peer puts it; clients show the text. */
+static int invalid(uint64_t id, int st, struct error *err)
+{
+    if (st == ST_INVALID_ARGUMENTS)
+        error_prefix(err, "Invalid request to region %llu(%u, %u), reason", (unsigned long long)id, (uint32_t)(id >> 32), (uint32_t)id);
+    return st;
+}
+
 static int check_write(const struct mito_region *r, const struct write_body *body, bool is_delete, struct error *err)
 {
     if (is_delete && r->options.append_mode)
-        return error_set(err, ST_INVALID_ARGUMENTS, "DELETE is not allowed under append mode, region %llu", (unsigned long long)r->id);
+        return invalid(r->id, error_set(err, ST_INVALID_ARGUMENTS, "DELETE is not allowed under append mode"), err);
     if (body->has_version && body->version != r->partition_version)
-        return error_set(err, ST_INVALID_ARGUMENTS, "partition expression version of region %llu is %llu, the request was routed by %llu",
-                         (unsigned long long)r->id, (unsigned long long)r->partition_version, (unsigned long long)body->version);
+        return error_set(err, ST_INVALID_ARGUMENTS, "Partition expr version mismatch for region %llu(%u, %u): request %llu, expected %llu",
+                         (unsigned long long)r->id, (uint32_t)(r->id >> 32), (uint32_t)r->id, (unsigned long long)body->version,
+                         (unsigned long long)r->partition_version);
     return ST_OK;
 }
 
@@ -197,12 +206,11 @@ static int decode(const struct write_body *body, struct region_metadata *m, stru
 {
     if (body->keyed)
         return body->keyed->decode(body->keyed->ctx, m, budget, ret_write, err);
-    TRY(is_bulk ? decode_bulk(&body->rows, m, budget, ret_write, ret_time_position, err)
-                : row_write_decode(body->rows.data, body->rows.size, m, is_delete, budget, ret_write, err));
-    int st = refuse_keys(ret_write, is_bulk, err);
-    if (st != ST_OK)
+    int st = is_bulk ? decode_bulk(&body->rows, m, budget, ret_write, ret_time_position, err)
+                     : row_write_decode(body->rows.data, body->rows.size, m, is_delete, budget, ret_write, err);
+    if (st == ST_OK && (st = refuse_keys(ret_write, is_bulk, err)) != ST_OK)
         row_write_release(ret_write);
-    return st;
+    return invalid(m->region_id, st, err);
 }
 
 /* The rows for the log of a write that came in another form. */

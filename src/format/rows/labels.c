@@ -162,7 +162,7 @@ static int plan_schema(struct label_decoder *d, const struct label_rows *t, uint
         TRY(plan_column(d, &w, columns, &l->n_labels, &has_time, err));
     }
     if (!has_time)
-        return error_set(err, ST_INVALID_ARGUMENTS, "missing time index column %s", d->time->name);
+        return error_set(err, ST_INVALID_ARGUMENTS, "missing required time index column %s", d->time->name);
     uint32_t first = 0, last = 0, labels = 0;
     for (uint32_t i = 0; i < d->n_kinds; i++)
         if (d->kinds[i] == PLACE_LABEL) {
