@@ -36,6 +36,7 @@ int ctl_load(struct ctl *c, struct error *err);
 int ctl_scan(struct ctl *c, struct error *err);
 int ctl_flush(struct ctl *c, struct error *err);
 int ctl_compact(struct ctl *c, struct error *err);
+int ctl_build_index(struct ctl *c, struct error *err);
 int ctl_drop(struct ctl *c, struct error *err);
 int ctl_functions(struct ctl *c, struct error *err);
 int ctl_inspect(struct ctl *c, struct error *err);

@@ -35,6 +35,7 @@ static const struct command {
      "  --format  json is one object a line, arrow an Arrow IPC stream\n"},
     {"flush", ctl_flush, "REGION", "write what a region holds in memory to files", ""},
     {"compact", ctl_compact, "REGION", "merge a region's files", ""},
+    {"build-index", ctl_build_index, "REGION", "build what a region's files lack of the indexes that its columns want", ""},
     {"drop", ctl_drop, "REGION", "delete a region and its data", ""},
     {"functions", ctl_functions, "", "list the functions that queries can use, without a server",
      "One a line: kind, family, name, arguments, what NULL does. Kinds are scalar and aggregate.\n"},

@@ -1,11 +1,11 @@
-/* Commands on whole regions: health, list, describe, create, flush, compact, drop. */
+/* Commands on whole regions: health, list, describe, create, flush, compact, build-index, drop. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "ctl/commands.h"
 #include "format/proto/wire.h"
 
-enum { REQUEST_CREATE = 5, REQUEST_DROP = 6, REQUEST_OPEN = 7, REQUEST_FLUSH = 10, REQUEST_COMPACT = 11, CREATE_BYTES_MAX = 4 << 20 };
+enum { REQUEST_CREATE = 5, REQUEST_DROP = 6, REQUEST_OPEN = 7, REQUEST_FLUSH = 10, REQUEST_COMPACT = 11, REQUEST_BUILD_INDEX = 19, CREATE_BYTES_MAX = 4 << 20 };
 
 static const struct { const char *name; int32_t datatype; } datatypes[] = {
     {"bool", 0}, {"boolean", 0}, {"int8", 1}, {"int16", 2}, {"int32", 3}, {"int64", 4}, {"int", 4}, {"integer", 4}, {"uint8", 5}, {"uint16", 6},
@@ -313,7 +313,7 @@ int ctl_open(struct ctl *c, struct error *err)
     return any || all ? ST_OK : error_set(err, ST_REGION_NOT_FOUND, "the server has no region '%s'", region);
 }
 
-/* ---- flush, compact, drop ---- */
+/* ---- flush, compact, build-index, drop ---- */
 static int simple(struct ctl *c, uint32_t member, const char *done, struct error *err)
 {
     struct dynbuf body;
@@ -339,6 +339,11 @@ int ctl_flush(struct ctl *c, struct error *err)
 int ctl_compact(struct ctl *c, struct error *err)
 {
     return simple(c, REQUEST_COMPACT, "compacted", err);
+}
+
+int ctl_build_index(struct ctl *c, struct error *err)
+{
+    return simple(c, REQUEST_BUILD_INDEX, "built the indexes of", err);
 }
 
 int ctl_drop(struct ctl *c, struct error *err)

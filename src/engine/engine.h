@@ -143,6 +143,8 @@ struct engine_ops {
     int (*bulk_insert)(struct engine *e, uint64_t region_id, struct message bulk, uint64_t *ret_rows, struct error *err);
     int (*flush)(struct engine *e, uint64_t region_id, struct error *err);
     int (*compact)(struct engine *e, uint64_t region_id, struct message compact, struct error *err);
+    /* Builds what the region's files lack of the indexes that its columns want. */
+    int (*build_index)(struct engine *e, uint64_t region_id, struct error *err);
     int (*truncate)(struct engine *e, uint64_t region_id, struct message truncate, struct error *err);
     /* One reference; ST_REGION_NOT_FOUND. */
     int (*metadata)(struct engine *e, uint64_t region_id, struct region_metadata **ret_meta, struct error *err);

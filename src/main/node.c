@@ -201,6 +201,14 @@ static uint8_t index_kinds(const struct config *c, enum option_id inverted, enum
     return kinds;
 }
 
+/* In the `async` build mode the files are written first, their indexes later. */
+static void build_later(struct mito_options *o)
+{
+    o->later_indexes[0] = o->flush_indexes;
+    o->later_indexes[1] = o->compaction_indexes;
+    o->flush_indexes = o->compaction_indexes = 0;
+}
+
 static int start_engines(struct node *n, struct error *err)
 {
     mito_cast_more = cast_stored;
@@ -220,6 +228,8 @@ static int start_engines(struct node *n, struct error *err)
         .auto_flush_interval_ms = config_duration_ms(c, OPT_MITO_AUTO_FLUSH), .wal_purge_bytes = config_u64(c, OPT_WAL_PURGE_THRESHOLD),
         .write_stall_max_ms = WRITE_STALL_MAX_MS, .gc_enabled = config_bool(c, OPT_MITO_GC_ENABLE),
         .gc_lingering_ms = config_duration_ms(c, OPT_MITO_GC_LINGER)};
+    if (strcasecmp(config_text(c, OPT_MITO_INDEX_BUILD_MODE), "async") == 0)
+        build_later(&o);
     TRY(mito_engine_new(&o, &mito, err));
     TRY(add_engine(n, mito, err));
     struct metric_options m = {.mito = mito, .sparse_keys = !config_is_set(c, OPT_METRIC_SPARSE) || config_bool(c, OPT_METRIC_SPARSE)};

@@ -281,8 +281,8 @@ static int change_region(struct region_server *s, struct engine *e, enum region_
         return e->ops->compact(e, id, m, err);
     case BODY_TRUNCATE:
         return e->ops->truncate(e, id, m, err);
-    default:
-        return error_set(err, ST_UNSUPPORTED, "building indexes is not supported");
+    default: /* BODY_BUILD_INDEX */
+        return e->ops->build_index(e, id, err);
     }
 }
 

@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -109,6 +110,10 @@ def varint(v):
 
 def num(field, value):
     return varint(field << 3) + varint(value)
+
+
+def fixed64(field, value):
+    return varint(field << 3 | 1) + struct.pack('<d', value)
 
 
 def blob(field, value):

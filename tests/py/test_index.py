@@ -5,10 +5,12 @@ import glob
 import json
 import os
 import re
+import tempfile
+import time
 import urllib.request
 
 from golden import Golden, fields, read_zst
-from harness import FIELD, HANDLE, INT32, STRING, TAG, TIME, TS_MS, Server, blob, flush_request, insert, num, scan_all
+from harness import (FIELD, HANDLE, INT32, STRING, TAG, TIME, TS_MS, Server, blob, create_region, fixed64, flush_request, insert, num, scan_all)
 
 COLUMNS = [('host', STRING, TAG), ('app', STRING, TAG), ('ts', TS_MS, TIME), ('trace_id', STRING, FIELD), ('msg', STRING, FIELD), ('code', INT32, FIELD)]
 
@@ -94,6 +96,91 @@ def check_full_text(golden, rows):
     print(f'full-text predicates: right on the recorded SSTs, their {total} rows ruled out where a word is in none')
 
 
+def alter(region, *set_indexes):
+    return blob(1, b'') + blob(9, num(1, region) + blob(13, b''.join(blob(1, s) for s in set_indexes)))
+
+
+def index_files(folder):
+    return sorted(glob.glob(os.path.join(folder, '**', '*.puffin'), recursive=True))
+
+
+def check_builds(rows, want):
+    """Indexes that an ALTER asks for come to the files on request, with the bytes that a flush would have given them; `want`: of these rows."""
+    server = Server()
+    handle = server.channel().unary_unary(HANDLE)
+    region = 77 << 32
+    folder = os.path.join(server.home, 'data', 'greptime', 'public', '77')
+    build = blob(1, b'') + blob(19, num(1, region))
+    inverted = [blob(2, blob(1, c)) for c in ('host', 'code')]
+    skipping = blob(3, blob(1, 'trace_id') + num(2, 1) + num(3, 10240) + fixed64(5, 0.01))
+    words = blob(1, blob(1, 'msg') + num(2, 1) + num(5, 1) + num(6, 10240) + fixed64(7, 0.01))
+    handle(create_region(region, COLUMNS), timeout=30)
+    handle(insert(region, COLUMNS, rows), timeout=60)
+    handle(flush_request(region), timeout=60)
+    handle(build, timeout=60)
+    assert index_files(folder) == [], 'nothing is wanted'
+    handle(alter(region, *inverted), timeout=30)
+    assert index_files(folder) == [], 'in the sync build mode, files stay as they are'
+    handle(build, timeout=60)
+    first = index_files(folder)
+    assert len(first) == 1 and list(blobs(first[0])) == ['greptime-inverted-index-v1'] and first[0].count('.') == 1, first
+    handle(alter(region, skipping, words), timeout=30)
+    handle(build, timeout=60)
+    second = index_files(folder)
+    assert second == [first[0].replace('.puffin', '.1.puffin')], (first, second)
+    got = blobs(second[0])
+    name = 'greptime-inverted-index-v1'
+    assert inverted_parts(got.pop(name)) == inverted_parts(want[name]) and got == {k: v for k, v in want.items() if k != name}, list(got)
+    before = open(second[0], 'rb').read()
+    handle(build, timeout=60)
+    assert index_files(folder) == second and open(second[0], 'rb').read() == before, 'nothing is missing any more'
+    server.kill()
+    stray = first[0].replace('.puffin', '.7.puffin')
+    open(stray, 'wb').write(b'of a build that was not committed')
+    server.start()
+    manifest = ''.join(open(p).read() for p in sorted(glob.glob(os.path.join(folder, '**', 'manifest', '*.json'), recursive=True)))
+    assert '"index_version":1' in manifest, manifest
+    assert search(server, region, 'matches_term', 'nowhere') == ([], len(rows)), 'the index is used after a restart'
+    handle = server.channel().unary_unary(HANDLE)
+    handle(build, timeout=60)
+    assert index_files(folder) == second, 'strays are removed'
+    handle(insert(region, COLUMNS, rows), timeout=60)
+    handle(flush_request(region), timeout=60)
+    handle(blob(1, b'') + blob(11, num(1, region)), timeout=60)
+    assert len(index_files(folder)) == 1 and scan_all(server.channel(), region, COLUMNS).num_rows == len(rows)
+    server.remove()
+    print('builds: the bytes of a flush, version after version; old ones and strays go')
+
+
+def check_async(rows):
+    """build_mode = "async": files first, their indexes in the background."""
+    config = tempfile.NamedTemporaryFile('w', suffix='.toml')
+    config.write('[[region_engine]]\n[region_engine.mito.index]\nbuild_mode = "async"\n')
+    config.flush()
+    server = Server('-c', config.name)
+    handle = server.channel().unary_unary(HANDLE)
+    region = 78 << 32
+    folder = os.path.join(server.home, 'data', 'greptime', 'public', '78')
+    handle(create_region(region, COLUMNS), timeout=30)
+    handle(insert(region, COLUMNS, rows[:100]), timeout=60)
+    handle(flush_request(region), timeout=60)
+    handle(alter(region, blob(2, blob(1, 'host'))), timeout=30)
+    wait_until(lambda: len(index_files(folder)) == 1, 'an index after ALTER')
+    handle(insert(region, COLUMNS, [[*r[:2], r[2] + 10**9, *r[3:]] for r in rows[:100]]), timeout=60)
+    handle(flush_request(region), timeout=60)
+    wait_until(lambda: len(index_files(folder)) == len(glob.glob(os.path.join(folder, '**', '*.parquet'), recursive=True)), 'an index after a flush')
+    server.remove()
+    print('async: indexes follow an ALTER and a flush')
+
+
+def wait_until(done, what):
+    for _ in range(200):
+        if done():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f'waited in vain for {what}')
+
+
 def main():
     golden = Golden()
     table = golden.tables['g_index']
@@ -137,6 +224,8 @@ def main():
     out = check_search(server, [region], rows)
     assert out['matches_term', 'nowhere', False] == len(rows), out
     server.remove()
+    check_builds([r for r in rows if r[2] < 1700003000000], got)
+    check_async(rows)
     check_full_text(golden, rows)
 
 

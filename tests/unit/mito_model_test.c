@@ -41,6 +41,7 @@ struct model_column {
     unsigned type, semantic;
     uint32_t id;
     bool has_default, original; /* original: every file has it */
+    bool was_real;              /* some file may hold it as a float */
     int64_t value;              /* the default */
 };
 
@@ -69,13 +70,15 @@ enum op_kind {
     OP_MODIFY,
     OP_DEFAULT,
     OP_OPTION,
+    OP_INDEX,
+    OP_BUILD,
     OP_TRUNCATE,
     OP_DROP_REGION,
     OP_CREATE,
     OP_KINDS
 };
 static const char *const op_names[] = {"write",       "bulk insert", "delete", "flush",    "compact",     "add column", "drop column",
-                                       "modify type", "default",     "option", "truncate", "drop region", "create"};
+                                       "modify type", "default",     "option", "set index", "build index", "truncate", "drop region", "create"};
 
 struct op {
     enum op_kind kind;
@@ -371,16 +374,17 @@ static void take_batch(struct run *run, struct state *s, const struct batch *b)
     s->n_rows += (uint32_t)b->n_rows;
 }
 
-/* What the table holds, up to a sequence in memtables; `ret` has the columns. */
-static int read_table(struct run *run, struct table *table, uint64_t memtable_sequence, struct state *ret, struct error *err)
+/* What the table holds, up to a sequence in memtables; `ret` has the columns. `predicate` may be NULL. */
+static int read_table(struct run *run, struct table *table, uint64_t memtable_sequence, const struct scan_predicate *predicate, struct state *ret,
+                      struct error *err)
 {
     struct batch_stream *stream = NULL;
     struct batch *batch = NULL;
     uint32_t all[COLUMNS];
     for (uint32_t c = 0; c < ret->n_columns; c++)
         all[c] = c;
-    struct scan_request q = {
-        .columns = all, .n_columns = ret->n_columns, .limit = -1, .has_memtable_max_sequence = true, .memtable_max_sequence = memtable_sequence};
+    struct scan_request q = {.columns = all, .n_columns = ret->n_columns, .limit = -1, .predicates = predicate, .n_predicates = predicate != NULL,
+                             .has_memtable_max_sequence = true, .memtable_max_sequence = memtable_sequence};
     int st = table->ops->scan(table, &q, NULL, &stream, err);
     while (st == ST_OK && (st = batch_stream_next(stream, &batch, err)) == ST_OK && batch) {
         take_batch(run, ret, batch);
@@ -391,7 +395,7 @@ static int read_table(struct run *run, struct table *table, uint64_t memtable_se
     return st;
 }
 
-static int read_region(struct run *run, struct region *r, struct state *ret, struct error *err)
+static int read_region(struct run *run, struct region *r, const struct scan_predicate *predicate, struct state *ret, struct error *err)
 {
     struct engine *e = run->node.engine;
     struct region_metadata *m;
@@ -409,7 +413,7 @@ static int read_region(struct run *run, struct region *r, struct state *ret, str
         ret->columns[c] = column_of(m->columns[c].name, wire_type(m->columns[c].type), c == m->time_index ? WIRE_TIME : WIRE_FIELD, m->columns[c].id);
     region_metadata_unref(m);
     TRY(e->ops->table(e, r->id, &table, err));
-    st = read_table(run, table, UINT64_MAX, ret, err);
+    st = read_table(run, table, UINT64_MAX, predicate, ret, err);
     table_free(table);
     return st;
 }
@@ -437,16 +441,69 @@ static void differ(struct run *run, struct region *r, struct state *have)
              (unsigned long long)run->step, (unsigned long long)(r->id >> 32), r->n_maybe);
 }
 
+static void keep_rows(struct state *s, uint32_t c, int64_t value)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < s->n_rows; i++)
+        if (!(s->rows[i].nulls >> c & 1) && s->rows[i].values[c] == value)
+            s->rows[kept++] = s->rows[i];
+    s->n_rows = kept;
+}
+
+/* Rows with some value in some column: with a predicate, so that indexes take part, as many as without. `have` is all that the region holds. */
+static void check_predicate(struct run *run, struct region *r, struct state *have)
+{
+    static struct state found;
+    struct error err = {0};
+    struct column_builder b;
+    struct column *values;
+    struct region_metadata *m;
+    if (!have->exists || !have->n_rows)
+        return;
+    uint32_t c = next_random(run, have->n_columns);
+    const struct model_row *row = &have->rows[next_random(run, have->n_rows)];
+    if (have->columns[c].semantic == WIRE_TIME || row->nulls >> c & 1)
+        return;
+    int64_t value = row->values[c];
+    int32_t small = (int32_t)value;
+    double real = (double)value;
+    char text[32];
+    assert_int_equal(run->node.engine->ops->metadata(run->node.engine, r->id, &m, NULL), ST_OK);
+    struct dtype *type = m->columns[c].type;
+    assert_int_equal(column_builder_init(&b, NULL, type, NULL), ST_OK);
+    if (type->id == TYPE_UTF8)
+        column_builder_append_bytes(&b, text, (size_t)snprintf(text, sizeof text, "%lld", (long long)value), NULL);
+    else
+        column_builder_append_fixed(&b, type->id == TYPE_INT32 ? (void *)&small : type->id == TYPE_FLOAT64 ? (void *)&real : &value, NULL);
+    assert_int_equal(column_builder_finish(&b, &values, NULL), ST_OK);
+    column_builder_release(&b);
+    region_metadata_unref(m);
+    int st = read_region(run, r, &(struct scan_predicate){c, SCAN_EQ, values}, &found, &err);
+    if (st != ST_OK)
+        fail_msg("seed %llu step %llu: scan: %s", (unsigned long long)run->seed, (unsigned long long)run->step, err.msg);
+    column_unref(values);
+    keep_rows(&found, c, value);
+    keep_rows(have, c, value);
+    if (!same_state(&found, have)) {
+        print_state("with a predicate", &found);
+        print_state("without", have);
+        fail_msg("seed %llu step %llu: region %llu: a predicate on %s loses rows", (unsigned long long)run->seed, (unsigned long long)run->step,
+                 (unsigned long long)(r->id >> 32), have->columns[c].name);
+    }
+}
+
 /* Readers see what they saw, or, after a failed operation, one of the states in doubt. */
 static void check(struct run *run, struct region *r, bool in_doubt)
 {
     static struct state have;
     struct error err = {0};
-    int st = read_region(run, r, &have, &err);
+    int st = read_region(run, r, NULL, &have, &err);
     if (st != ST_OK)
         fail_msg("seed %llu step %llu: scan: %s", (unsigned long long)run->seed, (unsigned long long)run->step, err.msg);
-    if (same_state(&have, &r->visible))
+    if (same_state(&have, &r->visible)) {
+        check_predicate(run, r, &have);
         return;
+    }
     for (uint32_t i = 0; in_doubt && i < r->n_maybe; i++)
         if (same_state(&have, r->maybe[i])) {
             r->visible = *r->maybe[i];
@@ -460,10 +517,10 @@ static void check_restarted(struct run *run, struct region *r)
 {
     static struct state have;
     struct error err = {0};
-    int st = read_region(run, r, &have, &err);
+    int st = read_region(run, r, NULL, &have, &err);
     if (st != ST_OK && run->armed) { /* the fault hit the check itself */
         fs_sim_fail(run->sim, FS_SIM_IO, 0, false);
-        st = read_region(run, r, &have, &err);
+        st = read_region(run, r, NULL, &have, &err);
     }
     if (st != ST_OK)
         fail_msg("seed %llu step %llu: scan after a restart: %s", (unsigned long long)run->seed, (unsigned long long)run->step, err.msg);
@@ -506,7 +563,7 @@ static void check_held(struct run *run)
         return;
     have = (struct state){.exists = true, .n_columns = run->held_state.n_columns};
     memcpy(have.columns, run->held_state.columns, sizeof have.columns);
-    if (read_table(run, run->held, run->held_sequence, &have, &err) != ST_OK)
+    if (read_table(run, run->held, run->held_sequence, NULL, &have, &err) != ST_OK)
         fail_msg("seed %llu step %llu: a scan begun earlier: %s", (unsigned long long)run->seed, (unsigned long long)run->step, err.msg);
     if (!same_state(&have, &run->held_state)) {
         print_state("engine", &have);
@@ -656,6 +713,22 @@ static int do_alter(struct run *run, struct region *r, const struct op *op, stru
             pb_put_string(&item, 2, text, NULL);
         put_message(&body, 1, &item);
         return node_alter(&run->node, r->id, op->column.has_default ? 15 : 12, &body, err);
+    case OP_INDEX: { /* inverted (2), skipping (3), or of texts full-text (1) */
+        static const uint8_t kinds[] = {2, 3, 3, 1};
+        uint32_t kind = kinds[op->n_rows];
+        struct dynbuf set;
+        dynbuf_init(&set, 1 << 10);
+        pb_put_string(&set, 1, name, NULL);
+        if (kind != 2)
+            pb_put_uint(&set, 2, 1, NULL);
+        pb_put_uint(&set, kind == 1 ? 6 : 3, 100, NULL);
+        if (kind == 1)
+            pb_put_uint(&set, 5, 1, NULL); /* Bloom filters */
+        pb_put_fixed64(&set, kind == 1 ? 7 : 5, 0x3f847ae147ae147b, NULL); /* 0.01 */
+        put_message(&item, kind, &set);
+        put_message(&body, 1, &item);
+        return node_alter(&run->node, r->id, 13, &body, err);
+    }
     default: /* OP_OPTION */
         dynbuf_release(&item);
         if (op->value)
@@ -721,6 +794,8 @@ static int do_op(struct run *run, struct region *r, const struct op *op, struct 
         return node_flush(&run->node, r->id, err);
     case OP_COMPACT:
         return e->ops->compact(e, r->id, (struct message){(const uint8_t *)"", 0}, err);
+    case OP_BUILD:
+        return e->ops->build_index(e, r->id, err);
     case OP_TRUNCATE:
         return do_truncate(run, r, op, err);
     case OP_DROP_REGION:
@@ -792,8 +867,9 @@ static bool choose_column(struct run *run, struct region *r, struct op *op)
     op->column = s->columns[at];
     if (op->kind == OP_MODIFY) {
         op->column.type = types[next_random(run, 4)];
-        bool text = op->column.type == WIRE_STRING;
-        return op->column.type != s->columns[at].type && !(text && s->columns[at].type == WIRE_FLOAT64); /* 7 would read as "7.0" */
+        bool text = op->column.type == WIRE_STRING, was_real = s->columns[at].was_real || s->columns[at].type == WIRE_FLOAT64;
+        op->column.was_real = was_real;
+        return op->column.type != s->columns[at].type && !(text && was_real); /* 7 would read as "7.0": old files keep their type */
     }
     if (op->kind == OP_DEFAULT) {
         op->column.has_default = next_random(run, 2);
@@ -805,7 +881,7 @@ static bool choose_column(struct run *run, struct region *r, struct op *op)
 
 static const uint8_t weights[OP_KINDS] = {
     [OP_WRITE] = 50,      [OP_BULK] = 15,  [OP_REMOVE] = 10, [OP_FLUSH] = 10, [OP_COMPACT] = 5,  [OP_ADD] = 4,
-    [OP_DROP_COLUMN] = 3, [OP_MODIFY] = 3, [OP_DEFAULT] = 2, [OP_OPTION] = 2, [OP_TRUNCATE] = 1, [OP_DROP_REGION] = 1};
+    [OP_DROP_COLUMN] = 3, [OP_MODIFY] = 3, [OP_DEFAULT] = 2, [OP_OPTION] = 2, [OP_INDEX] = 4, [OP_BUILD] = 4, [OP_TRUNCATE] = 1, [OP_DROP_REGION] = 1};
 
 static bool choose(struct run *run, struct region *r, struct op *op)
 {
@@ -847,11 +923,16 @@ static bool choose(struct run *run, struct region *r, struct op *op)
         op->value = options[i][1];
         return true;
     }
+    case OP_INDEX:
+        op->at = next_random(run, s->n_columns);
+        op->n_rows = next_random(run, 4);
+        return s->columns[op->at].semantic != WIRE_TIME && (op->n_rows != 3 || (s->columns[op->at].type == WIRE_STRING && op->at));
     case OP_TRUNCATE:
         op->value = next_random(run, 2) ? "ranges" : NULL;
         return true;
     case OP_FLUSH:
     case OP_COMPACT:
+    case OP_BUILD:
     case OP_DROP_REGION:
         return true;
     default:
@@ -1098,6 +1179,15 @@ struct leaks {
     uint32_t n;
 };
 
+/* Whether "<version>.puffin" or "puffin" is the suffix of the file's index. */
+static bool is_index_of(const struct file_meta *m, const char *suffix)
+{
+    char want[40] = "puffin";
+    if (m->index_version)
+        snprintf(want, sizeof want, "%llu.puffin", (unsigned long long)m->index_version);
+    return m->available_indexes && strcmp(suffix, want) == 0;
+}
+
 /* A file of a region that its manifest does not list, after the search for orphans. */
 static int count_leak(void *ctx, const struct object_info *info, struct error *err)
 {
@@ -1105,14 +1195,15 @@ static int count_leak(void *ctx, const struct object_info *info, struct error *e
     const char *slash = strrchr(info->key, '/');
     struct mito_region *r;
     (void)err;
-    if (info->is_dir || !strstr(info->key, ".parquet"))
+    bool is_index = strstr(info->key, ".puffin") != NULL;
+    if (info->is_dir || !(is_index || strstr(info->key, ".parquet")))
         return ST_OK;
     for (int i = 0; i < REGIONS; i++) {
         if (mito_region_get((struct mito_engine *)l->run->node.engine, l->run->regions[i].id, &r, NULL) != ST_OK)
             continue;
         bool listed = false;
         for (uint32_t k = 0; k < r->n_files; k++)
-            listed = listed || strncmp(slash + 1, r->files[k]->meta.file_id, 36) == 0;
+            listed = listed || (strncmp(slash + 1, r->files[k]->meta.file_id, 36) == 0 && (!is_index || is_index_of(&r->files[k]->meta, slash + 38)));
         mito_region_unref(r);
         if (listed)
             return ST_OK;

@@ -44,6 +44,7 @@ static inline int node_open(struct node *n, struct fs *fs, struct error *err)
                               .write_reject_bytes = 2 * buffer,
                               .checkpoint_distance = 3,
                               .default_flat_format = true,
+                              .query_indexes = SST_INDEX_ALL,
                               .max_background_jobs = 1,
                               .auto_flush_interval_ms = INT64_MAX / 2,
                               .wal_purge_bytes = UINT64_MAX,
@@ -178,7 +179,9 @@ static inline int node_flush(struct node *n, uint64_t region, struct error *err)
 {
     struct mito_region *r;
     TRY(mito_region_get((struct mito_engine *)n->engine, region, &r, err));
-    int st = mito_region_flush(r, err);
+    pthread_mutex_lock(&r->job_lock);
+    int st = mito_flush_locked(r, err);
+    pthread_mutex_unlock(&r->job_lock);
     mito_region_unref(r);
     return st;
 }

@@ -160,6 +160,12 @@ static int engine_compact(struct engine *e, uint64_t id, struct message compact,
     return refuse("Compact", err);
 }
 
+static int engine_build_index(struct engine *e, uint64_t id, struct error *err)
+{
+    (void)e, (void)id;
+    return refuse("BuildIndex", err);
+}
+
 static int engine_truncate(struct engine *e, uint64_t id, struct message truncate, struct error *err)
 {
     (void)e, (void)id, (void)truncate;
@@ -222,7 +228,7 @@ static void engine_free(struct engine *base)
 
 static const struct engine_ops ops = {
     .name = "file", .create = engine_create, .open = engine_open, .close = engine_close, .drop = engine_drop, .alter = engine_alter, .write = engine_write,
-    .bulk_insert = engine_bulk_insert, .flush = engine_flush, .compact = engine_compact, .truncate = engine_truncate, .metadata = engine_metadata,
+    .bulk_insert = engine_bulk_insert, .flush = engine_flush, .compact = engine_compact, .build_index = engine_build_index, .truncate = engine_truncate, .metadata = engine_metadata,
     .table = engine_table, .stat = engine_stat, .options = engine_options, .free = engine_free,
 };
 

@@ -230,6 +230,13 @@ static int engine_compact(struct engine *e, uint64_t id, struct message compact,
     return m->ops->compact(m, id, compact, err);
 }
 
+static int engine_build_index(struct engine *e, uint64_t id, struct error *err)
+{
+    struct engine *m = metric_mito(metric(e));
+    TRY(need_physical(e, id, "building indexes", err));
+    return m->ops->build_index(m, id, err);
+}
+
 static int engine_truncate(struct engine *e, uint64_t id, struct message truncate, struct error *err)
 {
     (void)e;
@@ -443,7 +450,7 @@ static const struct engine_ops ops = {
     .members = engine_members,
     .bulk_insert = engine_bulk_insert,
     .flush = engine_flush,
-    .compact = engine_compact,
+    .compact = engine_compact, .build_index = engine_build_index,
     .truncate = engine_truncate,
     .metadata = engine_metadata,
     .table = engine_table,

@@ -206,13 +206,9 @@ static int write_outputs(struct compaction *c, struct error *err)
 /* Whether the files are still the region's: a truncate may have come first. */
 static bool still_there(const struct mito_region *r, struct sst_file *const *files, uint32_t n)
 {
-    for (uint32_t k = 0; k < n; k++) {
-        bool found = false;
-        for (uint32_t i = 0; i < r->n_files && !found; i++)
-            found = r->files[i] == files[k];
-        if (!found)
+    for (uint32_t k = 0; k < n; k++)
+        if (!mito_files_have(r, files[k]))
             return false;
-    }
     return r->state == REGION_WRITABLE;
 }
 
@@ -378,22 +374,16 @@ static int compact_once(struct mito_region *r, bool *ret_gained, struct error *e
 /* One compaction of a region at a time; a second one finds it busy. */
 static bool begin(struct mito_region *r)
 {
-    pthread_mutex_lock(&r->job_lock);
-    bool mine = !r->compacting;
-    r->compacting = true;
-    if (mine)
-        mito_remove_orphans(r);
+    bool mine = mito_rewrite_begin(r);
     metric_add(metric_plain(&inflight), mine);
-    pthread_mutex_unlock(&r->job_lock);
     return mine;
 }
 
 static void end(struct mito_region *r)
 {
-    pthread_mutex_lock(&r->job_lock);
-    r->compacting = false;
+    mito_rewrite_end(r);
     metric_add(metric_plain(&inflight), -1);
-    pthread_mutex_unlock(&r->job_lock);
+    mito_schedule_index_build(r);
 }
 
 static int compact_windows(struct mito_region *r, struct error *err)
@@ -501,6 +491,7 @@ static void compact_quietly(void *arg)
 void mito_schedule_compaction(struct mito_region *r)
 {
     struct mito_engine *e = r->engine;
+    mito_schedule_index_build(r);
     pthread_mutex_lock(&r->lock);
     bool due = r->state == REGION_WRITABLE && clock_wall_ms() - r->last_compaction_ms >= e->options.min_compaction_interval_ms;
     pthread_mutex_unlock(&r->lock);

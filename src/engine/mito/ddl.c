@@ -98,6 +98,8 @@ int mito_region_alter(struct mito_engine *e, uint64_t region_id, struct message 
         pthread_mutex_unlock(&r->lock);
     }
     pthread_mutex_unlock(&r->job_lock);
+    if (st == ST_OK)
+        mito_schedule_index_build(r);
     mito_region_unref(r);
     return st;
 }

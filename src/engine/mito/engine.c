@@ -55,6 +55,11 @@ static int engine_flush(struct engine *e, uint64_t region_id, struct error *err)
     return st;
 }
 
+static int engine_build_index(struct engine *e, uint64_t region_id, struct error *err)
+{
+    return mito_region_build_index(mito(e), region_id, err);
+}
+
 static int engine_compact(struct engine *e, uint64_t region_id, struct message compact, struct error *err)
 {
     return mito_region_compact(mito(e), region_id, compact, err);
@@ -305,7 +310,7 @@ static void engine_free(struct engine *base)
 
 static const struct engine_ops ops = {
     .name = "mito", .create = engine_create, .open = engine_open, .close = engine_close, .drop = engine_drop, .alter = engine_alter,
-    .write = engine_write, .bulk_insert = engine_bulk_insert, .flush = engine_flush, .compact = engine_compact, .truncate = engine_truncate,
+    .write = engine_write, .bulk_insert = engine_bulk_insert, .flush = engine_flush, .compact = engine_compact, .build_index = engine_build_index, .truncate = engine_truncate,
     .metadata = engine_metadata, .table = engine_table, .inspect = engine_inspect, .set_role = engine_set_role, .stat = engine_stat,
     .options = engine_options, .free = engine_free, .attach = engine_attach, .set_role_gracefully = engine_set_role_gracefully,
     .catchup = engine_catchup, .sync = engine_sync, .enter_staging = engine_enter_staging, .remap = engine_remap,

@@ -16,7 +16,7 @@
 
 #define FILE_ID_SIZE 37 /* UUID text and its zero */
 
-enum sst_index_kind { SST_INDEX_INVERTED = 1, SST_INDEX_FULLTEXT = 2, SST_INDEX_BLOOM = 4 };
+enum sst_index_kind { SST_INDEX_INVERTED = 1, SST_INDEX_FULLTEXT = 2, SST_INDEX_BLOOM = 4, SST_INDEX_ALL = 7 };
 
 struct sst_column_index { uint32_t column_id; uint8_t kinds; };
 
@@ -38,6 +38,8 @@ struct file_meta {
 
 void file_meta_release(struct file_meta *f);
 int file_meta_copy(const struct file_meta *f, struct file_meta *ret_copy, struct error *err);
+/* No index any more; one that is written later will have that version. */
+void file_meta_clear_index(struct file_meta *f, uint64_t version);
 
 enum sst_format { SST_FORMAT_PRIMARY_KEY, SST_FORMAT_FLAT };
 

@@ -19,6 +19,16 @@ void file_meta_release(struct file_meta *f)
     *f = (struct file_meta){0};
 }
 
+void file_meta_clear_index(struct file_meta *f, uint64_t version)
+{
+    free(f->indexes);
+    f->indexes = NULL;
+    f->n_indexes = 0;
+    f->available_indexes = 0;
+    f->index_file_size = 0;
+    f->index_version = version;
+}
+
 int file_meta_copy(const struct file_meta *f, struct file_meta *ret_copy, struct error *err)
 {
     struct file_meta n = *f;

@@ -36,6 +36,7 @@ struct mito_options {
     uint32_t checkpoint_distance;
     bool default_flat_format;
     uint8_t flush_indexes, compaction_indexes, query_indexes; /* enum sst_index_kind bits: what is built when, and what queries may use */
+    uint8_t later_indexes[2];    /* what is built in the background once files of level 0, of level 1 are there (build_mode async) */
     unsigned max_background_jobs;
     unsigned max_background_compactions; /* 0 = 1 */
     size_t compaction_bytes_max;         /* experimental_compaction_memory_limit; 0 = memory_limit alone */
@@ -60,7 +61,7 @@ struct mito_region {
 
     pthread_mutex_t job_lock;           /* one flush, alter, truncate or compaction commit at a time; guards `manifest` and its updates */
     struct manifest_manager *manifest;
-    bool compacting;                    /* guarded by job_lock */
+    bool rewriting;                     /* a compaction or index build runs; guarded by job_lock */
 
     pthread_mutex_t lock;               /* guards everything below */
     pthread_cond_t changed;             /* state, freezing or inflight changed */
@@ -86,7 +87,7 @@ struct mito_region {
     uint64_t written_bytes;
     int64_t last_flush_ms, last_compaction_ms;
     int64_t recorded_window_seconds;    /* the manifest's compaction_time_window; 0 = none yet */
-    _Atomic bool compaction_queued;
+    _Atomic bool compaction_queued, index_build_queued;
     bool orphans_sought;                /* or a file has left since, and may still be read */
 };
 
@@ -269,13 +270,24 @@ int mito_region_compact(struct mito_engine *e, uint64_t region_id, struct messag
 /* What follows a flush: expired files are dropped, and windows that have collected too many files compacted, in the background. */
 void mito_schedule_compaction(struct mito_region *r);
 
+/* index_build.c */
+int mito_region_build_index(struct mito_engine *e, uint64_t region_id, struct error *err);
+/* In the background, what the files lack of options.later_indexes. */
+void mito_schedule_index_build(struct mito_region *r);
+
 /* orphans.c: removes files of the folder that the region does not list, once, before its first job writes one. job_lock held. */
 void mito_remove_orphans(struct mito_region *r);
 
-/* region_files.c: the file list; r->lock held. */
+/* region_files.c. One compaction or index build of a region at a time: false = it is busy. */
+bool mito_rewrite_begin(struct mito_region *r);
+void mito_rewrite_end(struct mito_region *r);
+/* The file list; r->lock held. */
 int mito_files_add(struct mito_region *r, const struct file_meta *metas, uint32_t n, struct error *err);
 /* Drops the listed files from the region and marks those for deletion that nobody else can need. */
 void mito_files_remove(struct mito_region *r, struct sst_file *const *files, uint32_t n);
+bool mito_files_have(const struct mito_region *r, const struct sst_file *file);
+/* Puts `fresh`, the same file with a new index, in the place of `old`. */
+void mito_files_swap(struct mito_region *r, struct sst_file *old, struct sst_file *fresh);
 /* Makes the list that of `m`; files that stay are kept open. */
 int mito_files_replace(struct mito_region *r, const struct manifest *m, struct error *err);
 

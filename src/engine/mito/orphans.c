@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "engine/mito/mito.h"
+#include "engine/mito/sst_internal.h"
 
 static struct metric_family removed = {.name = "regiond_mito_orphans_removed_total", .help = "files removed that no manifest lists", .kind = METRIC_COUNTER};
 
@@ -34,6 +35,17 @@ static bool is_data_file(const char *name)
     return strcmp(rest, ".parquet") == 0 || (*rest == '.' && strcmp(name + size - 7, ".puffin") == 0);
 }
 
+/* An index file of another version than the manifest says: of a build that was not committed, or one that it has replaced. */
+static bool is_other_index(const struct file_meta *m, const char *key)
+{
+    char index[1024];
+    size_t size = strlen(key), n;
+    if (size < 7 || strcmp(key + size - 7, ".puffin") != 0 || sst_index_key("", m->file_id, m->index_version, index, sizeof index, NULL) != ST_OK)
+        return false;
+    n = strlen(index);
+    return !m->available_indexes || size < n || strcmp(key + size - n, index) != 0;
+}
+
 static int examine(void *ctx, const struct object_info *info, struct error *err)
 {
     struct search *s = ctx;
@@ -41,7 +53,7 @@ static int examine(void *ctx, const struct object_info *info, struct error *err)
     if (info->is_dir || !is_data_file(name))
         return ST_OK;
     for (uint32_t i = 0; i < s->region->n_files; i++) /* nobody else changes the list under the job lock */
-        if (strncmp(s->region->files[i]->meta.file_id, name, UUID_SIZE) == 0)
+        if (strncmp(s->region->files[i]->meta.file_id, name, UUID_SIZE) == 0 && !is_other_index(&s->region->files[i]->meta, info->key))
             return ST_OK;
     struct object_store *store = s->region->engine->options.store;
     TRY(store->ops->remove(store, info->key, err));

@@ -30,6 +30,24 @@ int mito_sibling_dir(const struct mito_region *r, uint64_t region_id, char **ret
     return ST_OK;
 }
 
+bool mito_rewrite_begin(struct mito_region *r)
+{
+    pthread_mutex_lock(&r->job_lock);
+    bool mine = !r->rewriting;
+    r->rewriting = true;
+    if (mine)
+        mito_remove_orphans(r);
+    pthread_mutex_unlock(&r->job_lock);
+    return mine;
+}
+
+void mito_rewrite_end(struct mito_region *r)
+{
+    pthread_mutex_lock(&r->job_lock);
+    r->rewriting = false;
+    pthread_mutex_unlock(&r->job_lock);
+}
+
 static int file_open(struct mito_region *r, const struct file_meta *meta, struct sst_file **ret_file, struct error *err)
 {
     struct file_meta copy;
@@ -85,6 +103,38 @@ void mito_files_remove(struct mito_region *r, struct sst_file *const *files, uin
     r->n_files = kept;
 }
 
+bool mito_files_have(const struct mito_region *r, const struct sst_file *file)
+{
+    for (uint32_t i = 0; i < r->n_files; i++)
+        if (r->files[i] == file)
+            return true;
+    return false;
+}
+
+void mito_files_swap(struct mito_region *r, struct sst_file *old, struct sst_file *fresh)
+{
+    for (uint32_t i = 0; i < r->n_files; i++) {
+        if (r->files[i] != old)
+            continue;
+        r->files[i] = sst_file_ref(fresh);
+        r->orphans_sought = true; /* somebody may still use the old index */
+        sst_file_supersede(old, fresh, !r->engine->options.gc_enabled && !may_be_shared(r, &old->meta));
+        if (r->engine->options.gc_enabled)
+            mito_hold_file(r->engine, old);
+        sst_file_unref(old);
+    }
+}
+
+/* What a file that stays becomes when the manifest says `meta` of it: another index may have been built for it. */
+static int file_again(struct sst_file *old, const struct file_meta *meta, struct sst_file **ret_file, struct error *err)
+{
+    if (old->meta.index_version == meta->index_version && old->meta.index_file_size == meta->index_file_size) {
+        *ret_file = sst_file_ref(old);
+        return ST_OK;
+    }
+    return sst_file_reindexed(old, meta, ret_file, err);
+}
+
 int mito_files_replace(struct mito_region *r, const struct manifest *m, struct error *err)
 {
     struct sst_file **fresh = calloc(m->n_files + 1, sizeof *fresh);
@@ -94,10 +144,7 @@ int mito_files_replace(struct mito_region *r, const struct manifest *m, struct e
         struct sst_file *old = NULL;
         for (uint32_t i = 0; i < r->n_files && !old; i++)
             old = strcmp(r->files[i]->meta.file_id, m->files[n].file_id) == 0 ? r->files[i] : NULL;
-        if (old)
-            fresh[n] = sst_file_ref(old);
-        else
-            st = file_open(r, &m->files[n], &fresh[n], err);
+        st = old ? file_again(old, &m->files[n], &fresh[n], err) : file_open(r, &m->files[n], &fresh[n], err);
     }
     if (st != ST_OK) {
         for (uint32_t i = 0; i < n; i++)
@@ -105,8 +152,12 @@ int mito_files_replace(struct mito_region *r, const struct manifest *m, struct e
         free(fresh);
         return st;
     }
-    for (uint32_t i = 0; i < r->n_files; i++)
+    for (uint32_t i = 0; i < r->n_files; i++) {
+        for (uint32_t k = 0; k < n; k++)
+            if (fresh[k] != r->files[i] && strcmp(fresh[k]->meta.file_id, r->files[i]->meta.file_id) == 0)
+                sst_file_supersede(r->files[i], fresh[k], false);
         sst_file_unref(r->files[i]);
+    }
     free(r->files);
     r->files = fresh;
     r->n_files = n;

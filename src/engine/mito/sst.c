@@ -34,6 +34,13 @@ void sst_remove_objects(struct object_store *store, const char *dir, const struc
             store->ops->remove(store, key, NULL);
 }
 
+void sst_remove_index(struct object_store *store, const char *dir, const struct file_meta *meta)
+{
+    char key[1024];
+    if (sst_index_key(dir, meta->file_id, meta->index_version, key, sizeof key, NULL) == ST_OK)
+        store->ops->remove(store, key, NULL);
+}
+
 int sst_file_new(struct object_store *store, const char *region_dir, struct file_meta *meta, struct sst_cache *cache, struct sst_file **ret_file,
                  struct error *err)
 {
@@ -54,6 +61,22 @@ int sst_file_new(struct object_store *store, const char *region_dir, struct file
     return ST_OK;
 }
 
+int sst_file_reindexed(const struct sst_file *f, const struct file_meta *meta, struct sst_file **ret_file, struct error *err)
+{
+    struct file_meta copy;
+    TRY(file_meta_copy(meta, &copy, err));
+    int st = sst_file_new(f->store, f->dir, &copy, f->cache, ret_file, err);
+    if (st != ST_OK)
+        file_meta_release(&copy);
+    return st;
+}
+
+void sst_file_supersede(struct sst_file *f, struct sst_file *fresh, bool index_outdated)
+{
+    f->successor = sst_file_ref(fresh);
+    f->index_outdated = index_outdated && f->meta.available_indexes;
+}
+
 struct sst_file *sst_file_ref(struct sst_file *f)
 {
     atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
@@ -68,6 +91,9 @@ void sst_file_unref(struct sst_file *f)
         sst_footer_put(f, f->footer);
     if (atomic_load(&f->deleted))
         sst_remove_objects(f->store, f->dir, &f->meta);
+    else if (f->index_outdated)
+        sst_remove_index(f->store, f->dir, &f->meta);
+    sst_file_unref(f->successor);
     pthread_mutex_destroy(&f->lock);
     file_meta_release(&f->meta);
     free(f->dir);

@@ -25,16 +25,25 @@ struct sst_file {
     struct sst_cache *cache;       /* NULL = footers are not kept */
     struct sst_file *newer, *older; /* guarded by the cache's lock, like cached_bytes */
     size_t cached_bytes;           /* 0 = the cache does not hold the footer */
+    struct sst_file *successor;    /* the same file with another index: it goes after this one; a reference */
+    bool index_outdated;           /* the index file of this one's version goes with it */
+    _Atomic uint64_t index_tried;  /* 1 + version of a schema for which no more of an index could be built; 0 = none */
 };
 
 /* Takes over `meta`'s contents. One reference to the caller. */
 int sst_file_new(struct object_store *store, const char *region_dir, struct file_meta *meta, struct sst_cache *cache, struct sst_file **ret_file,
                  struct error *err);
+/* The same file under another `meta` (copied), which only differs in the index. */
+int sst_file_reindexed(const struct sst_file *f, const struct file_meta *meta, struct sst_file **ret_file, struct error *err);
+/* Puts `fresh` in the place of `f`: `f` keeps it alive for its own readers, and its index file goes with it when that is outdated. */
+void sst_file_supersede(struct sst_file *f, struct sst_file *fresh, bool index_outdated);
 struct sst_file *sst_file_ref(struct sst_file *f);
 void sst_file_unref(struct sst_file *f);
 
 /* Removes a file's data and its indexes of all versions from the store, as far as it can: what stays behind is an orphan, in no manifest. */
 void sst_remove_objects(struct object_store *store, const char *dir, const struct file_meta *meta);
+/* The same of the index alone, of the version that `meta` has. */
+void sst_remove_index(struct object_store *store, const char *dir, const struct file_meta *meta);
 
 struct sst_write_options {
     struct object_store *store;

@@ -46,12 +46,16 @@ void sst_index_select(const struct sst_file *file, const struct sst_footer *f, c
 
 struct sst_indexer;
 
+/* Kinds of index (enum sst_index_kind bits) that files have of such a column. */
+uint8_t sst_indexer_wanted(const struct region_column *c);
 /* For a new file with these options; *ret_indexer = NULL when none of its columns wants an index. */
 int sst_indexer_new(const struct sst_write_options *o, struct sst_indexer **ret_indexer, struct error *err);
 void sst_indexer_free(struct sst_indexer *x); /* NULL is allowed */
+/* Leaves out a column, and with one of the inverted index all of that. */
+void sst_indexer_leave_out(struct sst_indexer *x, uint32_t column);
 /* The file's next rows. */
 void sst_indexer_add(struct sst_indexer *x, const struct row_batch *b);
-/* Writes the index file of the SST `meta` and fills in what meta says of it; leaves both out when that fails. */
-void sst_indexer_finish(struct sst_indexer *x, struct file_meta *meta);
+/* Writes the index file of the SST `meta`, of its index_version, and fills in what meta says of it. On failure neither is there. */
+int sst_indexer_finish(struct sst_indexer *x, struct file_meta *meta, struct error *err);
 
 #endif

@@ -73,32 +73,33 @@ static bool has_our_words(const struct region_column *c, const struct region_ful
     return f->enable && !f->chinese && !f->tantivy && type_is_string(c->type);
 }
 
+uint8_t sst_indexer_wanted(const struct region_column *c)
+{
+    struct region_index_options w = region_index_options(c);
+    return (uint8_t)((w.inverted ? SST_INDEX_INVERTED : 0) | (has_our_words(c, &w.fulltext) ? SST_INDEX_FULLTEXT : 0) |
+                     (w.skipping ? SST_INDEX_BLOOM : 0));
+}
+
+static void add_column(struct sst_indexer *x, const struct sst_write_options *o, uint32_t column, enum sst_index_kind kind)
+{
+    struct region_index_options w = region_index_options(&o->metadata->columns[column]);
+    struct indexed_column *k = &x->columns[x->n_columns++];
+    *k = (struct indexed_column){.column = column, .kind = kind, .case_sensitive = w.fulltext.case_sensitive};
+    if (kind == SST_INDEX_INVERTED)
+        inverted_builder_init(&k->inverted, o->budget, x->segment_rows);
+    else if (kind == SST_INDEX_FULLTEXT)
+        bloom_builder_init(&k->bloom, o->budget, w.fulltext.granularity, (double)w.fulltext.rate / 10000);
+    else
+        bloom_builder_init(&k->bloom, o->budget, w.skipping_granularity, (double)w.skipping_rate / 10000);
+}
+
 static void find_columns(struct sst_indexer *x, const struct sst_write_options *o)
 {
-    const struct region_metadata *m = o->metadata;
-    for (uint32_t i = 0; i < m->n_columns && (o->indexes & SST_INDEX_INVERTED); i++) {
-        if (!region_index_options(&m->columns[i]).inverted)
-            continue;
-        struct indexed_column *k = &x->columns[x->n_columns++];
-        *k = (struct indexed_column){.column = i, .kind = SST_INDEX_INVERTED};
-        inverted_builder_init(&k->inverted, o->budget, x->segment_rows);
-    }
-    for (uint32_t i = 0; i < m->n_columns && (o->indexes & SST_INDEX_FULLTEXT); i++) {
-        struct region_fulltext_options f = region_index_options(&m->columns[i]).fulltext;
-        if (!has_our_words(&m->columns[i], &f))
-            continue;
-        struct indexed_column *k = &x->columns[x->n_columns++];
-        *k = (struct indexed_column){.column = i, .kind = SST_INDEX_FULLTEXT, .case_sensitive = f.case_sensitive};
-        bloom_builder_init(&k->bloom, o->budget, f.granularity, (double)f.rate / 10000);
-    }
-    for (uint32_t i = 0; i < m->n_columns && (o->indexes & SST_INDEX_BLOOM); i++) {
-        struct region_index_options w = region_index_options(&m->columns[i]);
-        if (!w.skipping)
-            continue;
-        struct indexed_column *k = &x->columns[x->n_columns++];
-        *k = (struct indexed_column){.column = i, .kind = SST_INDEX_BLOOM};
-        bloom_builder_init(&k->bloom, o->budget, w.skipping_granularity, (double)w.skipping_rate / 10000);
-    }
+    static const enum sst_index_kind order[] = {SST_INDEX_INVERTED, SST_INDEX_FULLTEXT, SST_INDEX_BLOOM};
+    for (size_t k = 0; k < sizeof order / sizeof *order; k++)
+        for (uint32_t i = 0; i < o->metadata->n_columns; i++)
+            if (o->indexes & order[k] & sst_indexer_wanted(&o->metadata->columns[i]))
+                add_column(x, o, i, order[k]);
 }
 
 int sst_indexer_new(const struct sst_write_options *o, struct sst_indexer **ret_indexer, struct error *err)
@@ -193,6 +194,21 @@ static int add_batch(struct indexed_column *k, const struct row_batch *b, struct
     return ST_OK;
 }
 
+/* An inverted index is whole or not at all. */
+static void drop(struct sst_indexer *x, struct indexed_column *k)
+{
+    for (uint32_t i = 0; i < x->n_columns; i++)
+        if (!x->columns[i].failed && (&x->columns[i] == k || (k->kind == SST_INDEX_INVERTED && x->columns[i].kind == SST_INDEX_INVERTED)))
+            drop_column(&x->columns[i]);
+}
+
+void sst_indexer_leave_out(struct sst_indexer *x, uint32_t column)
+{
+    for (uint32_t i = 0; i < x->n_columns; i++)
+        if (x->columns[i].column == column)
+            drop(x, &x->columns[i]);
+}
+
 /* The column cannot be indexed. Of texts in the newest scripts that is no news. */
 static void give_up(struct sst_indexer *x, struct indexed_column *k, const struct error *why)
 {
@@ -200,9 +216,7 @@ static void give_up(struct sst_indexer *x, struct indexed_column *k, const struc
     enum log_level level = k->kind == SST_INDEX_FULLTEXT && why->status == ST_UNSUPPORTED ? LOG_DEBUG : LOG_WARN;
     log_at(level, "mito", "region %llu: no %s index of column %s for a new SST: %s", (unsigned long long)x->metadata->region_id, kind,
            x->metadata->columns[k->column].name, why->msg);
-    for (uint32_t i = 0; i < x->n_columns; i++)
-        if (!x->columns[i].failed && (&x->columns[i] == k || (k->kind == SST_INDEX_INVERTED && x->columns[i].kind == SST_INDEX_INVERTED)))
-            drop_column(&x->columns[i]);
+    drop(x, k);
 }
 
 void sst_indexer_add(struct sst_indexer *x, const struct row_batch *b)
@@ -308,24 +322,21 @@ static int write_file(struct sst_indexer *x, const char *key, struct file_meta *
     return st;
 }
 
-void sst_indexer_finish(struct sst_indexer *x, struct file_meta *meta)
+int sst_indexer_finish(struct sst_indexer *x, struct file_meta *meta, struct error *err)
 {
     struct file_meta m = {0};
-    struct error err;
     char key[1024];
-    int st = sst_index_key(x->dir, meta->file_id, 0, key, sizeof key, &err);
-    if (st == ST_OK)
-        st = write_file(x, key, &m, &err);
-    if (st != ST_OK) {
-        log_warn("mito", "SST %s stays without an index: %s", meta->file_id, err.msg);
+    TRY(sst_index_key(x->dir, meta->file_id, meta->index_version, key, sizeof key, err));
+    int st = write_file(x, key, &m, err);
+    if (st != ST_OK)
         x->store->ops->remove(x->store, key, NULL); /* a commit that failed may have left it there */
-    }
     if (st != ST_OK || !m.n_indexes) {
         file_meta_release(&m);
-        return;
+        return st;
     }
     meta->available_indexes = m.available_indexes;
     meta->indexes = m.indexes;
     meta->n_indexes = m.n_indexes;
     meta->index_file_size = m.index_file_size;
+    return ST_OK;
 }

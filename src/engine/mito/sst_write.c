@@ -1,4 +1,5 @@
 /* Writing SSTs in both layouts (mito-on-disk.md 3.1 to 3.7). A file becomes visible only when it is whole; a failure removes those written before it. */
+#include "base/log.h"
 #include "engine/mito/sst_index.h"
 #include "engine/mito/sst_internal.h"
 
@@ -111,8 +112,9 @@ static int close_file(struct sst_writer *w, struct error *err)
     w->files[w->n_files++] = w->meta; /* before the commit: one that fails may leave the object there */
     w->meta = (struct file_meta){0};
     TRY(out->ops->commit(out, err));
-    if (w->indexer)
-        sst_indexer_finish(w->indexer, &w->files[w->n_files - 1]);
+    struct error why;
+    if (w->indexer && sst_indexer_finish(w->indexer, &w->files[w->n_files - 1], &why) != ST_OK)
+        log_warn("mito", "SST %s stays without an index: %s", w->files[w->n_files - 1].file_id, why.msg);
     sst_indexer_free(w->indexer);
     w->indexer = NULL;
     return ST_OK;
