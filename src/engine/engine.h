@@ -58,6 +58,7 @@ struct region_stat { /* mito-engine.md 9.1 */
     enum region_role role;
     uint64_t num_rows, memtable_bytes, wal_bytes, manifest_bytes, sst_bytes, sst_num, index_bytes, written_bytes;
     uint64_t manifest_version, flushed_entry_id, last_entry_id, committed_sequence, removed_files;
+    bool overtaken;         /* another node has written to it: it follows until it has caught up */
     bool has_metadata_part; /* a physical metric region: the sums above are of both its parts, the counters of its data part */
     uint64_t metadata_manifest_version, metadata_flushed_entry_id, metadata_last_entry_id;
 };

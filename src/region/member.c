@@ -227,5 +227,8 @@ int region_server_stat(struct region_server *s, uint64_t region_id, struct regio
     pthread_mutex_unlock(&s->lock);
     if (!engine)
         return error_set(err, ST_REGION_NOT_FOUND, "region %llu is not here", (unsigned long long)region_id);
-    return engine->ops->stat(engine, region_id, ret_stat, err);
+    TRY(engine->ops->stat(engine, region_id, ret_stat, err));
+    if (ret_stat->overtaken) /* its role has changed without a lease or an instruction */
+        region_lease_refresh(s, engine, region_id);
+    return ST_OK;
 }

@@ -433,6 +433,47 @@ def test_database_options():
     s.stop(), m.stop()
 
 
+def test_overtaken():
+    """Another node has written to a region's manifest: this one follows, whatever its lease says, until it has caught up."""
+    m = Metasrv(interval_ms=200)
+    s = node(m, 1)
+    region = 1070 << 32
+    m.route[region] = 1
+    call = call_of(s)
+    call(create_region(region, COLUMNS), timeout=10)
+    call(insert(region, COLUMNS, [(1, 1, 1)]), timeout=10)
+    call(blob(1, b'') + blob(10, num(1, region)), timeout=10)
+    call(insert(region, COLUMNS, [(2, 2, 2)]), timeout=10)
+    folder = os.path.join(s.home, 'data/greptime/public/1070/1070_0000000000/manifest')
+    first, newest = [os.path.join(folder, sorted(os.listdir(folder))[i]) for i in (0, -1)]
+    foreign = os.path.join(folder, '%020d.json' % (int(os.path.basename(newest)[:20]) + 1))
+    with open(first) as f, open(foreign, 'w') as to:
+        to.write(f.read()) # the schema again: any change will do
+    before = sorted(os.listdir(folder))
+    check('a flush does not write over it', rejected(call, blob(1, b'') + blob(10, num(1, region))))
+    check('nor beside it', rejected(call, blob(1, b'') + blob(10, num(1, region))) and sorted(os.listdir(folder)) == before)
+    check('writes are refused', rejected(call, insert(region, COLUMNS, [(3, 3, 3)])))
+    h = m.wait_beats(1, 3)
+    check('it follows, though metasrv grants leadership', h.role(region) == FOLLOWER and rejected(call, insert(region, COLUMNS, [(3, 3, 3)])), h.regions)
+    check('the status says so', any(x.startswith('regions_overtaken') for x in status(s)['degraded']), status(s)['degraded'])
+    got = m.instruct(1, {'UpgradeRegions': [{'region_id': region, 'replay_timeout': '5s'}]})
+    check('it catches up', got['replies'][0]['ready'], got)
+    call(insert(region, COLUMNS, [(4, 4, 4)]), timeout=10)
+    call(blob(1, b'') + blob(10, num(1, region)), timeout=10)
+    check('and goes on from what storage had', rows_of(s, region) == [(1, 1), (4, 4)] and status(s)['degraded'] == [], rows_of(s, region))
+    # Without rows that only it has, it follows the other node's change by itself, and the next grant makes it lead again.
+    newest = os.path.join(folder, [f for f in sorted(os.listdir(folder)) if f.endswith('.json')][-1])
+    with open(first) as f, open(os.path.join(folder, '%020d.json' % (int(os.path.basename(newest)[:20]) + 1)), 'w') as to:
+        to.write(f.read())
+    check('a truncate does not write over it', rejected(call, blob(1, b'') + blob(12, num(1, region) + blob(2, b''))))
+    for _ in range(100):
+        if not rejected(call, insert(region, COLUMNS, [(5, 5, 5)])):
+            break
+        time.sleep(0.1)
+    check('it leads again', rows_of(s, region) == [(1, 1), (4, 4), (5, 5)] and status(s)['degraded'] == [], rows_of(s, region))
+    s.stop(), m.stop()
+
+
 def test_partition_of_route():
     """A region whose manifest knows no partition expression, as old ones, takes that of its table's route, and records it when it leads."""
     m = Metasrv(interval_ms=300)
@@ -694,7 +735,7 @@ def test_starts():
 
 
 def main():
-    tests = [test_upstream, test_migration, test_split_merge, test_metric_migration, test_metric_repartition, test_gc, test_database_options, test_partition_of_route, test_instructions, test_leases, test_stale_leader_grant, test_faults, test_starts]
+    tests = [test_upstream, test_migration, test_split_merge, test_metric_migration, test_metric_repartition, test_gc, test_database_options, test_overtaken, test_partition_of_route, test_instructions, test_leases, test_stale_leader_grant, test_faults, test_starts]
     wanted = sys.argv[1:]
     for t in tests:
         if not wanted or t.__name__ in wanted:

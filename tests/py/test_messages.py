@@ -47,6 +47,9 @@ def mito(call):
     says(call, create_region(1025 << 32, COLUMNS, [('append_mode', 'true'), ('merge_mode', 'last_non_null')]),
          'Invalid region options, merge_mode is not allowed when append_mode is enabled')
     says(call, create_region(1025 << 32, COLUMNS, [('storage', 'S3')]), 'Object store not found: S3')
+    says(call, create_region(1025 << 32, COLUMNS, [('wal_options', '{"wal.provider":"kafka","wal.kafka.topic":"t"}')]),
+         'Incompatible WAL provider change. This is typically caused by changing WAL provider in database config file without completely cleaning existing files. '
+         'Global provider: `raft_engine`, region provider: `kafka`')
     call(create_region(1026 << 32, COLUMNS, [('storage', 'File')]), timeout=20)
 
 

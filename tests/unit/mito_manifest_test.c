@@ -269,6 +269,9 @@ static void guarded(void **state)
     assert_int_equal(manifest_update_edit(b, &edit, &err), ST_REGION_NOT_READY); /* its version 1 is a's */
     assert_non_null(strstr(err.msg, "another node"));
     assert_int_equal(manifest_state(b)->n_files, 0);
+    assert_true(manifest_overtaken(b) && !manifest_overtaken(a));
+    assert_int_equal(manifest_update_edit(b, &edit, &err), ST_REGION_NOT_READY); /* nor does it go on behind a's version */
+    assert_false(exists(&s, 2, "json"));
     manifest_free(a);
     manifest_free(b);
     region_metadata_unref(metadata);

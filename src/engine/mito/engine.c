@@ -157,7 +157,7 @@ static int engine_stat(struct engine *e, uint64_t region_id, struct region_stat 
     pthread_mutex_lock(&r->lock);
     struct region_stat s = {.region_id = r->id, .manifest_bytes = r->manifest_bytes, .sst_num = r->n_files, .written_bytes = r->written_bytes,
                             .manifest_version = r->manifest_version, .flushed_entry_id = r->flushed_entry_id, .last_entry_id = r->last_entry_id,
-                            .committed_sequence = r->committed_sequence, .removed_files = r->removed_files, .role = mito_role_of(r->state)};
+                            .committed_sequence = r->committed_sequence, .removed_files = r->removed_files, .role = mito_role_of(r->state), .overtaken = r->overtaken};
     add_memtable(&s, r->active);
     for (uint32_t i = 0; i < r->n_frozen; i++)
         add_memtable(&s, r->frozen[i]);
@@ -214,12 +214,16 @@ static bool due_for_flush(struct mito_engine *e, struct mito_region *r)
     return due;
 }
 
-static bool has_expr_to_record(struct mito_region *r)
+/* What a change of leadership has left to do. */
+static void settle_leadership(struct mito_region *r)
 {
     pthread_mutex_lock(&r->lock);
-    bool has = r->expr_to_record && r->state == REGION_WRITABLE;
+    bool record = r->expr_to_record && r->state == REGION_WRITABLE, overtaken = r->overtaken;
     pthread_mutex_unlock(&r->lock);
-    return has;
+    if (record)
+        mito_record_expr(r);
+    if (overtaken)
+        mito_follow_overtaker(r);
 }
 
 static void flush_quietly(struct mito_region *r, const char *why)
@@ -238,8 +242,7 @@ static void keep_flushed(struct mito_engine *e)
     for (size_t i = 0; i < n; i++) {
         if (due_for_flush(e, all[i]))
             flush_quietly(all[i], "idle");
-        if (has_expr_to_record(all[i]))
-            mito_record_expr(all[i]);
+        settle_leadership(all[i]);
         mito_region_unref(all[i]);
     }
     free(all);

@@ -370,14 +370,23 @@ static int checkpoint(struct manifest_manager *m)
     return st;
 }
 
+static int note_overtaken(struct manifest_manager *m, const char *key, struct error *err)
+{
+    m->overtaken = true;
+    return error_set(err, ST_REGION_NOT_READY, "another node has written %s: this one is not the region's leader any more", key);
+}
+
 int manifest_put_delta(struct manifest_manager *m, const char *key, const struct dynbuf *text, struct error *err)
 {
     if (m->may_write && !m->may_write(m->may_write_ctx))
         return error_set(err, ST_REGION_NOT_READY, "%s: this node's lease of the region has run out, so its manifest is not written", m->dir);
     int st = object_store_put_new(m->store, key, text->data, text->size, err);
-    if (st == ST_ILLEGAL_STATE)
-        return error_set(err, ST_REGION_NOT_READY, "another node has written %s: this one is not the region's leader any more", key);
-    return st;
+    return st == ST_ILLEGAL_STATE ? note_overtaken(m, key, err) : st;
+}
+
+bool manifest_overtaken(const struct manifest_manager *m)
+{
+    return m->overtaken;
 }
 
 bool manifest_in_doubt(const struct manifest_manager *m)
@@ -398,7 +407,7 @@ int manifest_settle(struct manifest_manager *m, struct error *err)
     int st = object_store_get(m->store, key, MANIFEST_TEXT_MAX, &text, err);
     bool foreign = st == ST_OK && (text.size != m->doubtful.size || memcmp(text.data, m->doubtful.data, text.size) != 0);
     if (foreign)
-        st = error_set(err, ST_REGION_NOT_READY, "another node has written %s: this one is not the region's leader any more", key);
+        st = note_overtaken(m, key, err);
     else if (st == ST_OK || st == ST_NOT_FOUND) /* not there for us may still be there on disk */
         st = m->store->ops->discard(m->store, key, err);
     dynbuf_release(&text);
@@ -414,6 +423,8 @@ int manifest_commit(struct manifest_manager *m, const struct dynbuf *text, struc
     struct manifest next;
     struct manifest_file f = {.size = text->size};
     char key[MANIFEST_KEY_MAX];
+    if (m->overtaken)
+        return error_set(err, ST_REGION_NOT_READY, "another node has written to %s: this one is not the region's leader any more", m->dir);
     TRY(manifest_settle(m, err));
     f.version = m->next_version;
     TRY(manifest_copy(&m->state, &next, err));

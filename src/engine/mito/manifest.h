@@ -82,6 +82,9 @@ void manifest_free(struct manifest_manager *m);
  * has written the same version, and the update fails with ST_REGION_NOT_READY too. */
 void manifest_set_guard(struct manifest_manager *m, bool (*may_write)(void *ctx), void *ctx);
 
+/* Whether that has happened: whatever this node would add now would stand on a state that lacks the other's change, so all updates fail from then on. */
+bool manifest_overtaken(const struct manifest_manager *m);
+
 /* Whether the store holds a version above the current one: another node has led the region meanwhile. */
 int manifest_is_behind(struct manifest_manager *m, bool *ret_behind, struct error *err);
 

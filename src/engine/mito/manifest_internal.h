@@ -38,6 +38,7 @@ struct manifest_manager {
     bool (*may_write)(void *ctx);
     void *may_write_ctx;
     bool keep_removed;
+    bool overtaken;              /* another node has written a version that this one was about to */
     struct dynbuf staged;        /* the actions of the staged deltas, joined by commas */
     uint32_t staged_exprs, staged_edits;
 };

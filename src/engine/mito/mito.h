@@ -71,6 +71,7 @@ struct mito_region {
     char *staging_expr;                 /* REGION_STAGING: the expression to be; NULL = all writes are rejected */
     bool freezing;                      /* a flush waits for writes in flight; new ones wait for it */
     bool in_doubt;                      /* the manifest is: no writes before that is settled */
+    bool overtaken;                     /* another node has written to the manifest: a follower until it has caught up */
     uint32_t inflight;                  /* writes between numbering and memtable */
     struct region_metadata *metadata;
     struct region_options options;
@@ -164,6 +165,10 @@ enum region_role mito_role_of(enum region_state state);
 int mito_enter(struct mito_region *r, enum region_state state, struct error *err);
 /* Ends it in `state`, or in what a role change meanwhile wants. */
 void mito_leave(struct mito_region *r, enum region_state state);
+/* The region follows from now on, whatever a lease says, until it has caught up. r->lock held. */
+void mito_note_overtaken(struct mito_region *r);
+/* Takes over what the other node has written, unless there are rows here that only this node has: metasrv may then lead it from here again. */
+void mito_follow_overtaker(struct mito_region *r);
 /* Forgets a staging that will not be applied. r->lock held. */
 void mito_drop_staging(struct mito_region *r);
 

@@ -4,10 +4,14 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/text.h"
 #include "engine/mito/mito.h"
 #include "format/proto/wire.h"
 #include "format/region/options.h"
+
+static struct metric_family overtaken_regions = {.name = "regiond_mito_regions_overtaken_total", .kind = METRIC_COUNTER,
+                                                 .help = "regions that became followers because another node had written to their manifest"};
 
 /* A dropped region's folder and the files of it that scans may still read. */
 struct dropped_region {
@@ -205,10 +209,21 @@ static int adopt_manifest(struct mito_region *r, struct error *err)
 
 bool mito_note_doubt(struct mito_region *r)
 {
-    bool doubt = manifest_in_doubt(r->manifest);
+    const struct engine_host *host = &r->engine->host;
+    bool doubt = manifest_in_doubt(r->manifest), overtaken = manifest_overtaken(r->manifest);
     pthread_mutex_lock(&r->lock);
     r->in_doubt = doubt;
+    bool fresh = overtaken && !r->overtaken;
+    if (fresh)
+        mito_note_overtaken(r);
     pthread_mutex_unlock(&r->lock);
+    if (!fresh)
+        return doubt;
+    metric_add(metric_plain(&overtaken_regions), 1);
+    log_error("mito", "another node has written to the manifest of region %llu (%s): this node follows", (unsigned long long)r->id,
+              r->dir);
+    if (host->changed)
+        host->changed(host->ctx, r->id);
     return doubt;
 }
 
@@ -309,11 +324,15 @@ static int check_dropping(struct mito_engine *e, const char *dir, uint64_t regio
     return error_set(err, ST_REGION_NOT_FOUND, "Region not found, region id: %llu (its drop was completed)", (unsigned long long)region_id);
 }
 
-/* There is one store, which is called File. */
-static int check_storage(const struct region_options *o, struct error *err)
+/* There is one store, which is called File, and one log: a region whose rows are in Kafka must not be opened as if it had none there. */
+static int check_places(const struct region_options *o, struct error *err)
 {
-    return !o->storage || strcasecmp(o->storage, "file") == 0 ? ST_OK
-                                                               : error_set(err, ST_INVALID_ARGUMENTS, "Object store not found: %s", o->storage);
+    if (o->storage && strcasecmp(o->storage, "file") != 0)
+        return error_set(err, ST_INVALID_ARGUMENTS, "Object store not found: %s", o->storage);
+    if (o->wal_provider == WAL_PROVIDER_KAFKA)
+        return error_set(err, ST_INVALID_ARGUMENTS, "Incompatible WAL provider change. This is typically caused by changing WAL provider in database config file "
+                                                    "without completely cleaning existing files. Global provider: `raft_engine`, region provider: `kafka`");
+    return ST_OK;
 }
 
 static int load_region(struct mito_region *r, const struct kv *options, uint32_t n_options, bool skip_replay, bool writable, struct error *err)
@@ -322,7 +341,7 @@ static int load_region(struct mito_region *r, const struct kv *options, uint32_t
     finish_drop(e, r->dir);
     TRY(check_dropping(e, r->dir, r->id, err));
     TRY(region_options_parse(options, n_options, true, &r->options, err));
-    TRY(check_storage(&r->options, err));
+    TRY(check_places(&r->options, err));
     TRY(manifest_open(e->options.store, r->dir, e->options.checkpoint_distance, &r->manifest, err));
     TRY(adopt_manifest(r, err));
     TRY(mito_take_expr(r, mito_route_expr(r, r->metadata), err));
@@ -400,7 +419,7 @@ static int create_fresh(struct mito_region *r, struct region_metadata *metadata,
     struct mito_engine *e = r->engine;
     TRY(mito_check_room(e, err));
     TRY(region_options_parse(b->options, b->n_options, false, &r->options, err));
-    TRY(check_storage(&r->options, err));
+    TRY(check_places(&r->options, err));
     enum sst_format format = r->options.sst_format >= 0 ? (enum sst_format)r->options.sst_format
                              : e->options.default_flat_format ? SST_FORMAT_FLAT : SST_FORMAT_PRIMARY_KEY;
     /* A dropped region of the same id may have left entries behind. */

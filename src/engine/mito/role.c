@@ -11,6 +11,7 @@
  */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "engine/mito/mito.h"
 
 static bool transient(enum region_state state)
@@ -82,6 +83,8 @@ int mito_region_set_role(struct mito_engine *e, uint64_t region_id, enum region_
     struct mito_region *r;
     TRY(mito_region_get(e, region_id, &r, err));
     pthread_mutex_lock(&r->lock);
+    if (r->overtaken)
+        role = ROLE_FOLLOWER;
     if (transient(r->state)) {
         r->resume = after(r->resume, role);
     } else {
@@ -94,6 +97,19 @@ int mito_region_set_role(struct mito_engine *e, uint64_t region_id, enum region_
     pthread_mutex_unlock(&r->lock);
     mito_region_unref(r);
     return ST_OK;
+}
+
+void mito_note_overtaken(struct mito_region *r)
+{
+    r->overtaken = true;
+    if (transient(r->state)) {
+        r->resume = REGION_FOLLOWER;
+    } else {
+        if (r->state == REGION_STAGING)
+            mito_drop_staging(r);
+        r->state = after(r->state, ROLE_FOLLOWER);
+    }
+    pthread_cond_broadcast(&r->changed);
 }
 
 /* Waits until the region is settled, changes it, and waits for the writes that the old state let in. r->lock held. */
@@ -154,6 +170,7 @@ static int reload(struct mito_region *r, struct error *err)
     if (st == ST_OK) {
         manifest_free(r->manifest);
         r->manifest = manager;
+        r->overtaken = false;
         mito_adopt(r);
         (void)mito_take_expr(r, expr, NULL); /* without memory: at the next open */
         expr = NULL;
@@ -201,12 +218,15 @@ static int pass_over_log(struct mito_region *r, struct error *err)
 
 static int catch_up(struct mito_region *r, struct error *err)
 {
-    bool behind = has_rows(r), lead = false;
+    bool rows = has_rows(r), behind = rows, lead = false;
     pthread_mutex_lock(&r->lock);
     lead = mito_role_of(r->state) == ROLE_LEADER;
+    behind |= r->overtaken;
     pthread_mutex_unlock(&r->lock);
     if (lead)
         return ST_OK;
+    if (rows)
+        log_warn("mito", "region %llu catches up with storage: rows that this node had not flushed are given up", (unsigned long long)r->id);
     if (!behind)
         TRY(manifest_is_behind(r->manifest, &behind, err));
     if (behind) {
@@ -220,6 +240,22 @@ static int catch_up(struct mito_region *r, struct error *err)
     pthread_cond_broadcast(&r->changed);
     pthread_mutex_unlock(&r->lock);
     return st;
+}
+
+void mito_follow_overtaker(struct mito_region *r)
+{
+    struct error err;
+    pthread_mutex_lock(&r->job_lock);
+    pthread_mutex_lock(&r->lock);
+    bool due = r->overtaken && r->state == REGION_FOLLOWER;
+    pthread_mutex_unlock(&r->lock);
+    due = due && !has_rows(r);
+    int st = due ? reload(r, &err) : ST_OK;
+    if (due && st == ST_OK)
+        st = pass_over_log(r, &err);
+    pthread_mutex_unlock(&r->job_lock);
+    if (st != ST_OK)
+        log_warn("mito", "region %llu cannot follow the node that has written to it: %s; it is tried again", (unsigned long long)r->id, err.msg);
 }
 
 int mito_region_catchup(struct mito_engine *e, const struct region_catchup_request *request, struct error *err)

@@ -278,6 +278,7 @@ static int apply(struct mito_region *r, const struct region_apply_request *reque
     }
     if (st == ST_OK)
         st = manifest_staging_commit(r->manifest, err);
+    mito_note_doubt(r);
     manifest_release(&blob);
     return st == ST_OK ? take_over(r, err) : st;
 }
