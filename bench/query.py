@@ -13,6 +13,7 @@ import glob
 import json
 import math
 import os
+import random
 import re
 import statistics
 import struct
@@ -32,9 +33,8 @@ STAMP = re.compile(rb'\x0b\x98\x01([\x80-\xff]{8}[\x01-\x7f])')     # the cell o
 FIELD = re.compile(rb'\n\x02 ([\x00-\x64])', re.DOTALL)
 
 
-def widened_load():
-    """The recorded messages, then copies with later times and other values: the create request first."""
-    import random
+def recorded_load():
+    """The recorded messages: the create request first."""
     import zstandard
     raw = zstandard.ZstdDecompressor().stream_reader(open(run.LOAD, 'rb')).read()
     messages, at = [], 0
@@ -42,26 +42,33 @@ def widened_load():
         n = struct.unpack_from('<I', raw, at)[0]
         messages.append(raw[at + 4:at + 4 + n])
         at += 4 + n
-    moved = {}
+    return messages
 
-    def later(m, by):
+
+def copier(by_ns, number):
+    """Makes a recorded insert into one with other times and values."""
+    order = random.Random(number).sample(range(101), 101)     # keeps the entropy: the copies must not compress better than the original
+    values, moved = [b'\n\x02 ' + bytes([v]) for v in order], {}
+
+    def later(m):
         old = m[1]
-        if (old, by) not in moved:
-            value = sum((b & 0x7f) << 7 * i for i, b in enumerate(old))
-            moved[old, by] = b'\x0b\x98\x01' + harness.varint(value + by)
-        return moved[old, by]
+        if old not in moved:
+            moved[old] = b'\x0b\x98\x01' + harness.varint(sum((b & 0x7f) << 7 * i for i, b in enumerate(old)) + by_ns)
+        return moved[old]
 
-    def copied(m, by, values):
-        return FIELD.sub(lambda k: values[k[1][0]], STAMP.sub(lambda k: later(k, by), m))
+    return lambda m: FIELD.sub(lambda k: values[k[1][0]], STAMP.sub(later, m))
 
+
+def widened_load():
+    """The recorded messages, then copies with later times and other values: the create request first."""
+    messages = recorded_load()
     yield messages[0]
     for copy in range(math.ceil(STEPS / STEPS_RECORDED)):
         inserts = messages[1:]
         take = min(STEPS - copy * STEPS_RECORDED, STEPS_RECORDED) * len(inserts) // STEPS_RECORDED
-        order = random.Random(copy).sample(range(101), 101)     # keeps the entropy: the copies must not compress better than the original
-        values = [b'\n\x02 ' + bytes([v]) for v in order]
+        copied = copier(copy * STEPS_RECORDED * STEP_NS, copy)
         for m in inserts[:take]:
-            yield copied(m, copy * STEPS_RECORDED * STEP_NS, values) if copy else m
+            yield copied(m) if copy else m
 
 
 def queries(only):

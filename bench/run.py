@@ -46,11 +46,11 @@ def tool(name, *args):
     return run.stdout
 
 
-def server(a, durability='os', extra=''):
+def server(a, durability='os', extra='', flags=()):
     config = os.path.join(tempfile.mkdtemp(prefix='regiond-bench-'), 'node.toml')
     with open(config, 'w') as f:
         f.write(f'[wal]\nprovider = "raft_engine"\ndurability = "{durability}"\n{extra}')
-    return harness.Server('-c', config, binary=os.path.join(a.build, 'regiond'))
+    return harness.Server('-c', config, *flags, binary=os.path.join(a.build, 'regiond'))
 
 
 def status(s, key):
@@ -223,6 +223,15 @@ def measure_recovery(a):
     table('Recovery after kill -9 (bar: twice the live rate)',
           ('rows sent', 'log, MiB', 'rows replayed', 'rows/s', 'live ingest, rows/s', 'ratio', 'CPU s/M rows, start included', 'live', 'ratio', 'open after, ms', 'first count(*), ms',
            'peak RSS MiB'), lines)
+
+
+def measure_limit(a, limit_mb=512):
+    """Ten times the load that `--repeat` says, under a limit that holds a part of it."""
+    s = server(a, flags=('--memory-limit', f'{limit_mb}MB'))
+    r = ingest(s, 10 * a.repeat)
+    s.remove()
+    table(f'Ingest under memory_limit = {limit_mb}MB (bar: {limit_mb + 64} MiB resident, no failures)', ('rows', 'rows/s', 'CPU s/M rows', 'p50 ms', 'p99 ms', 'peak RSS MiB', 'failed'),
+          [(f'{r["rows"]:,}', f'{r["rows"] / r["wall"]:,.0f}', f'{r["cpu"]:.2f}', r['p50'], r['p99'], r['peak'], 0)])
 
 
 def measure_regions(a, n=10000):

@@ -180,19 +180,35 @@ def _stream(batch, compression):
     return sink.getvalue()
 
 
-def scan_all(channel, region_id, columns, timeout=60, condition=None, functions=()):
-    """All rows of a region as an Arrow table, through a Substrait plan that is a bare read; those that satisfy a condition, which knows the functions
-    by their places from 1 on."""
+def read_rel(columns):
+    """A Substrait relation: all rows of the region."""
+    kinds = {INT32: 5, INT64: 7, STRING: 12, TS_MS: 33, FLOAT64: 11}
+    types = b''.join(blob(1, blob(kinds[t], num(1, 3) + num(3, 1) if t == TS_MS else num(2, 1))) for _, t, _ in columns)
+    return blob(1, blob(2, b''.join(blob(1, n) for n, _, _ in columns) + blob(2, types)) + blob(7, blob(1, 't')))
+
+
+def count_rel(rel):
+    """count(*) over a relation; its plan's only function is 'count'."""
+    return blob(4, blob(2, rel) + blob(4, blob(1, num(1, 1) + num(4, 3) + num(6, 1))))
+
+
+def ticket(region_id, rel, names, functions=()):
+    """A DoGet ticket; the relation knows the functions by their places from 1 on."""
+    known = b''.join(blob(2, blob(3, num(2, i + 1) + blob(3, name))) for i, name in enumerate(functions))
+    return blob(1, num(2, region_id) + blob(3, known + blob(3, blob(2, blob(1, rel) + b''.join(blob(2, n) for n in names)))))
+
+
+def query(channel, request, timeout=60):
+    """The answer to a ticket as an Arrow table."""
     import pyarrow as pa
     sys.path.insert(0, os.path.join(SHARED, 'tools'))
     import replay
-    kinds = {INT32: 5, INT64: 7, STRING: 12, TS_MS: 33, FLOAT64: 11}
-    types = b''.join(blob(1, blob(kinds[t], num(1, 3) + num(3, 1) if t == TS_MS else num(2, 1))) for _, t, _ in columns)
-    schema = b''.join(blob(1, n) for n, _, _ in columns) + blob(2, types)
-    read = blob(1, blob(2, schema) + blob(7, blob(1, 't')))
-    read = blob(2, blob(2, read) + blob(3, condition)) if condition else read
-    names = b''.join(blob(2, blob(3, num(2, i + 1) + blob(3, name))) for i, name in enumerate(functions))
-    plan = names + blob(3, blob(2, blob(1, read) + b''.join(blob(2, n) for n, _, _ in columns)))
-    ticket = blob(1, num(2, region_id) + blob(3, plan))
-    table = replay.table(list(channel.unary_stream(DO_GET)(ticket, timeout=timeout)))
+    table = replay.table(list(channel.unary_stream(DO_GET)(request, timeout=timeout)))
     return table if table is not None else pa.table({})
+
+
+def scan_all(channel, region_id, columns, timeout=60, condition=None, functions=()):
+    """All rows of a region as an Arrow table; those that satisfy a condition, which knows the functions by their places from 1 on."""
+    rel = read_rel(columns)
+    rel = blob(2, blob(2, rel) + blob(3, condition)) if condition else rel
+    return query(channel, ticket(region_id, rel, [n for n, _, _ in columns], functions), timeout)

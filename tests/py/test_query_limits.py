@@ -14,7 +14,8 @@ import time
 import grpc
 import pyarrow as pa
 
-from harness import FIELD, FLOAT64, HANDLE, INT64, DO_GET, STRING, TAG, TIME, TS_MS, Server, blob, bulk_insert, create_region, flush_request, num
+from harness import (FIELD, FLOAT64, HANDLE, INT64, DO_GET, STRING, TAG, TIME, TS_MS, Server, blob, bulk_insert, count_rel, create_region, flush_request, num, read_rel,
+                     ticket)
 
 COLUMNS = [('host', STRING, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD), ('f', FLOAT64, FIELD), ('s', STRING, FIELD)]
 REGION, ROWS, LIMIT_MIB = 3000 << 32, 600_000, 512
@@ -28,12 +29,6 @@ def field(i):
     return blob(2, blob(1, blob(2, num(1, i) if i else b'')) + blob(4, b''))
 
 
-def read():
-    kinds = {INT64: 7, STRING: 12, TS_MS: 33, FLOAT64: 11}
-    types = b''.join(blob(1, blob(kinds[t], num(1, 3) + num(3, 1) if t == TS_MS else num(2, 1))) for _, t, _ in COLUMNS)
-    return blob(1, blob(2, b''.join(blob(1, n) for n, _, _ in COLUMNS) + blob(2, types)) + blob(7, blob(1, 't')))
-
-
 def sort(rel, *columns):
     return blob(5, blob(2, rel) + b''.join(blob(3, blob(1, field(c)) + num(2, 1)) for c in columns))
 
@@ -43,23 +38,17 @@ def group(rel, *columns):
     return blob(4, blob(2, rel) + (blob(3, keys) if columns else b''))
 
 
-def count(rel):
-    return blob(4, blob(2, rel) + blob(4, blob(1, num(1, 0) + num(4, 3) + num(6, 1))))
-
-
-def ticket(rel, *names):
-    functions = blob(2, blob(3, num(2, 0) + blob(3, 'count')))
-    plan = functions + blob(3, blob(2, blob(1, rel) + b''.join(blob(2, n) for n in names)))
-    return blob(1, num(2, REGION) + blob(3, plan))
+def counted(rel):
+    return ticket(REGION, count_rel(rel), ['n'], ['count'])
 
 
 NAMES = [n for n, _, _ in COLUMNS]
 HEAVY = {
-    'sort by a string': ticket(count(sort(read(), 4, 1)), 'n'),
-    'sort by numbers': ticket(count(sort(read(), 3, 2)), 'n'),
-    'group by a string': ticket(count(group(read(), 4)), 'n'),
-    'group by two numbers': ticket(count(group(read(), 3, 2)), 'n'),
-    'everything': ticket(read(), *NAMES),
+    'sort by a string': counted(sort(read_rel(COLUMNS), 4, 1)),
+    'sort by numbers': counted(sort(read_rel(COLUMNS), 3, 2)),
+    'group by a string': counted(group(read_rel(COLUMNS), 4)),
+    'group by two numbers': counted(group(read_rel(COLUMNS), 3, 2)),
+    'everything': ticket(REGION, read_rel(COLUMNS), NAMES),
 }
 
 

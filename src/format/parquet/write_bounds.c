@@ -97,24 +97,43 @@ static int widen_to(struct pqw_bounds *b, enum pqw_order order, const uint8_t *l
     return ST_OK;
 }
 
-/* Indexes of the least and the greatest of n values of one type; false when there is none (all NaN). */
+struct extremes { const uint8_t *low, *high; uint64_t values[2]; /* of the common types */ };
+
+/* The least and the greatest of n values of one type. Four of each at a time, so that no comparison waits for the one before. */
 #define EXTREMES(type)                                                    \
     do {                                                                  \
         const type *v = (const type *)(const void *)values;               \
-        for (size_t i = 1; i < n; i++) {                                  \
-            low = v[i] < v[low] ? i : low;                                \
-            high = v[i] > v[high] ? i : high;                             \
+        type lows[4], highs[4];                                           \
+        for (size_t k = 0; k < 4; k++)                                    \
+            lows[k] = highs[k] = v[first];                                \
+        size_t i = first;                                                 \
+        for (; i + 4 <= n; i += 4)                                        \
+            for (size_t k = 0; k < 4; k++) {                              \
+                lows[k] = v[i + k] < lows[k] ? v[i + k] : lows[k];        \
+                highs[k] = v[i + k] > highs[k] ? v[i + k] : highs[k];     \
+            }                                                             \
+        for (; i < n; i++) {                                              \
+            lows[0] = v[i] < lows[0] ? v[i] : lows[0];                    \
+            highs[0] = v[i] > highs[0] ? v[i] : highs[0];                 \
         }                                                                 \
+        for (size_t k = 1; k < 4; k++) {                                  \
+            lows[0] = lows[k] < lows[0] ? lows[k] : lows[0];              \
+            highs[0] = highs[k] > highs[0] ? highs[k] : highs[0];         \
+        }                                                                 \
+        memcpy(&e->values[0], lows, sizeof *lows);                        \
+        memcpy(&e->values[1], highs, sizeof *highs);                      \
     } while (0)
 
-static bool extremes(enum pqw_order order, const uint8_t *values, uint32_t width, size_t n, size_t *ret_low, size_t *ret_high)
+/* False when there is none (all NaN). What `e` points to are values of the column, or its own. */
+static bool extremes(enum pqw_order order, const uint8_t *values, uint32_t width, size_t n, struct extremes *e)
 {
     size_t first = 0;
     while (first < n && is_nan(order, values + first * width))
         first++;
     if (first == n)
         return false;
-    size_t low = first, high = first;
+    e->low = (const uint8_t *)&e->values[0];
+    e->high = (const uint8_t *)&e->values[1];
     switch (order) {
     case PQW_I32: EXTREMES(int32_t); break;
     case PQW_I64: EXTREMES(int64_t); break;
@@ -123,25 +142,24 @@ static bool extremes(enum pqw_order order, const uint8_t *values, uint32_t width
     case PQW_F32: EXTREMES(float); break;   /* comparisons with NaN are false */
     case PQW_F64: EXTREMES(double); break;
     default:
+        e->low = e->high = values + first * width;
         for (size_t i = first + 1; i < n; i++) {
             const uint8_t *v = values + i * width;
             if (is_nan(order, v))
                 continue;
-            low = pqw_compare(order, v, width, values + low * width, width) < 0 ? i : low;
-            high = pqw_compare(order, v, width, values + high * width, width) > 0 ? i : high;
+            e->low = pqw_compare(order, v, width, e->low, width) < 0 ? v : e->low;
+            e->high = pqw_compare(order, v, width, e->high, width) > 0 ? v : e->high;
         }
     }
-    *ret_low = low;
-    *ret_high = high;
     return true;
 }
 
 int pqw_bounds_fixed(struct pqw_bounds *b, enum pqw_order order, const uint8_t *values, uint32_t width, size_t n, struct error *err)
 {
-    size_t low, high;
-    if (order == PQW_NONE || n == 0 || !extremes(order, values, width, n, &low, &high))
+    struct extremes e;
+    if (order == PQW_NONE || n == 0 || !extremes(order, values, width, n, &e))
         return ST_OK;
-    return widen_to(b, order, values + low * width, width, values + high * width, width, err);
+    return widen_to(b, order, e.low, width, e.high, width, err);
 }
 
 int pqw_bounds_bytes(struct pqw_bounds *b, enum pqw_order order, const struct pq_slice *s, struct error *err)

@@ -101,9 +101,8 @@ static int append_slices(struct pqw_leaf *leaf, const struct pq_slice *s, size_t
     return ST_OK;
 }
 
-static int append_fixed(struct pqw_leaf *leaf, size_t n, struct error *err)
+static int append_fixed(struct pqw_leaf *leaf, const uint8_t *v, size_t n, struct error *err)
 {
-    const uint8_t *v = leaf->scratch.data;
     TRY(pqw_bounds_fixed(&leaf->bounds, leaf->order, v, leaf->width, n, err));
     if (!leaf->use_dictionary)
         return pq_buf_append(&leaf->values, v, n * leaf->width, err);
@@ -130,9 +129,12 @@ static int append_keys(struct pqw_leaf *leaf, const struct pqw_run *run, size_t 
     uint32_t *remap = (uint32_t *)(void *)leaf->remap.data;
     TRY(pq_buf_reserve(&leaf->codes, (size_t)run->n * 4, err));
     uint32_t *codes = (uint32_t *)(void *)(leaf->codes.data + leaf->codes.size);
-    for (int64_t i = 0; i < run->n; i++) {
+    for (int64_t i = 0, end; i < run->n; i = end) {
+        end = i + 1;
         if (valid && !bit_get(valid, c->offset + run->start + i))
             continue;
+        while (!valid && end < run->n && keys[end] == keys[i]) /* a sorted file's tags come in runs */
+            end++;
         uint32_t code = remap[keys[i]];
         int32_t size;
         const uint8_t *data = column_bytes(dictionary, keys[i], &size);
@@ -141,10 +143,11 @@ static int append_keys(struct pqw_leaf *leaf, const struct pqw_run *run, size_t 
             TRY(pqw_intern_bytes(&leaf->dictionary, &s, &code, err));
             remap[keys[i]] = code;
         }
-        leaf->string_bytes += size;
+        leaf->string_bytes += size * (end - i);
         if (n == 0 || codes[n - 1] != code)
             TRY(stamp(leaf, code, err));
-        codes[n++] = code;
+        for (int64_t k = i; k < end; k++)
+            codes[n++] = code;
     }
     leaf->codes.size += n * 4;
     *ret_n = n;
@@ -202,9 +205,10 @@ int pqw_leaf_append(struct pqw_leaf *leaf, const struct pqw_run *run, struct err
     if (run->column->type->id == TYPE_DICTIONARY) {
         TRY(leaf->use_dictionary ? append_keys(leaf, run, &n, err) : append_keyed_slices(leaf, run, &n, err));
     } else {
-        TRY(pqw_extract(leaf, run, &n, err));
+        const uint8_t *values;
+        TRY(pqw_extract(leaf, run, &n, &values, err));
         if (n)
-            TRY(leaf->width == 0 ? append_slices(leaf, (struct pq_slice *)(void *)leaf->slices.data, n, err) : append_fixed(leaf, n, err));
+            TRY(leaf->width == 0 ? append_slices(leaf, (struct pq_slice *)(void *)leaf->slices.data, n, err) : append_fixed(leaf, values, n, err));
     }
     if (leaf->max_definition == 0 && (int64_t)n != entries)
         return error_set(err, ST_INVALID_ARGUMENTS, "parquet: null in column %s, which has none", leaf->path[0]);

@@ -4,9 +4,11 @@
 #include "base/bits.h"
 #include "base/hash.h"
 
+enum { NEAR_VALUES = 2048 };
+
 void pqw_dictionary_init(struct pqw_dictionary *d, struct budget *budget)
 {
-    struct pq_buf *bufs[] = {&d->slots, &d->tags, &d->body, &d->starts, &d->stamps};
+    struct pq_buf *bufs[] = {&d->slots, &d->tags, &d->body, &d->starts, &d->stamps, &d->near};
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         pq_buf_init(bufs[i], budget);
     d->n = d->capacity = 0;
@@ -16,13 +18,13 @@ void pqw_dictionary_clear(struct pqw_dictionary *d)
 {
     if (d->capacity)
         memset(d->slots.data, 0, (size_t)d->capacity * 4);
-    d->body.size = d->starts.size = d->stamps.size = 0;
+    d->body.size = d->starts.size = d->stamps.size = d->near.size = 0;
     d->n = 0;
 }
 
 void pqw_dictionary_release(struct pqw_dictionary *d)
 {
-    struct pq_buf *bufs[] = {&d->slots, &d->tags, &d->body, &d->starts, &d->stamps};
+    struct pq_buf *bufs[] = {&d->slots, &d->tags, &d->body, &d->starts, &d->stamps, &d->near};
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         pq_buf_release(bufs[i]);
     d->n = d->capacity = 0;
@@ -71,11 +73,29 @@ static int add(struct pqw_dictionary *d, uint32_t slot, uint32_t tag, struct err
     return ST_OK;
 }
 
+/* The table of near values, around the first one of the chunk. */
+static int begin_near(struct pqw_dictionary *d, uint64_t first, struct error *err)
+{
+    if (d->near.size)
+        return ST_OK;
+    TRY(pq_buf_fit(&d->near, NEAR_VALUES * 4, err));
+    memset(d->near.data, 0, d->near.size);
+    d->near_base = first - NEAR_VALUES / 2;
+    return ST_OK;
+}
+
 int pqw_intern_fixed(struct pqw_dictionary *d, const uint8_t *values, uint32_t width, size_t n, uint32_t *codes, struct error *err)
 {
     uint64_t last = 0;
+    if (n)
+        TRY(begin_near(d, width == 4 ? load_le32(values) : load_le64(values), err));
+    uint32_t *near = (uint32_t *)(void *)d->near.data;
     for (size_t i = 0; i < n; i++) {
-        uint64_t v = width == 4 ? load_le32(values + i * 4) : load_le64(values + i * 8);
+        uint64_t v = width == 4 ? load_le32(values + i * 4) : load_le64(values + i * 8), from_base = v - d->near_base;
+        if (from_base < NEAR_VALUES && near[from_base]) {
+            codes[i] = near[from_base] - 1;
+            continue;
+        }
         if (i && v == last) { /* runs are common: sorted files, constants */
             codes[i] = codes[i - 1];
             continue;
@@ -95,6 +115,8 @@ int pqw_intern_fixed(struct pqw_dictionary *d, const uint8_t *values, uint32_t w
             TRY(add(d, j, tag, err));
         }
         codes[i] = slots[j] - 1;
+        if (from_base < NEAR_VALUES)
+            near[from_base] = slots[j];
     }
     return ST_OK;
 }

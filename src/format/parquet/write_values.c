@@ -111,7 +111,7 @@ static size_t extract_fixed(struct pqw_leaf *leaf, const struct pqw_run *run, co
     }
     const uint8_t *from = c->buffers[0]->data + (size_t)at * width;
     bool same = leaf->width == width && leaf->type->id != TYPE_DECIMAL128 && leaf->type->id != TYPE_DECIMAL256;
-    if (same && !valid) {
+    if (same && !valid) { /* an odd width: others are not copied at all */
         memcpy(to, from, (size_t)run->n * width);
         return (size_t)run->n;
     }
@@ -142,7 +142,16 @@ static size_t extract_slices(const struct pqw_run *run, const uint8_t *valid, st
     return n;
 }
 
-int pqw_extract(struct pqw_leaf *leaf, const struct pqw_run *run, size_t *ret_n, struct error *err)
+/* Where the run's values stand in the column as the file wants them; NULL when they do not. */
+static const uint8_t *stored_alike(const struct pqw_leaf *leaf, const struct pqw_run *run)
+{
+    const struct column *c = run->column;
+    uint32_t width = (uint32_t)type_width(leaf->type);
+    bool same = leaf->width == width && (width == 4 || width == 8) && leaf->type->id != TYPE_DECIMAL128 && leaf->type->id != TYPE_DECIMAL256;
+    return same && !c->validity ? c->buffers[0]->data + (size_t)(c->offset + run->start) * width : NULL;
+}
+
+int pqw_extract(struct pqw_leaf *leaf, const struct pqw_run *run, size_t *ret_n, const uint8_t **ret_values, struct error *err)
 {
     const uint8_t *valid = run->column->validity ? run->column->validity->data : NULL;
     *ret_n = 0;
@@ -151,9 +160,12 @@ int pqw_extract(struct pqw_leaf *leaf, const struct pqw_run *run, size_t *ret_n,
     if (leaf->physical == PQ_BYTE_ARRAY) {
         TRY(pq_buf_fit(&leaf->slices, (size_t)run->n * sizeof(struct pq_slice), err));
         *ret_n = extract_slices(run, valid, (struct pq_slice *)(void *)leaf->slices.data);
+    } else if ((*ret_values = stored_alike(leaf, run))) {
+        *ret_n = (size_t)run->n;
     } else {
         TRY(pq_buf_fit(&leaf->scratch, (size_t)run->n * leaf->width, err));
         *ret_n = extract_fixed(leaf, run, valid, leaf->scratch.data);
+        *ret_values = leaf->scratch.data;
     }
     return ST_OK;
 }

@@ -15,6 +15,8 @@ struct pqw_bounds {
 /* The dictionary of a chunk: `body` is the PLAIN page; values are found by hash, those of byte arrays through `starts`. */
 struct pqw_dictionary {
     struct pq_buf slots, tags, body, starts, stamps; /* uint32 each but the body; slots: code + 1; stamps: last page that used a code */
+    struct pq_buf near;  /* code + 1 of fixed values from near_base on, where no hash is needed: most columns' values lie close together */
+    uint64_t near_base;
     uint32_t n, capacity;
 };
 
@@ -67,8 +69,8 @@ struct pqw_run {
 
 /* write_values.c */
 int pqw_physical_of(const struct dtype *type, struct pqw_leaf *leaf, struct error *err);
-/* Dense physical values of the run's valid rows into leaf->scratch (fixed) or leaf->slices (byte arrays). */
-int pqw_extract(struct pqw_leaf *leaf, const struct pqw_run *run, size_t *ret_n, struct error *err);
+/* Dense physical values of the run's valid rows: *ret_values (fixed; the column's own or in leaf->scratch) or leaf->slices (byte arrays). */
+int pqw_extract(struct pqw_leaf *leaf, const struct pqw_run *run, size_t *ret_n, const uint8_t **ret_values, struct error *err);
 
 /* write_dictionary.c */
 void pqw_dictionary_init(struct pqw_dictionary *d, struct budget *budget);
