@@ -22,28 +22,41 @@ static int guarded(struct binder *b, struct plan_expr *arg, struct plan_expr *fi
     return ST_OK;
 }
 
+/* An average takes integers as they are and makes floats of them itself: a cast in front of it would only be another pass over the values. NULL when there is
+ * none. DISTINCT counts what the cast gives. */
+static const struct plan_expr *cast_of_average(const struct plan_measure *m, const struct plan_expr *arg)
+{
+    bool average = strcmp(m->name, "avg") == 0 || strcmp(m->name, "__avg_state") == 0;
+    return average && !m->distinct && m->n_args == 1 && arg->kind == PLAN_CAST && arg->type->id == TYPE_FLOAT64 ? arg->args[0] : NULL;
+}
+
 /* All expressions of an aggregation in one list: keys, then for each measure arguments, sort keys, filter. */
-static int collect_exprs(struct binder *b, const struct plan_rel *rel, struct plan_expr ***ret_exprs, uint32_t *ret_n, struct error *err)
+static int collect_exprs(struct binder *b, const struct plan_rel *rel, struct plan_expr ***ret_exprs, const struct plan_expr ***ret_uncast, uint32_t *ret_n,
+                         struct error *err)
 {
     size_t n = rel->n_exprs;
     for (uint32_t i = 0; i < rel->n_measures; i++)
         n += rel->measures[i].n_args + rel->measures[i].n_sorts + (rel->measures[i].filter != NULL);
     struct plan_expr **exprs = ARENA_ARRAY(b->arena, n + 1, struct plan_expr *, err);
-    if (!exprs)
+    const struct plan_expr **uncast = ARENA_ARRAY(b->arena, n + 1, const struct plan_expr *, err);
+    if (!exprs || !uncast)
         return ST_NO_MEMORY;
     uint32_t at = 0;
     for (uint32_t i = 0; i < rel->n_exprs; i++)
         exprs[at++] = rel->exprs[i];
     for (uint32_t i = 0; i < rel->n_measures; i++) {
         const struct plan_measure *m = &rel->measures[i];
-        for (uint32_t k = 0; k < m->n_args; k++)
-            TRY(guarded(b, m->args[k], m->filter, &exprs[at++], err));
+        for (uint32_t k = 0; k < m->n_args; k++, at++) {
+            TRY(guarded(b, m->args[k], m->filter, &exprs[at], err));
+            uncast[at] = cast_of_average(m, exprs[at]);
+        }
         for (uint32_t k = 0; k < m->n_sorts; k++)
             exprs[at++] = m->sorts[k].expr;
         if (m->filter)
             exprs[at++] = m->filter;
     }
     *ret_exprs = exprs;
+    *ret_uncast = uncast;
     *ret_n = at;
     return ST_OK;
 }
@@ -54,8 +67,22 @@ struct agg_input {
     struct column *literal; /* its value when it is a literal; the projection's */
 };
 
+/* An expression, or what is below its cast if that is an integer and it may go. */
+static int bind_input(struct binder *b, const struct plan_expr *plan, const struct plan_expr *uncast, const struct schema *input, struct expr **ret_expr,
+                      struct error *err)
+{
+    if (uncast) {
+        TRY(binder_expr(b, uncast, input, ret_expr, err));
+        if (type_is_integer(expr_type(*ret_expr)) && !expr_literal(*ret_expr))
+            return ST_OK;
+        expr_release(*ret_expr);
+    }
+    return binder_expr(b, plan, input, ret_expr, err);
+}
+
 /* Projects the input to exactly the columns that the aggregation reads; inputs[i] = what became of expression i. */
-static int project_inputs(struct binder *b, struct bound *in, struct plan_expr *const *plans, uint32_t n, struct agg_input *inputs, struct error *err)
+static int project_inputs(struct binder *b, struct bound *in, struct plan_expr *const *plans, const struct plan_expr *const *uncast, uint32_t n,
+                          struct agg_input *inputs, struct error *err)
 {
     const struct schema *input = in->oper->schema;
     struct expr **exprs = ARENA_ARRAY(b->arena, n + 1, struct expr *, err);
@@ -63,7 +90,7 @@ static int project_inputs(struct binder *b, struct bound *in, struct plan_expr *
     int st = exprs && seen ? ST_OK : ST_NO_MEMORY;
     for (uint32_t i = 0; st == ST_OK && i < n; i++) {
         struct expr *e;
-        st = binder_expr(b, plans[i], input, &e, err);
+        st = bind_input(b, plans[i], uncast[i], input, &e, err);
         if (st != ST_OK)
             break;
         int column = expr_column(e);
@@ -204,17 +231,29 @@ static bool is_key_column(const struct table *t, int32_t column)
     return false;
 }
 
+/* Whether the newest row of each series gives the measure its value: last_value by time, or the latest time itself. */
+static bool is_of_last_rows(const struct oper_measure *m, const struct bound *in)
+{
+    int32_t time = in->table->time_index;
+    if (m->filter >= 0 || m->call.distinct)
+        return false;
+    if (strcmp(m->call.function->name, "max") == 0)
+        return in->source[m->args[0]] == time;
+    return strcmp(m->call.function->name, "last_value") == 0 && m->call.n_sorts == 1 && !m->sort_specs[0].descending && in->source[m->sorts[0]] == time;
+}
+
 /* Does the newest row of each series suffice (query-plans.md 4.6)? `in` is the aggregation's input. */
-static bool wants_last_rows(const struct plan_rel *rel, const struct bound *in, const struct agg_input *inputs, const struct oper_measure *measures)
+static bool wants_last_rows(const struct plan_rel *rel, const struct bound *in, const struct agg_input *inputs, const struct oper_measure *measures,
+                            bool *ret_as_peer)
 {
     const struct table *t = in->table;
     if (!in->scan || in->filtered_computed || rel->n_groupings > 1 || !rel->n_measures || t->time_index < 0)
         return false;
+    *ret_as_peer = true; /* which knows last_value only */
     for (uint32_t i = 0; i < rel->n_measures; i++) {
-        const struct oper_measure *m = &measures[i];
-        if (strcmp(m->call.function->name, "last_value") != 0 || m->call.n_sorts != 1 || m->filter >= 0 || m->call.distinct ||
-            m->sort_specs[0].descending || in->source[m->sorts[0]] != t->time_index)
+        if (!is_of_last_rows(&measures[i], in))
             return false;
+        *ret_as_peer &= measures[i].call.n_sorts == 1;
     }
     for (uint32_t k = 0; k < rel->n_exprs; k++)
         if (!is_key_column(t, in->source[inputs[k].column]))
@@ -259,10 +298,11 @@ static int no_ranges(const struct schema *input, const struct agg_input *inputs,
 int bind_aggregate(struct binder *b, struct plan_rel *rel, struct bound *ret, struct error *err)
 {
     struct plan_expr **plans;
+    const struct plan_expr **uncast;
     struct oper_aggregate_spec spec = {.n_keys = rel->n_exprs, .n_sets = rel->n_groupings > 1 ? rel->n_groupings : 1};
     uint32_t n, made = 0;
     uint8_t *sets = NULL;
-    TRY(collect_exprs(b, rel, &plans, &n, err));
+    TRY(collect_exprs(b, rel, &plans, &uncast, &n, err));
     if (rel->n_groupings > 1)
         TRY(grouping_sets(b, rel, &sets, err));
     TRY(bind_rel(b, rel->input, -1, ret, err));
@@ -271,7 +311,7 @@ int bind_aggregate(struct binder *b, struct plan_rel *rel, struct bound *ret, st
     uint32_t *keys = ARENA_ARRAY(b->arena, rel->n_exprs + 1, uint32_t, err), at = rel->n_exprs;
     if (!inputs || !keys)
         return ST_NO_MEMORY;
-    TRY(project_inputs(b, ret, plans, n, inputs, err));
+    TRY(project_inputs(b, ret, plans, uncast, n, inputs, err));
     for (uint32_t k = 0; k < rel->n_exprs; k++)
         keys[k] = inputs[k].column;
     TRY(no_ranges(ret->oper->schema, inputs, n, err));
@@ -291,8 +331,9 @@ int bind_aggregate(struct binder *b, struct plan_rel *rel, struct bound *ret, st
         free(measures);
         return st;
     }
-    if (wants_last_rows(rel, ret, inputs, measures))
-        oper_scan_set_last_row(ret->scan);
+    bool as_peer;
+    if (wants_last_rows(rel, ret, inputs, measures, &as_peer))
+        oper_scan_set_last_row(ret->scan, as_peer);
     spec.keys = keys;
     spec.sets = sets;
     spec.measures = measures;

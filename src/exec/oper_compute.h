@@ -18,6 +18,6 @@ int oper_pick_new(struct oper *input, const uint32_t *columns, uint32_t n, struc
 
 /* Adds hints to a scan that has not started; columns index the table's schema, values are referenced. */
 int oper_scan_add_predicate(struct oper *scan, const struct scan_predicate *predicate, struct error *err);
-void oper_scan_set_last_row(struct oper *scan);
+void oper_scan_set_last_row(struct oper *scan, bool as_peer);
 
 #endif

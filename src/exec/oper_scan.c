@@ -13,6 +13,7 @@ struct scan_oper {
     uint32_t *columns;
     struct scan_predicate *predicates;
     struct batch_stream *stream;
+    bool selects_last;         /* the peer says so, too, in its EXPLAIN */
     uint64_t open_ns;          /* building the readers; the rest of the time is reading */
 };
 
@@ -50,7 +51,7 @@ static int scan_describe(const struct oper *base, struct dynbuf *out, bool verbo
     TRY(dynbuf_printf(out, err, "SeqScan: region=%llu(%u, %u), \"partition_count\":{\"count\":1, ", (unsigned long long)id, (uint32_t)(id >> 32), (uint32_t)id));
     TRY(dynbuf_printf(out, err, "\"mem_ranges\":%lld, \"files\":%lld, \"file_ranges\":%lld}", (long long)stats->memtable_ranges, (long long)stats->files,
                       (long long)stats->file_ranges));
-    if (o->request.last_row_only)
+    if (o->selects_last)
         TRY(dynbuf_printf(out, err, ", \"selector\":\"LastRow\""));
     if (!verbose)
         return ST_OK;
@@ -84,10 +85,13 @@ void oper_scan_set_limit(struct oper *o, int64_t limit)
         ((struct scan_oper *)o)->request.limit = limit;
 }
 
-void oper_scan_set_last_row(struct oper *o)
+void oper_scan_set_last_row(struct oper *base, bool as_peer)
 {
-    if (o->ops == &scan_ops)
-        ((struct scan_oper *)o)->request.last_row_only = true;
+    struct scan_oper *o = (struct scan_oper *)base;
+    if (base->ops != &scan_ops)
+        return;
+    o->request.last_row_only = true;
+    o->selects_last = as_peer;
 }
 
 int oper_scan_add_predicate(struct oper *base, const struct scan_predicate *predicate, struct error *err)

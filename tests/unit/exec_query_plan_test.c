@@ -157,6 +157,32 @@ static void test_aggregate(void **state)
     assert_string_equal(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, avg_state, 1), "x avg[count] avg[sum]")), "{5,20}\n");
 }
 
+/* Casts that averages do not need, and when the newest rows of series are enough. */
+static void test_aggregate_shortcuts(void **state)
+{
+    struct msg host = x_field(0), ts = x_field(1), v = x_field(2), s = x_field(4), by_ts = sort_field(x_field(1), 2);
+    struct msg number = x_cast(v, 11);
+    (void)state;
+    struct msg avg[] = {measure("avg", &number, 1, NULL, NULL, false), measure("sum", &v, 1, NULL, NULL, false)};
+    assert_string_equal(run(plan_of(r_aggregate(read_all(), &host, 1, NULL, avg, 2), "h a s")), "a 15 30\nb 50 50\nNULL 40 40\n");
+    assert_int_equal(result->fields[1]->type->id, TYPE_FLOAT64);
+    assert_null(strstr(metrics, "CAST"));
+    struct msg state_of[] = {measure("__avg_state", &number, 1, NULL, NULL, false)};
+    assert_string_equal(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, state_of, 1), "x avg[count] avg[sum]")), "{4,120}\n");
+    struct msg cond = x_call("gt", x_field(2), x_int(10));
+    struct msg others[] = {measure("avg", &number, 1, NULL, NULL, true), measure("sum", &number, 1, NULL, NULL, false),
+                           measure("avg", &number, 1, NULL, &cond, false)};
+    assert_string_equal(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, others, 3), "d s f")), "30 120 36.6667\n");
+    assert_int_equal(result->fields[1]->type->id, TYPE_FLOAT64);
+    struct msg newest[] = {measure("last_value", &s, 1, &by_ts, NULL, false), measure("max", &ts, 1, NULL, NULL, false)};
+    assert_string_equal(run(plan_of(r_aggregate(read_all(), &host, 1, NULL, newest, 2), "h l t")), "a p 6\nb q 5\nNULL z 4\n");
+    assert_true(table->last.last_row_only);
+    assert_null(strstr(metrics, "LastRow")); /* the peer does not know of it */
+    struct msg greatest[] = {measure("last_value", &s, 1, &by_ts, NULL, false), measure("max", &v, 1, NULL, NULL, false)};
+    run(plan_of(r_aggregate(read_all(), &host, 1, NULL, greatest, 2), "h l v"));
+    assert_false(table->last.last_row_only);
+}
+
 static void test_grouping_sets(void **state)
 {
     struct msg keys[] = {x_field(0), x_field(4)}, v = x_field(2), ms[] = {measure("sum", &v, 1, NULL, NULL, false)};
@@ -342,7 +368,7 @@ static void test_errors(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_aggregate), CASE(test_grouping_sets), CASE(test_computed_keys_of_sets), CASE(test_moments_of_integers), CASE(test_filtered_arguments), CASE(test_rare_literals), CASE(test_virtual_table), CASE(test_union), CASE(test_exchange), CASE(test_metrics),
+    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_aggregate), CASE(test_aggregate_shortcuts), CASE(test_grouping_sets), CASE(test_computed_keys_of_sets), CASE(test_moments_of_integers), CASE(test_filtered_arguments), CASE(test_rare_literals), CASE(test_virtual_table), CASE(test_union), CASE(test_exchange), CASE(test_metrics),
                                        CASE(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

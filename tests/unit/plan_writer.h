@@ -85,6 +85,12 @@ static inline struct msg x_call(const char *name, struct msg a, struct msg b)
     return put_msg(MSG, 3, with_args(put_uint(MSG, 1, function_anchor(name)), 4, args, 2));
 }
 
+/* To a type without parameters, by its kind number (below). */
+static inline struct msg x_cast(struct msg operand, uint32_t kind)
+{
+    return put_msg(MSG, 11, put_msg(put_msg(MSG, 1, put_msg(MSG, kind, put_uint(MSG, 2, 1))), 2, operand));
+}
+
 static inline struct msg x_window(void)
 {
     return put_msg(MSG, 5, put_uint(MSG, 1, function_anchor("row_number")));
