@@ -48,6 +48,7 @@ struct rpc_method {
     bool streaming;
     bool wants_message;
     void (*run)(struct rpc_call *c, const struct buffer *request);
+    bool (*answer)(struct rpc_call *c, const struct buffer *request); /* instead of run, for streams both ways: false = it has finished the call */
     struct metric *requests, *elapsed; /* set at start */
 };
 
@@ -72,6 +73,7 @@ void rpc_call_finish_grpc(struct rpc_call *c, grpc_byte_buffer *last, int grpc_c
 /* service.c */
 const struct rpc_method *rpc_method_find(const grpc_slice *path);
 void rpc_methods_init(void);
+bool rpc_reflection_answer(struct rpc_call *c, const struct buffer *request);
 void rpc_flight_do_get(struct rpc_call *c, const struct buffer *request);
 
 #endif

@@ -150,6 +150,12 @@ void rpc_call_finish(struct rpc_call *c, grpc_byte_buffer *last, int rc, const s
 
 /* ---- events ---- */
 
+static void receive(struct rpc_call *c)
+{
+    grpc_op recv = {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &c->message};
+    start(c, &recv, 1, EVENT_RECV);
+}
+
 static void on_new(struct rpc_call *c, bool ok)
 {
     if (!ok) {
@@ -172,12 +178,10 @@ static void on_new(struct rpc_call *c, bool ok)
         if (c->work.deadline_ns <= 0)
             c->work.deadline_ns = 1;
     }
-    if (!c->method || !c->method->run) {
+    if (!c->method || !(c->method->run || c->method->answer))
         rpc_call_finish_grpc(c, NULL, GRPC_STATUS_UNIMPLEMENTED, 0, c->method ? "Not yet implemented" : "");
-    } else {
-        grpc_op recv = {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &c->message};
-        start(c, &recv, 1, EVENT_RECV);
-    }
+    else
+        receive(c);
     call_unref(c);
 }
 
@@ -209,8 +213,9 @@ static void on_message(struct rpc_call *c, bool ok)
     struct buffer *request = NULL;
     struct error err = {0};
     bool too_big = false;
-    if (!ok || !c->message) {
-        rpc_call_finish_grpc(c, NULL, GRPC_STATUS_INTERNAL, 0, "Missing request message.");
+    if (!ok || !c->message) { /* of a stream: its end */
+        bool streams = c->method->answer != NULL;
+        rpc_call_finish_grpc(c, NULL, streams ? GRPC_STATUS_OK : GRPC_STATUS_INTERNAL, 0, streams ? NULL : "Missing request message.");
         return;
     }
     int rc = leave_polling(s) ? ST_OK : error_set(&err, ST_EXHAUSTED, "more than %u calls at once", s->options.threads_max);
@@ -224,8 +229,10 @@ static void on_message(struct rpc_call *c, bool ok)
         rpc_call_finish_grpc(c, NULL, GRPC_STATUS_OUT_OF_RANGE, 0, text);
     } else if (rc) {
         rpc_call_finish(c, NULL, rc, &err);
-    } else {
+    } else if (!c->method->answer) {
         c->method->run(c, request);
+    } else if (c->method->answer(c, request)) {
+        receive(c);
     }
     buffer_unref(request);
 }

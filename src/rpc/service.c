@@ -89,6 +89,7 @@ static struct rpc_method methods[] = {
     {.path = "/greptime.v1.HealthCheck/HealthCheck", .run = health_empty},
     {.path = "/grpc.health.v1.Health/Check", .run = health_check},
     {.path = "/grpc.health.v1.Health/Watch", .run = health_watch, .streaming = true},
+    {.path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", .answer = rpc_reflection_answer, .streaming = true},
     {.path = FLIGHT "DoPut"}, {.path = FLIGHT "Handshake"}, {.path = FLIGHT "ListFlights"}, {.path = FLIGHT "GetFlightInfo"},
     {.path = FLIGHT "PollFlightInfo"}, {.path = FLIGHT "GetSchema"}, {.path = FLIGHT "DoExchange"}, {.path = FLIGHT "DoAction"},
     {.path = FLIGHT "ListActions"},

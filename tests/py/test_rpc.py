@@ -99,6 +99,24 @@ def main():
         kept = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
         assert next(kept) == b"\x08\x01"
         print("health: ok")
+        reflect = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        names = [b"greptime.v1.GreptimeDatabase", b"greptime.v1.HealthCheck", b"greptime.v1.RegionServer"]
+        asked = field(1, b"here") + field(7, b"")
+        listed = field(1, b"here") + field(2, asked) + field(6, b"".join(field(1, field(1, n)) for n in names))
+        assert list(reflect(iter([asked, asked, field(6, b"x")]), timeout=10)) == [listed, listed, field(2, field(6, b"x")) + field(5, b"")]
+        assert list(reflect(iter([]), timeout=10)) == []
+        for body, status in ((field(4, b"greptime.v1.Nobody"), S.NOT_FOUND), (field(3, b"a.proto"), S.NOT_FOUND), (b"", S.INVALID_ARGUMENT), (b"\x3a", S.INVALID_ARGUMENT)):
+            answers = reflect(iter([asked, body, asked]), timeout=10)
+            assert next(answers) == listed
+            try:
+                next(answers)
+                raise AssertionError(body)
+            except grpc.RpcError as e:
+                assert e.code() == status, (body, e.code(), e.details())
+        idle = reflect(iter(lambda: time.sleep(0.01) or asked, None)) # open when the server stops
+        assert next(idle) == listed
+        idle.cancel()
+        print("reflection: ok")
         start = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(64) as pool:
             replies = list(pool.map(lambda _: call(HANDLE, insert(7, padding=10000)), range(256)))
