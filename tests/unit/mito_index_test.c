@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/metrics.h"
 #include "engine/mito/predicate.h"
 #include "engine/mito/sst.h"
 #include "engine/mito/sst_index.h"
@@ -553,6 +554,54 @@ static void test_kinds(void **state)
     sst_file_unref(f);
 }
 
+static int64_t metric_of(const char *family, const char *label)
+{
+    const struct metric_family *f = metric_families();
+    while (f && strcmp(f->name, family) != 0)
+        f = f->next;
+    const struct metric *m = f ? atomic_load(&f->children) : NULL;
+    while (m && strcmp(m->labels[0], label) != 0)
+        m = m->next;
+    return m ? atomic_load(&m->value) : 0;
+}
+
+/* What is kept serves without the file; whatever the caches hold, and however little, the answers are the same; and it goes with the SST. */
+static void test_caches(void **state)
+{
+    struct budget root;
+    struct sst_caches caches;
+    struct file_meta copy;
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        struct sst_file *plain = write_file(ALL), *f;
+        struct sst_cache_sizes sizes = {1 << 20, k ? 1 << 20 : 0, k == 2 ? 64 << 20 : 1 << 17, 4096};
+        budget_init(&root, "root", "memory_limit", (size_t)1 << 30, NULL);
+        assert_int_equal(sst_caches_init(&caches, &root, &root, &sizes, NULL), ST_OK);
+        assert_int_equal(file_meta_copy(&plain->meta, &copy, NULL), ST_OK);
+        assert_int_equal(sst_file_new(store, DIR_KEY, &copy, &caches, &f, NULL), ST_OK);
+        same_answers(f, 12);
+        assert_true(budget_used(cache_budget(caches.index_content)) <= sizes.index_content + 8192);
+        assert_true((budget_used(cache_budget(caches.index_metadata)) > 0) == (k > 0));
+        if (k == 2) {
+            char key[200];
+            int64_t left = rows_left(f, 3, SCAN_EQ, 9200, ALL), misses = metric_of("greptime_mito_cache_miss", "index_content"),
+                    hits = metric_of("greptime_mito_cache_hit", "index_metadata");
+            assert_int_equal(sst_index_key(DIR_KEY, f->meta.file_id, 0, key, sizeof key, NULL), ST_OK);
+            assert_int_equal(store->ops->remove(store, key, NULL), ST_OK);
+            assert_int_equal(rows_left(f, 3, SCAN_EQ, 9200, ALL), left);
+            assert_true(left < ROWS);
+            assert_int_equal(metric_of("greptime_mito_cache_miss", "index_content"), misses);
+            assert_int_equal(metric_of("greptime_mito_cache_hit", "index_metadata"), hits + 1);
+        }
+        sst_file_unref(f);
+        sst_file_unref(plain);
+        assert_int_equal(budget_used(cache_budget(caches.index_content)), 0);
+        assert_int_equal(budget_used(cache_budget(caches.index_metadata)), 0);
+        sst_caches_release(&caches);
+        assert_int_equal(budget_used(&root), 0);
+    }
+}
+
 /* Missing, of another length, full of nonsense, of another file: the answers stay. */
 static void test_bad_files(void **state)
 {
@@ -593,6 +642,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers),  cmocka_unit_test(test_terms),         cmocka_unit_test(test_french),
                                        cmocka_unit_test(test_words),    cmocka_unit_test(test_foreign_words), cmocka_unit_test(test_kinds),
-                                       cmocka_unit_test(test_bad_files)};
+                                       cmocka_unit_test(test_caches), cmocka_unit_test(test_bad_files)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

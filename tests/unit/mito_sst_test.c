@@ -464,7 +464,8 @@ static void limits(void **state)
 static void footer_cache(void **state)
 {
     struct budget budget;
-    struct sst_cache cache;
+    struct sst_caches caches;
+    struct sst_cache *cache = &caches.footers;
     struct sst_file *files[3];
     struct region_metadata *m = old_schema();
     (void)state;
@@ -472,12 +473,12 @@ static void footer_cache(void **state)
         files[k] = write_file(SST_FORMAT_FLAT, false);
     budget_init(&budget, "footers", "none", SIZE_MAX, NULL);
     for (int room = 0; room < 3; room++) {
-        sst_cache_init(&cache, &budget, SIZE_MAX);
+        assert_int_equal(sst_caches_init(&caches, &budget, NULL, &(struct sst_cache_sizes){.footers = SIZE_MAX}, NULL), ST_OK);
         for (int k = 0; k < 3; k++) {
             struct sst_file *f = files[k], *other;
             struct file_meta copy;
             assert_int_equal(file_meta_copy(&f->meta, &copy, NULL), ST_OK);
-            assert_int_equal(sst_file_new(store, DIR_KEY, &copy, &cache, &other, NULL), ST_OK);
+            assert_int_equal(sst_file_new(store, DIR_KEY, &copy, &caches, &other, NULL), ST_OK);
             sst_file_unref(f);
             files[k] = other;
         }
@@ -485,12 +486,12 @@ static void footer_cache(void **state)
             struct read_request q = {.metadata = m, .columns = (uint32_t[]){1}, .n_columns = 1, .alone = true, .time_min = INT64_MIN, .time_max = INT64_MAX};
             struct row_source *s = open_source(files[i * i % 3], &q);
             if (i == 0) /* the first footer tells how large they are */
-                cache.bytes_max = cache.bytes * (size_t)(room + 1) - 1;
+                cache->bytes_max = cache->bytes * (size_t)(room + 1) - 1;
             row_batch_free(next(s));
             row_source_free(s);
             if (i == 0)
                 continue;
-            assert_true(cache.bytes <= cache.bytes_max);
+            assert_true(cache->bytes <= cache->bytes_max);
             int kept = 0;
             for (int k = 0; k < 3; k++)
                 kept += files[k]->footer != NULL;
@@ -505,9 +506,9 @@ static void footer_cache(void **state)
             sst_file_unref(files[k]);
             assert_int_equal(sst_file_new(store, DIR_KEY, &copy, NULL, &files[k], NULL), ST_OK);
         }
-        assert_int_equal(cache.bytes, 0);
+        assert_int_equal(cache->bytes, 0);
         assert_int_equal(budget_used(&budget), 0);
-        sst_cache_release(&cache);
+        sst_caches_release(&caches);
     }
     for (int k = 0; k < 3; k++)
         sst_file_unref(files[k]);

@@ -301,7 +301,7 @@ static void engine_free(struct engine *base)
     mito_release_held(e, true);
     pthread_mutex_destroy(&e->held_lock);
     u64_map_release(&e->regions);
-    sst_cache_release(&e->footers);
+    sst_caches_release(&e->caches);
     pthread_rwlock_destroy(&e->lock);
     pthread_mutex_destroy(&e->memory_lock);
     pthread_cond_destroy(&e->memory_freed);
@@ -334,7 +334,6 @@ int mito_engine_new(const struct mito_options *options, struct engine **ret_engi
     budget_init(&e->compact_budget, "compactions", "memory_limit or region_engine.mito.experimental_compaction_memory_limit",
                 options->compaction_bytes_max ? options->compaction_bytes_max : SIZE_MAX, options->root_budget);
     budget_init(&e->cache_budget, "SST footers", "memory_limit or region_engine.mito.sst_meta_cache_size", SIZE_MAX, options->root_budget);
-    sst_cache_init(&e->footers, &e->cache_budget, options->footer_cache_bytes);
     pthread_rwlock_init(&e->lock, NULL);
     pthread_mutex_init(&e->memory_lock, NULL);
     pthread_cond_init(&e->memory_freed, NULL);
@@ -343,7 +342,12 @@ int mito_engine_new(const struct mito_options *options, struct engine **ret_engi
     pthread_cond_init(&e->keeper_wake, NULL);
     pthread_cond_init(&e->reaped, NULL);
     unsigned cpus = cpu_count();
-    int st = thread_pool_new("mito-replay", cpus > 1 ? cpus - 1 : 1, 4096, &e->replayers, err);
+    int st = sst_caches_init(&e->caches, &e->cache_budget, options->root_budget, &options->caches, err);
+    if (st != ST_OK) {
+        free(e);
+        return st;
+    }
+    st = thread_pool_new("mito-replay", cpus > 1 ? cpus - 1 : 1, 4096, &e->replayers, err);
     if (st == ST_OK)
         st = thread_pool_new("mito-job", options->max_background_jobs ? options->max_background_jobs : 1, 4096, &e->jobs, err);
     if (st == ST_OK)
@@ -354,6 +358,7 @@ int mito_engine_new(const struct mito_options *options, struct engine **ret_engi
         thread_pool_free(e->compactions);
         thread_pool_free(e->jobs);
         thread_pool_free(e->replayers);
+        sst_caches_release(&e->caches);
         free(e);
         return st;
     }

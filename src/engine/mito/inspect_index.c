@@ -64,11 +64,11 @@ static int put_row(struct collector *c, const struct held *f, const struct row *
 static int describe_bloom(struct sst_index *index, const struct puffin_blob *b, struct dynbuf *out, struct error *err)
 {
     struct puffin_source blob;
-    struct bloom_index x;
-    if (puffin_blob_source(&index->source, b, &blob, NULL) != ST_OK || bloom_index_open(&blob, &index->arena, &x, NULL) != ST_OK)
+    const struct bloom_index *x;
+    if (sst_index_bloom(index, b, &blob, &x, NULL) != ST_OK)
         return ST_OK;
     return dynbuf_printf(out, err, "\"bloom\":{\"bloom_filter_size\":%llu,\"row_count\":%llu,\"rows_per_segment\":%llu,\"segment_count\":%u}",
-                         ULL(x.filters_bytes), ULL(x.n_rows), ULL(x.rows_per_segment), (unsigned)x.n_segments);
+                         ULL(x->filters_bytes), ULL(x->n_rows), ULL(x->rows_per_segment), (unsigned)x->n_segments);
 }
 
 static int describe_fulltext(struct sst_index *index, const struct puffin_blob *b, struct dynbuf *out, struct error *err)
@@ -127,14 +127,14 @@ static int put_blob(struct collector *c, const struct held *f, struct sst_index 
 static int put_inverted(struct collector *c, const struct held *f, struct sst_index *index, const struct puffin_blob *b, struct error *err)
 {
     struct puffin_source blob;
-    struct inverted_index x;
+    const struct inverted_index *x;
     struct dynbuf text;
-    if (puffin_blob_source(&index->source, b, &blob, NULL) != ST_OK || inverted_index_open(&blob, &index->arena, &x, NULL) != ST_OK)
+    if (sst_index_inverted(index, b, &blob, &x, NULL) != ST_OK)
         return ST_OK;
     int st = ST_OK;
     dynbuf_init(&text, 1 << 20);
-    for (uint32_t i = 0; i < x.n_columns && st == ST_OK; i++) {
-        const struct inverted_column *k = &x.columns[i];
+    for (uint32_t i = 0; i < x->n_columns && st == ST_OK; i++) {
+        const struct inverted_column *k = &x->columns[i];
         char target[16];
         snprintf(target, sizeof target, "%u", (unsigned)k->column_id);
         dynbuf_clear(&text);
@@ -143,7 +143,7 @@ static int put_inverted(struct collector *c, const struct held *f, struct sst_in
             "{\"inverted\":{\"base_offset\":%llu,\"bitmap_type\":\"%s\",\"fst_size\":%u,\"inverted_index_size\":%llu,\"null_bitmap_size\":%u,"
             "\"relative_fst_offset\":%u,\"relative_null_bitmap_offset\":%u,\"segment_row_count\":%llu,\"total_row_count\":%llu}}%c",
             ULL(k->base_offset), k->bitmap == INVERTED_ROARING ? "Roaring" : "BitVec", k->fst_bytes, ULL(k->n_bytes), k->null_bytes, k->fst_offset,
-            k->null_offset, ULL(x.rows_per_segment), ULL(x.n_rows), 0);
+            k->null_offset, ULL(x->rows_per_segment), ULL(x->n_rows), 0);
         if (st == ST_OK)
             st = put_row(c, f, &(struct row){"inverted", target, k->n_bytes, &text}, err);
     }

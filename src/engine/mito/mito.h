@@ -32,7 +32,7 @@ struct mito_options {
     uint64_t node_id;
     size_t write_buffer_bytes;   /* global_write_buffer_size: flush at half, stall at all of it */
     size_t write_reject_bytes;   /* global_write_buffer_reject_size */
-    size_t footer_cache_bytes;   /* sst_meta_cache_size */
+    struct sst_cache_sizes caches; /* sst_meta_cache_size, index.*_cache_size, index.content_cache_page_size */
     uint32_t checkpoint_distance;
     bool default_flat_format;
     uint8_t flush_indexes, compaction_indexes, query_indexes; /* enum sst_index_kind bits: what is built when, and what queries may use */
@@ -97,7 +97,7 @@ struct mito_engine {
     struct mito_options options;
     struct engine_host host;            /* zero = this node alone decides */
     struct budget write_budget, scan_budget, job_budget, compact_budget, cache_budget;
-    struct sst_cache footers;
+    struct sst_caches caches;
     pthread_rwlock_t lock;              /* guards `regions` */
     struct u64_map regions;
     struct thread_pool *replayers;      /* decode log records beside the threads that open regions */

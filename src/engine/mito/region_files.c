@@ -56,7 +56,7 @@ static int file_open(struct mito_region *r, const struct file_meta *meta, struct
         TRY(mito_sibling_dir(r, meta->region_id, &dir, err));
     int st = file_meta_copy(meta, &copy, err);
     if (st == ST_OK) {
-        st = sst_file_new(r->engine->options.store, dir ? dir : r->dir, &copy, &r->engine->footers, ret_file, err);
+        st = sst_file_new(r->engine->options.store, dir ? dir : r->dir, &copy, &r->engine->caches, ret_file, err);
         if (st != ST_OK)
             file_meta_release(&copy);
     }

@@ -41,9 +41,10 @@ void sst_remove_index(struct object_store *store, const char *dir, const struct 
         store->ops->remove(store, key, NULL);
 }
 
-int sst_file_new(struct object_store *store, const char *region_dir, struct file_meta *meta, struct sst_cache *cache, struct sst_file **ret_file,
+int sst_file_new(struct object_store *store, const char *region_dir, struct file_meta *meta, struct sst_caches *caches, struct sst_file **ret_file,
                  struct error *err)
 {
+    static _Atomic uint64_t last_serial;
     struct sst_file *f = calloc(1, sizeof *f);
     char *dir = f ? strdup(region_dir) : NULL;
     if (!dir) {
@@ -55,7 +56,8 @@ int sst_file_new(struct object_store *store, const char *region_dir, struct file
     memset(meta, 0, sizeof *meta);
     f->store = store;
     f->dir = dir;
-    f->cache = cache;
+    f->caches = caches;
+    f->serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
     pthread_mutex_init(&f->lock, NULL);
     *ret_file = f;
     return ST_OK;
@@ -65,7 +67,7 @@ int sst_file_reindexed(const struct sst_file *f, const struct file_meta *meta, s
 {
     struct file_meta copy;
     TRY(file_meta_copy(meta, &copy, err));
-    int st = sst_file_new(f->store, f->dir, &copy, f->cache, ret_file, err);
+    int st = sst_file_new(f->store, f->dir, &copy, f->caches, ret_file, err);
     if (st != ST_OK)
         file_meta_release(&copy);
     return st;
@@ -87,8 +89,12 @@ void sst_file_unref(struct sst_file *f)
 {
     if (!f || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
         return;
-    if (f->cache && sst_cache_forget(f->cache, f))
+    if (f->caches && sst_cache_forget(&f->caches->footers, f))
         sst_footer_put(f, f->footer);
+    if (f->caches && f->meta.available_indexes) {
+        cache_forget(f->caches->index_metadata, f->serial, 1);
+        cache_forget(f->caches->index_content, f->serial, f->meta.index_file_size / f->caches->index_page_bytes + 1);
+    }
     if (atomic_load(&f->deleted))
         sst_remove_objects(f->store, f->dir, &f->meta);
     else if (f->index_outdated)

@@ -22,7 +22,8 @@ struct sst_file {
     char *dir;                     /* region dir with a trailing slash */
     pthread_mutex_t lock;          /* guards `footer` */
     struct sst_footer *footer;     /* decoded Parquet footer: while somebody uses it, be it the cache */
-    struct sst_cache *cache;       /* NULL = footers are not kept */
+    struct sst_caches *caches;     /* NULL = nothing is kept */
+    uint64_t serial;               /* of this object, in caches */
     struct sst_file *newer, *older; /* guarded by the cache's lock, like cached_bytes */
     size_t cached_bytes;           /* 0 = the cache does not hold the footer */
     struct sst_file *successor;    /* the same file with another index: it goes after this one; a reference */
@@ -31,7 +32,7 @@ struct sst_file {
 };
 
 /* Takes over `meta`'s contents. One reference to the caller. */
-int sst_file_new(struct object_store *store, const char *region_dir, struct file_meta *meta, struct sst_cache *cache, struct sst_file **ret_file,
+int sst_file_new(struct object_store *store, const char *region_dir, struct file_meta *meta, struct sst_caches *caches, struct sst_file **ret_file,
                  struct error *err);
 /* The same file under another `meta` (copied), which only differs in the index. */
 int sst_file_reindexed(const struct sst_file *f, const struct file_meta *meta, struct sst_file **ret_file, struct error *err);

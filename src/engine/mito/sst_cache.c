@@ -10,6 +10,8 @@ static struct metric_family misses = {.name = "greptime_mito_cache_miss", .help 
 static struct metric_family bytes = {.name = "greptime_mito_cache_bytes", .help = "mito cache bytes", .kind = METRIC_GAUGE, .label_names = {"type"}};
 static const char *const footers[] = {"sst_meta"};
 
+enum { INDEX_PAGE_BYTES_MIN = 4096, INDEX_PAGE_BYTES_MAX = 1 << 20 };
+
 void sst_cache_init(struct sst_cache *c, struct budget *budget, size_t bytes_max)
 {
     *c = (struct sst_cache){.budget = budget, .bytes_max = bytes_max};
@@ -102,4 +104,38 @@ bool sst_cache_forget(struct sst_cache *c, struct sst_file *file)
     }
     pthread_mutex_unlock(&c->lock);
     return kept;
+}
+
+/* ---- all of them ---- */
+
+static int new_cache(const char *label, const char *name, const char *knob, struct budget *root, size_t bytes_max, struct cache **ret_cache,
+                     struct error *err)
+{
+    const char *const labels[] = {label, NULL};
+    struct cache_options o = {.name = name, .knob = knob, .parent = root, .bytes_max = bytes_max, .hits = metric_child(&hits, labels),
+                              .misses = metric_child(&misses, labels), .bytes = metric_child(&bytes, labels)};
+    return cache_new(&o, ret_cache, err);
+}
+
+int sst_caches_init(struct sst_caches *c, struct budget *footers_budget, struct budget *root, const struct sst_cache_sizes *sizes, struct error *err)
+{
+    *c = (struct sst_caches){.index_page_bytes = sizes->index_page < INDEX_PAGE_BYTES_MIN   ? INDEX_PAGE_BYTES_MIN
+                                                 : sizes->index_page > INDEX_PAGE_BYTES_MAX ? INDEX_PAGE_BYTES_MAX
+                                                                                            : sizes->index_page};
+    TRY(new_cache("index_metadata", "index metadata", "memory_limit or region_engine.mito.index.metadata_cache_size", root, sizes->index_metadata,
+                  &c->index_metadata, err));
+    int st = new_cache("index_content", "index contents", "memory_limit or region_engine.mito.index.content_cache_size", root, sizes->index_content,
+                       &c->index_content, err);
+    if (st != ST_OK)
+        cache_free(c->index_metadata);
+    else
+        sst_cache_init(&c->footers, footers_budget, sizes->footers);
+    return st;
+}
+
+void sst_caches_release(struct sst_caches *c)
+{
+    cache_free(c->index_metadata);
+    cache_free(c->index_content);
+    sst_cache_release(&c->footers);
 }

@@ -118,7 +118,7 @@ static int load_footer(struct sst_file *file, struct object_reader *reader, stru
 {
     struct parquet_source source = sst_parquet_source(reader);
     struct sst_footer *f = calloc(1, sizeof *f);
-    int st = f ? parquet_open(&source, file->cache ? file->cache->budget : NULL, &f->parquet, err) : error_no_memory(err, sizeof *f);
+    int st = f ? parquet_open(&source, file->caches ? file->caches->footers.budget : NULL, &f->parquet, err) : error_no_memory(err, sizeof *f);
     const char *json = st == ST_OK ? parquet_kv(f->parquet, "greptime:metadata") : NULL;
     if (st == ST_OK && !json)
         st = error_set(err, ST_CORRUPT, "no greptime:metadata");
@@ -147,8 +147,8 @@ int sst_footer_get(struct sst_file *file, struct object_reader *reader, struct s
         *ret_footer = file->footer;
     }
     pthread_mutex_unlock(&file->lock);
-    if (st == ST_OK && file->cache)
-        sst_cache_touch(file->cache, file, hit);
+    if (st == ST_OK && file->caches)
+        sst_cache_touch(&file->caches->footers, file, hit);
     return st;
 }
 

@@ -4,6 +4,8 @@
 #define ENGINE_MITO_SST_INDEX_H
 
 #include "engine/mito/sst.h"
+#include "format/index/bloom.h"
+#include "format/index/inverted.h"
 #include "format/puffin/puffin.h"
 
 #define SST_BLOB_INVERTED         "greptime-inverted-index-v1"
@@ -11,16 +13,26 @@
 #define SST_BLOB_FULLTEXT_BLOOM   "greptime-fulltext-index-bloom-" /* and the column id */
 #define SST_BLOB_FULLTEXT_TANTIVY "greptime-fulltext-index-v1-"    /* and the column id */
 
-struct sst_index {
-    struct object_reader *reader;
-    struct arena arena; /* of the list of blobs, and for what is read of them */
-    struct puffin_source source;
-    struct puffin_file file;
+struct sst_index_list;
+
+struct sst_index { /* an index file in use */
+    const struct sst_file *sst;
+    struct object_reader *reader;  /* NULL until something is read that the caches do not have */
+    struct arena arena;            /* of this use */
+    struct puffin_source source;   /* its contents, through the cache */
+    struct sst_index_list *list;   /* shared */
+    struct puffin_file file;       /* its blobs, in the list */
 };
 
 /* Opens the index file that the file's metadata names. Closed with sst_index_close() when it succeeded. */
 int sst_index_open(const struct sst_file *file, struct budget *budget, struct sst_index *ret_index, struct error *err);
 void sst_index_close(struct sst_index *x);
+
+/* A blob of that kind, one of x->file, and what it says of itself. ST_CORRUPT when it is malformed. */
+int sst_index_bloom(const struct sst_index *x, const struct puffin_blob *b, struct puffin_source *ret_blob, const struct bloom_index **ret_bloom,
+                    struct error *err);
+int sst_index_inverted(const struct sst_index *x, const struct puffin_blob *b, struct puffin_source *ret_blob,
+                       const struct inverted_index **ret_inverted, struct error *err);
 
 /* The bytes by which indexes know value i, not null, of a column that is no dictionary; they are the column's or lie in `scratch`. ST_UNSUPPORTED for
  * types that cannot be in a key. */

@@ -8,8 +8,6 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "engine/mito/sst_select.h"
-#include "format/index/bloom.h"
-#include "format/index/inverted.h"
 #include "format/index/tokens.h"
 
 static struct metric_family apply_elapsed = {.name = "greptime_index_apply_elapsed",
@@ -161,15 +159,14 @@ static int apply_filters(const struct use *u, const char *type, const struct puf
                          struct error *err)
 {
     struct puffin_source blob;
-    struct bloom_index x;
-    TRY(puffin_blob_source(&u->index->source, b, &blob, err));
-    TRY(bloom_index_open(&blob, &u->index->arena, &x, err));
-    TRY(check_rows(u, type, x.n_rows, x.rows_per_segment, err));
-    uint8_t *bits = arena_alloc(&u->index->arena, bits_bytes(x.n_segments) + 1, err);
+    const struct bloom_index *x;
+    TRY(sst_index_bloom(u->index, b, &blob, &x, err));
+    TRY(check_rows(u, type, x->n_rows, x->rows_per_segment, err));
+    uint8_t *bits = arena_alloc(&u->index->arena, bits_bytes(x->n_segments) + 1, err);
     if (!bits)
         return ST_NO_MEMORY;
-    TRY(test_segments(u, &blob, &x, probes, n, bits, err));
-    return row_selection_keep_segments(u->rows, bits, x.n_segments, x.rows_per_segment, err);
+    TRY(test_segments(u, &blob, x, probes, n, bits, err));
+    return row_selection_keep_segments(u->rows, bits, x->n_segments, x->rows_per_segment, err);
 }
 
 static int apply_bloom(const struct use *u, const struct region_column *c, const struct scan_predicate *p, struct error *err)
@@ -244,17 +241,16 @@ static bool is_ordered(const struct dtype *t)
 static int apply_inverted(const struct use *u, const struct region_column *c, const struct scan_predicate *p, struct error *err)
 {
     struct puffin_source blob;
-    struct inverted_index x;
+    const struct inverted_index *x;
     uint32_t n;
     const struct puffin_blob *b = puffin_find(&u->index->file, SST_BLOB_INVERTED);
     if (!b || (kinds_for(p->op) == SST_INDEX_INVERTED && !is_ordered(c->type)))
         return ST_OK;
-    TRY(puffin_blob_source(&u->index->source, b, &blob, err));
-    TRY(inverted_index_open(&blob, &u->index->arena, &x, err));
-    TRY(check_rows(u, SST_BLOB_INVERTED, x.n_rows, x.rows_per_segment, err));
-    const struct inverted_column *k = inverted_index_find(&x, c->id);
+    TRY(sst_index_inverted(u->index, b, &blob, &x, err));
+    TRY(check_rows(u, SST_BLOB_INVERTED, x->n_rows, x->rows_per_segment, err));
+    const struct inverted_column *k = inverted_index_find(x, c->id);
     struct inverted_range *ranges = k ? ARENA_ARRAY(&u->index->arena, (size_t)p->values->length + 1, struct inverted_range, err) : NULL;
-    uint8_t *bits = k ? arena_alloc(&u->index->arena, bits_bytes((int64_t)inverted_index_segments(&x)) + 1, err) : NULL;
+    uint8_t *bits = k ? arena_alloc(&u->index->arena, bits_bytes((int64_t)inverted_index_segments(x)) + 1, err) : NULL;
     if (!k)
         return ST_OK;
     if (!ranges || !bits)
@@ -262,8 +258,8 @@ static int apply_inverted(const struct use *u, const struct region_column *c, co
     TRY(make_ranges(p, &u->index->arena, ranges, &n, err));
     if (!n)
         return ST_OK;
-    TRY(inverted_index_select(&blob, &x, k, ranges, n, bits, u->q->budget, err));
-    return row_selection_keep_segments(u->rows, bits, inverted_index_segments(&x), x.rows_per_segment, err);
+    TRY(inverted_index_select(&blob, x, k, ranges, n, bits, u->q->budget, err));
+    return row_selection_keep_segments(u->rows, bits, inverted_index_segments(x), x->rows_per_segment, err);
 }
 
 /* The file's column that the predicate is about, when values of the two can be compared byte by byte; NULL: the predicate is of no use. */
