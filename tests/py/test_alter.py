@@ -175,9 +175,48 @@ def indexes_and_sync(server):
     print('indexes and synchronised columns')
 
 
+def native_type(members):
+    """The extension of a native JSON column: members by name, numbers, texts or objects."""
+    def struct(members):
+        return b''.join(blob(1, blob(1, name) + (num(2, 41) + blob(3, blob(5, struct(kind))) if isinstance(kind, dict) else num(2, kind)))
+                        for name, kind in sorted(members.items()))
+    return blob(6, num(1, 41) + blob(2, blob(5, struct(members))))
+
+
+def json_value(v):
+    if isinstance(v, dict):
+        return blob(7, b''.join(blob(1, blob(1, k) + blob(2, json_value(x))) for k, x in v.items()))
+    return blob(5, v) if isinstance(v, str) else num(2, v)
+
+
+def native_json(server):
+    """The type of a native JSON column grows with what is written: older rows have nulls for the members that came later."""
+    r, json = Region.__new__(Region), 31
+    r.server, r.id = server, 3007 << 32
+    kind = b''.join(blob(1, blob(1, k) + blob(2, v)) for k, v in (('ARROW:extension:name', 'greptime.json'),
+                                                                 ('ARROW:extension:metadata', '{"json_structure_settings":{"Structured":null}}')))
+    body = blob(3, column('ts', TS_MS, 0, TIME, nullable=False)) + blob(3, blob(1, blob(1, 'j') + num(2, json) + num(3, 1) + num(5, FIELD) + blob(8, kind)) + num(2, 1))
+    r.send(blob(1, b'') + blob(5, num(1, r.id) + blob(2, 'mito') + body + blob(5, 'greptime/public') + blob(7, b'\x1a\x00')))
+
+    def write(extension, *values):
+        schema = blob(1, blob(1, 'ts') + num(2, TS_MS) + num(3, TIME)) + blob(1, blob(1, 'j') + num(2, json) + num(3, FIELD) + blob(4, extension))
+        rows = b''.join(blob(2, blob(1, num(17, t)) + blob(1, b'' if v is None else blob(42, json_value(v)))) for t, v in values)
+        r.send(blob(1, blob(3, 'public')) + blob(3, blob(1, num(1, r.id) + blob(2, schema + rows))))
+
+    for members, values in (({'b': INT64}, [(1, {'b': 1}), (2, None)]),
+                            ({'b': INT64, 'n': {'x': STRING}}, [(3, {'n': {'x': 'three'}})]),
+                            ({'a': STRING, 'b': INT64, 'n': {'w': INT64, 'x': STRING}}, [(4, {'a': 'four', 'n': {'w': 4}}), (5, {'b': 5})])):
+        extension = native_type(members)
+        r.alter(MODIFY, blob(1, blob(1, 'j') + num(2, json) + blob(3, extension)))
+        write(extension, *values)
+    everywhere(r, [({'a': None, 'b': 1, 'n': None},), (None,), ({'a': None, 'b': None, 'n': {'w': None, 'x': 'three'}},),
+                   ({'a': 'four', 'b': None, 'n': {'w': 4, 'x': None}},), ({'a': None, 'b': 5, 'n': None},)], 'j')
+    print('native JSON')
+
+
 def main():
     server = Server()
-    for test in (added_columns, dropped_and_added_again, new_tags, changed_types, defaults, options, indexes_and_sync):
+    for test in (added_columns, dropped_and_added_again, new_tags, changed_types, defaults, options, indexes_and_sync, native_json):
         test(server)
     server.remove()
 

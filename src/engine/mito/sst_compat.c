@@ -57,28 +57,43 @@ struct value {
     size_t size;
 };
 
-
 static struct value value_at(const struct column *c, int64_t i)
 {
-#define INTEGER_OF(ctype) (struct value){.kind = INTEGER, .integer = COLUMN_VALUES(c, ctype)[i]}
+#define INTEGER_OF(ctype)                                                                                                                            \
+    (struct value)                                                                                                                                   \
+    {                                                                                                                                                \
+        .kind = INTEGER, .integer = COLUMN_VALUES(c, ctype)[i]                                                                                       \
+    }
     if (type_is_varlen(c->type)) {
         int32_t size;
         const uint8_t *text = column_bytes(c, i, &size);
         return (struct value){.kind = TEXT, .text = (const char *)text, .size = (size_t)size};
     }
     switch ((enum type_id)c->type->id) {
-    case TYPE_BOOL: return (struct value){.kind = INTEGER, .integer = column_bool(c, i)};
-    case TYPE_INT8: return INTEGER_OF(int8_t);
-    case TYPE_INT16: return INTEGER_OF(int16_t);
-    case TYPE_INT32: return INTEGER_OF(int32_t);
-    case TYPE_INT64: return INTEGER_OF(int64_t);
-    case TYPE_UINT8: return INTEGER_OF(uint8_t);
-    case TYPE_UINT16: return INTEGER_OF(uint16_t);
-    case TYPE_UINT32: return INTEGER_OF(uint32_t);
-    case TYPE_UINT64: return INTEGER_OF(uint64_t);
-    case TYPE_FLOAT32: return (struct value){.kind = FLOATING, .number = (double)COLUMN_VALUES(c, float)[i]};
-    case TYPE_FLOAT64: return (struct value){.kind = FLOATING, .number = COLUMN_VALUES(c, double)[i]};
-    default: return (struct value){.kind = NONE};
+    case TYPE_BOOL:
+        return (struct value){.kind = INTEGER, .integer = column_bool(c, i)};
+    case TYPE_INT8:
+        return INTEGER_OF(int8_t);
+    case TYPE_INT16:
+        return INTEGER_OF(int16_t);
+    case TYPE_INT32:
+        return INTEGER_OF(int32_t);
+    case TYPE_INT64:
+        return INTEGER_OF(int64_t);
+    case TYPE_UINT8:
+        return INTEGER_OF(uint8_t);
+    case TYPE_UINT16:
+        return INTEGER_OF(uint16_t);
+    case TYPE_UINT32:
+        return INTEGER_OF(uint32_t);
+    case TYPE_UINT64:
+        return INTEGER_OF(uint64_t);
+    case TYPE_FLOAT32:
+        return (struct value){.kind = FLOATING, .number = (double)COLUMN_VALUES(c, float)[i]};
+    case TYPE_FLOAT64:
+        return (struct value){.kind = FLOATING, .number = COLUMN_VALUES(c, double)[i]};
+    default:
+        return (struct value){.kind = NONE};
     }
 #undef INTEGER_OF
 }
@@ -175,10 +190,62 @@ static bool castable(const struct dtype *t)
     return t->id == TYPE_BOOL || type_is_integer(t) || t->id == TYPE_FLOAT32 || t->id == TYPE_FLOAT64 || type_is_varlen(t);
 }
 
+/* The member of that name; NULL when the struct has none. */
+static const struct column *member_named(const struct column *c, const char *name)
+{
+    for (uint32_t k = 0; k < c->type->n_children; k++)
+        if (strcmp(c->type->children[k]->name, name) == 0)
+            return c->children[k];
+    return NULL;
+}
+
+static int cast_member(struct budget *budget, const struct column *c, const struct field *to, struct column **ret_column, struct error *err)
+{
+    const struct column *whole = member_named(c, to->name);
+    struct column *member;
+    if (!whole)
+        return column_new_nulls(budget, to->type, c->length, ret_column, err);
+    TRY(column_slice((struct column *)whole, c->offset, c->length, &member, err));
+    if (type_equal(member->type, to->type, false)) {
+        *ret_column = member;
+        return ST_OK;
+    }
+    int st = sst_cast(budget, member, to->type, ret_column, err);
+    column_unref(member);
+    return st;
+}
+
+/* A native JSON column whose type has grown since: members by name, null where the file does not know them. */
+static int cast_struct(struct budget *budget, const struct column *c, struct dtype *type, struct column **ret_column, struct error *err)
+{
+    struct column **members = calloc(type->n_children + 1, sizeof *members);
+    struct buffer *validity = NULL;
+    uint32_t made = 0;
+    int64_t nulls = column_null_count(c);
+    int st = members ? ST_OK : error_no_memory(err, type->n_children * sizeof *members);
+    if (st == ST_OK && nulls > 0)
+        st = buffer_new(budget, bits_bytes(c->length), &validity, err);
+    if (validity)
+        bits_copy(validity->data, 0, c->validity->data, c->offset, c->length);
+    for (; st == ST_OK && made < type->n_children; made += st == ST_OK)
+        st = cast_member(budget, c, type->children[made], &members[made], err);
+    if (st == ST_OK) {
+        st = column_new_nested(type, c->length, nulls, validity, NULL, members, made, ret_column, err);
+    } else {
+        buffer_unref(validity);
+        for (uint32_t i = 0; i < made; i++)
+            column_unref(members[i]);
+    }
+    free(members);
+    return st;
+}
+
 int sst_cast(struct budget *budget, const struct column *c, struct dtype *type, struct column **ret_column, struct error *err)
 {
     struct column_builder b;
     char from[128], to[128];
+    if (c->type->id == TYPE_STRUCT && type->id == TYPE_STRUCT)
+        return cast_struct(budget, c, type, ret_column, err);
     if ((!castable(c->type) || !castable(type)) && mito_cast_more)
         return mito_cast_more(budget, (struct column *)c, type, ret_column, err);
     if (!castable(c->type) || !castable(type))
@@ -335,7 +402,8 @@ int sst_tag_from_key(struct budget *budget, const struct sst_footer *f, const st
     for (int64_t i = 0; st == ST_OK && i < keys->dictionary->length; i++) {
         int32_t size;
         const uint8_t *key = column_bytes(keys->dictionary, i, &size);
-        st = f->metadata->sparse_key ? key_sparse_decode(key, (size_t)size, stored->id, &text, &b, err) : decode_dense(f, c, key, (size_t)size, &b, err);
+        st = f->metadata->sparse_key ? key_sparse_decode(key, (size_t)size, stored->id, &text, &b, err)
+                                     : decode_dense(f, c, key, (size_t)size, &b, err);
     }
     if (st == ST_OK)
         st = column_builder_finish(&b, &values, err);
