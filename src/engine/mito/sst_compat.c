@@ -57,43 +57,28 @@ struct value {
     size_t size;
 };
 
+
 static struct value value_at(const struct column *c, int64_t i)
 {
-#define INTEGER_OF(ctype)                                                                                                                            \
-    (struct value)                                                                                                                                   \
-    {                                                                                                                                                \
-        .kind = INTEGER, .integer = COLUMN_VALUES(c, ctype)[i]                                                                                       \
-    }
+#define INTEGER_OF(ctype) (struct value){.kind = INTEGER, .integer = COLUMN_VALUES(c, ctype)[i]}
     if (type_is_varlen(c->type)) {
         int32_t size;
         const uint8_t *text = column_bytes(c, i, &size);
         return (struct value){.kind = TEXT, .text = (const char *)text, .size = (size_t)size};
     }
     switch ((enum type_id)c->type->id) {
-    case TYPE_BOOL:
-        return (struct value){.kind = INTEGER, .integer = column_bool(c, i)};
-    case TYPE_INT8:
-        return INTEGER_OF(int8_t);
-    case TYPE_INT16:
-        return INTEGER_OF(int16_t);
-    case TYPE_INT32:
-        return INTEGER_OF(int32_t);
-    case TYPE_INT64:
-        return INTEGER_OF(int64_t);
-    case TYPE_UINT8:
-        return INTEGER_OF(uint8_t);
-    case TYPE_UINT16:
-        return INTEGER_OF(uint16_t);
-    case TYPE_UINT32:
-        return INTEGER_OF(uint32_t);
-    case TYPE_UINT64:
-        return INTEGER_OF(uint64_t);
-    case TYPE_FLOAT32:
-        return (struct value){.kind = FLOATING, .number = (double)COLUMN_VALUES(c, float)[i]};
-    case TYPE_FLOAT64:
-        return (struct value){.kind = FLOATING, .number = COLUMN_VALUES(c, double)[i]};
-    default:
-        return (struct value){.kind = NONE};
+    case TYPE_BOOL: return (struct value){.kind = INTEGER, .integer = column_bool(c, i)};
+    case TYPE_INT8: return INTEGER_OF(int8_t);
+    case TYPE_INT16: return INTEGER_OF(int16_t);
+    case TYPE_INT32: return INTEGER_OF(int32_t);
+    case TYPE_INT64: return INTEGER_OF(int64_t);
+    case TYPE_UINT8: return INTEGER_OF(uint8_t);
+    case TYPE_UINT16: return INTEGER_OF(uint16_t);
+    case TYPE_UINT32: return INTEGER_OF(uint32_t);
+    case TYPE_UINT64: return INTEGER_OF(uint64_t);
+    case TYPE_FLOAT32: return (struct value){.kind = FLOATING, .number = (double)COLUMN_VALUES(c, float)[i]};
+    case TYPE_FLOAT64: return (struct value){.kind = FLOATING, .number = COLUMN_VALUES(c, double)[i]};
+    default: return (struct value){.kind = NONE};
     }
 #undef INTEGER_OF
 }
@@ -402,8 +387,7 @@ int sst_tag_from_key(struct budget *budget, const struct sst_footer *f, const st
     for (int64_t i = 0; st == ST_OK && i < keys->dictionary->length; i++) {
         int32_t size;
         const uint8_t *key = column_bytes(keys->dictionary, i, &size);
-        st = f->metadata->sparse_key ? key_sparse_decode(key, (size_t)size, stored->id, &text, &b, err)
-                                     : decode_dense(f, c, key, (size_t)size, &b, err);
+        st = f->metadata->sparse_key ? key_sparse_decode(key, (size_t)size, stored->id, &text, &b, err) : decode_dense(f, c, key, (size_t)size, &b, err);
     }
     if (st == ST_OK)
         st = column_builder_finish(&b, &values, err);
