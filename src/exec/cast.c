@@ -56,9 +56,13 @@ bool cast_supported(const struct dtype *from, const struct dtype *to)
     if (is_number(from) && is_number(to))
         return true;
     if (type_is_integer(from) || from->id == TYPE_FLOAT32 || from->id == TYPE_FLOAT64)
-        return is_counted(to);
+        return is_counted(to) || (from->id == TYPE_INT32 && to->id == TYPE_INTERVAL_YEAR_MONTH);
+    if (from->id == TYPE_DECIMAL128 || to->id == TYPE_DECIMAL128) {
+        const struct dtype *other = from->id == TYPE_DECIMAL128 ? to : from;
+        return other->id == TYPE_TIMESTAMP || other->id == TYPE_DURATION;
+    }
     if (is_counted(from) && is_number(to))
-        return to->id != TYPE_DECIMAL128;
+        return true;
     if (is_counted(from) && is_counted(to)) {
         bool points = (from->id == TYPE_TIMESTAMP || from->id == TYPE_DATE32 || from->id == TYPE_DATE64) &&
                       (to->id == TYPE_TIMESTAMP || to->id == TYPE_DATE32 || to->id == TYPE_DATE64);
@@ -111,7 +115,7 @@ static bool rescale(__int128 v, int from, int to, __int128 *out)
         return true;
     }
     __int128 p = power10(from - to), q = v / p, r = v % p;
-    *out = q + (r >= p - r ? 1 : 0) - (-r >= p + r ? 1 : 0);
+    *out = q + (r >= p / 2 ? 1 : 0) - (-r >= p / 2 ? 1 : 0);
     return true;
 }
 
@@ -232,6 +236,7 @@ static bool cast_interval(const struct column *c, int64_t i, const struct dtype 
         if (__builtin_mul_overflow(v.nanos, 1000000000 / units_per_second(c->type->unit), &v.nanos))
             return false;
         break;
+    case TYPE_INT32: memcpy(out, p, 4); return true; /* months */
     default: memcpy(&v, p, 16);
     }
     if (to->id == TYPE_DURATION) {

@@ -115,7 +115,7 @@ static size_t print_interval(const struct column *c, int64_t i, char *out, size_
     out[0] = 0;
     memcpy(&a, p, 4);
     if (c->type->id == TYPE_INTERVAL_YEAR_MONTH)
-        return (size_t)snprintf(out, room, "%d years %d mons", a / 12, a % 12);
+        return (size_t)snprintf(out, room, "%d years %d mons", (int)floor_div(a, 12), (int)floor_mod(a, 12));
     memcpy(&b, p + 4, 4);
     if (c->type->id == TYPE_INTERVAL_DAY_TIME) {
         nanos = (int64_t)b * 1000000;

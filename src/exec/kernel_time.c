@@ -38,11 +38,6 @@ bool temporal_add(int64_t value, uint8_t unit, int64_t months, int64_t days, __i
 
 /* ---- arithmetic ---- */
 
-static bool is_interval(const struct dtype *t)
-{
-    return t->id >= TYPE_INTERVAL_YEAR_MONTH && t->id <= TYPE_INTERVAL_MONTH_DAY_NANO;
-}
-
 static bool is_point(const struct dtype *t)
 {
     return t->id == TYPE_TIMESTAMP || t->id == TYPE_DATE32 || t->id == TYPE_DATE64;
@@ -57,9 +52,9 @@ int temporal_bind(struct expr *e, bool add, struct error *err)
     }
     if (strcmp(e->function->name, "add") != 0 && strcmp(e->function->name, "subtract") != 0)
         return expr_type_error(e, err);
-    if (is_point(a) && (is_interval(b) || b->id == TYPE_DURATION)) {
+    if (is_point(a) && (type_is_interval(b) || b->id == TYPE_DURATION)) {
         e->type = type_ref(a);
-    } else if (add && is_point(b) && (is_interval(a) || a->id == TYPE_DURATION)) {
+    } else if (add && is_point(b) && (type_is_interval(a) || a->id == TYPE_DURATION)) {
         e->type = type_ref(b);
     } else if (!add && a->id == TYPE_DATE32 && b->id == TYPE_DATE32) {
         e->type = type_of(TYPE_INT64);
@@ -69,7 +64,9 @@ int temporal_bind(struct expr *e, bool add, struct error *err)
         e->type = type_temporal(TYPE_DURATION, both->id == TYPE_DATE64 ? UNIT_MILLI : (enum time_unit)both->unit);
     } else if (a->id == TYPE_DURATION && b->id == TYPE_DURATION && a->unit == b->unit) {
         e->type = type_ref(a);
-    } else if (is_interval(a) && is_interval(b)) {
+    } else if (type_is_interval(a) && a->id == b->id) {
+        e->type = type_ref(a);
+    } else if (type_is_interval(a) && type_is_interval(b)) {
         TRY(expr_bind_cast(e, 0, type_of(TYPE_INTERVAL_MONTH_DAY_NANO), err));
         TRY(expr_bind_cast(e, 1, type_of(TYPE_INTERVAL_MONTH_DAY_NANO), err));
         e->type = type_of(TYPE_INTERVAL_MONTH_DAY_NANO);
@@ -132,23 +129,36 @@ static bool move_point(const struct dtype *t, const struct tzif *zone, int64_t p
     return temporal_add(point, t->id == TYPE_DATE64 ? UNIT_MILLI : t->unit, sign * s.months, sign * s.days, sign * s.nanos, ret);
 }
 
+struct month_day_nano { int32_t months, days; int64_t nanos; };
+
+/* A sum or difference of two intervals of this type. */
+static bool write_interval(const struct month_day_nano *v, const struct dtype *t, uint8_t *out)
+{
+    int64_t ms = v->nanos / 1000000;
+    int32_t parts[2] = {v->days, (int32_t)ms};
+    if (t->id == TYPE_INTERVAL_DAY_TIME)
+        memcpy(out, parts, sizeof parts);
+    else
+        memcpy(out, v, (size_t)type_width(t)); /* the months come first */
+    return t->id != TYPE_INTERVAL_DAY_TIME || ms == parts[1];
+}
+
 static bool one_row(const struct expr *e, const struct value *args, const struct tzif *zone, int64_t i, bool add, uint8_t *out)
 {
     const struct dtype *a = args[0].column->type, *b = args[1].column->type;
     int64_t result;
-    if (is_interval(a) && is_interval(b)) {
+    if (type_is_interval(a) && type_is_interval(b)) {
         struct span x = span_at(&args[0], i), y = span_at(&args[1], i);
-        struct { int32_t months, days; int64_t nanos; } sum;
+        struct month_day_nano sum;
         int sign = add ? 1 : -1;
         if (__builtin_add_overflow(x.months, sign * y.months, &sum.months) || __builtin_add_overflow(x.days, sign * y.days, &sum.days) ||
             (add ? __builtin_add_overflow(x.nanos, y.nanos, &sum.nanos) : __builtin_sub_overflow(x.nanos, y.nanos, &sum.nanos)))
             return false;
-        memcpy(out + i * 16, &sum, 16);
-        return true;
+        return write_interval(&sum, e->type, out + i * type_width(e->type));
     }
     bool good;
-    bool span_second = is_interval(b) || (b->id == TYPE_DURATION && a->id != TYPE_DURATION);
-    bool span_first = is_interval(a) || (a->id == TYPE_DURATION && b->id != TYPE_DURATION);
+    bool span_second = type_is_interval(b) || (b->id == TYPE_DURATION && a->id != TYPE_DURATION);
+    bool span_first = type_is_interval(a) || (a->id == TYPE_DURATION && b->id != TYPE_DURATION);
     if (span_second && b->id == TYPE_DURATION && b->unit == a->unit && a->id == TYPE_TIMESTAMP)
         span_second = false; /* plain numbers of one unit: exact for any size */
     if (span_first && a->id == TYPE_DURATION && a->unit == b->unit && b->id == TYPE_TIMESTAMP)

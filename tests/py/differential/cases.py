@@ -10,6 +10,8 @@ UNARY_MATH = ['acos', 'acosh', 'asin', 'asinh', 'atan', 'atanh', 'cos', 'cosh', 
               'radians', 'cot', 'signum', 'ceil', 'floor', 'trunc', 'round', 'abs', 'isnan', 'iszero']
 PARTS = ['year', 'quarter', 'month', 'week', 'day', 'hour', 'minute', 'second', 'millisecond', 'microsecond', 'dow', 'isodow', 'doy', 'epoch', 'isoyear']
 UNITS = ['microsecond', 'millisecond', 'second', 'minute', 'hour', 'day', 'week', 'month', 'quarter', 'year']
+SPANS = ["arrow_cast(m, 'Interval(YearMonth)')", "arrow_cast(concat(n, ' days ', m, ' seconds'), 'Interval(DayTime)')",
+         "arrow_cast(concat(n, ' days ', m, ' hours'), 'Interval(MonthDayNano)')"]
 BINS = ["interval '1 second'", "interval '7 minutes'", "interval '1 day'", "interval '1 week'", "interval '1 month'", "interval '5 months'"]
 
 GROUPS = {
@@ -31,6 +33,10 @@ GROUPS = {
              [f'try_cast({a} as {b})' for a in TIMES + ['s', 'i64', 'w_ms'] for b in ('date', 'timestamp', 'timestamp(0)', 'timestamp(3)', 'varchar', 'bigint') if (a, b) != ('d', 'bigint')] +
              [f'try_cast({a} as boolean)' for a in ('i32', 'f64', 's')] + ['try_cast(s as time)', "try_cast(concat(repeat('7', 500), n) as double)", "try_cast(concat('0.', repeat('0', 500), n) as float)",
               "try_cast(concat(repeat('0', 50), m) as bigint)", "- arrow_cast(arrow_cast(n, 'Duration(Second)'), 'Interval(MonthDayNano)')", 'try_cast(t_ns as time)', 'try_cast(s as bytea)', 'try_cast(x as varchar)',
+              *(f"arrow_cast(dec, '{t}')" for t in ('Timestamp(Second, None)', 'Timestamp(Nanosecond, None)', 'Duration(Second)', 'Duration(Millisecond)')),
+              *(f"arrow_cast({c}, 'Decimal128(38, 4)')" for c in ('t_s', 't_ms', 't_ns', 't_ms - t_s')),
+              "arrow_cast(arrow_cast(concat('0.', lpad('', 37 + n % 2, '9')), 'Decimal128(38, 38)'), 'Decimal128(3, 0)')",
+              "arrow_cast(arrow_cast(arrow_cast(m, 'Interval(YearMonth)'), 'Interval(MonthDayNano)'), 'Utf8')", *(f"arrow_cast({s}, 'Utf8')" for s in SPANS),
               "arrow_cast(t_s - t_s, 'Utf8')", 'cast(i8 as bigint)', 'cast(i64 as int)', 'cast(s as int)'],
     'math': [(f'{f}({c})', 1 if f in ('asinh', 'acosh', 'atanh', 'sinh', 'cosh', 'tan', 'cbrt') else 0) for f in UNARY_MATH for c in ('f64', 'f32', 'i32')] +
             ['power(f64, n)', 'power(n, m)', ('power(f32, f64)', 0), 'atan2(f64, f32)', 'atan2(f32, f32)', ('log(f64)', 1), ('log(2, f64)', 1), ('log(n, f64)', 1), 'log(f32)',
@@ -53,7 +59,7 @@ GROUPS = {
     'time': [f"date_part('{p}', {c})" for p in PARTS for c in TIMES + ['w_ms']] + [f"date_trunc('{u}', {c})" for u in UNITS for c in TIMES] +
             [f'date_bin({b}, {c})' for b in BINS for c in TIMES] + [f"date_bin({b}, t_ms, timestamp '2001-02-03T04:05:06')" for b in BINS] +
             ['t_ms - t_s', 't_ns - t_ns', 'd - d', "t_ms + interval '1 month 2 days 3 hours'", "t_s - interval '13 months'", "d + interval '40 days'", "d - interval '1 month'",
-             "t_ns + interval '1 nanosecond'", 'to_local_time(t_ms)'] +
+             "t_ns + interval '1 nanosecond'", *(f"arrow_cast({e}, 'Utf8')" for s in SPANS for e in (f'-{s}', f'{s} + {s}', f'{s} - {s}')), 'to_local_time(t_ms)'] +
             [f"date_part('{p}', t_ms - t_s)" for p in ('day', 'hour', 'minute', 'second', 'millisecond', 'epoch', 'week')] +
             [f"date_part('{p}', arrow_cast(t_ms, 'Time64(Nanosecond)'))" for p in ('hour', 'minute', 'second', 'microsecond', 'epoch')],
     'conversion': [f'{f}({a})' for f in ('to_timestamp', 'to_timestamp_seconds', 'to_timestamp_millis', 'to_timestamp_micros', 'to_timestamp_nanos')
