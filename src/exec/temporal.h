@@ -13,11 +13,6 @@ int temporal_arithmetic(const struct expr *e, struct expr_context *ctx, const st
 /* value (in `unit` since the epoch) plus months, then days, then nanoseconds; false on overflow. */
 bool temporal_add(int64_t value, uint8_t unit, int64_t months, int64_t days, __int128 nanos, int64_t *ret);
 
-static inline bool type_is_interval(const struct dtype *t)
-{
-    return t->id >= TYPE_INTERVAL_YEAR_MONTH && t->id <= TYPE_INTERVAL_MONTH_DAY_NANO;
-}
-
 /* An interval or a duration by its parts. */
 struct span { int64_t months, days; __int128 nanos; };
 struct span span_at(const struct value *v, int64_t i); /* of row i */
