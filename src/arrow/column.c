@@ -132,10 +132,16 @@ int column_new_nulls(struct budget *budget, struct dtype *type, int64_t length, 
     return st;
 }
 
+/* The null count as far as it has been counted: columns are shared by threads, and any of them may be counting. */
+static int64_t known_nulls(const struct column *c)
+{
+    return __atomic_load_n(&c->null_count, __ATOMIC_RELAXED);
+}
+
 /* A second handle on the same data. */
 static struct column *column_share(struct column *c, struct dtype *type)
 {
-    struct column *copy = column_alloc(type, c->length, c->null_count, c->validity, c->buffers[0], c->buffers[1]);
+    struct column *copy = column_alloc(type, c->length, known_nulls(c), c->validity, c->buffers[0], c->buffers[1]);
     if (!copy)
         return NULL;
     copy->offset = c->offset;
@@ -154,7 +160,7 @@ static struct column *column_share(struct column *c, struct dtype *type)
     buffer_ref(c->buffers[0]);
     buffer_ref(c->buffers[1]);
     copy->dictionary = column_ref(c->dictionary);
-    copy->null_count = c->null_count;
+    copy->null_count = known_nulls(c);
     return copy;
 }
 
@@ -170,7 +176,7 @@ int column_slice(struct column *c, int64_t start, int64_t length, struct column 
         return error_no_memory(err, sizeof *s);
     s->offset += start;
     s->length = length;
-    s->null_count = c->type->id == TYPE_NULL ? length : !s->validity || c->null_count == 0 ? 0 : -1;
+    s->null_count = c->type->id == TYPE_NULL ? length : !s->validity || known_nulls(c) == 0 ? 0 : -1;
     *ret_column = s;
     return ST_OK;
 }
@@ -186,10 +192,11 @@ int column_retype(struct column *c, struct dtype *type, struct column **ret_colu
 
 int64_t column_null_count(const struct column *c)
 {
-    if (c->null_count >= 0)
-        return c->null_count;
-    int64_t n = c->validity ? c->length - bits_count(c->validity->data, c->offset, c->length) : 0;
-    ((struct column *)c)->null_count = n; /* a cache: every thread computes the same value */
+    int64_t n = known_nulls(c);
+    if (n >= 0)
+        return n;
+    n = c->validity ? c->length - bits_count(c->validity->data, c->offset, c->length) : 0;
+    __atomic_store_n(&((struct column *)c)->null_count, n, __ATOMIC_RELAXED); /* a cache: every thread computes the same value */
     return n;
 }
 

@@ -42,11 +42,27 @@ struct scan_stats {                          /* for EXPLAIN ANALYZE; grows while
     int64_t rows, memtable_ranges, files, file_ranges, row_groups_pruned, pages_pruned;
 };
 
+/* A scan cut into parts: disjoint, together its rows, and, one part after the other, in the order in which scan() gives them. How it is cut depends on the
+ * stored data and the request only, never on threads or time. Parts may be opened in any order and by any threads, each once; a stream is for one thread
+ * at a time. What counts for the scan as a whole stands in `stats`, the streams count the rest. */
+struct scan_parts {
+    const struct scan_parts_ops *ops;
+    uint32_t n; /* at least 1 */
+    struct scan_stats stats;
+};
+
+struct scan_parts_ops {
+    int (*open)(struct scan_parts *p, uint32_t part, struct batch_stream **ret_stream, struct error *err);
+    void (*free)(struct scan_parts *p); /* streams that are open may outlive it */
+};
+
 struct table_ops {
     /* The stream's schema holds the wanted columns; var-length tags may come as Dictionary(UInt32, T) of the declared type, also differing from
      * batch to batch in their dictionaries. The stream keeps what it reads alive by itself. */
     int (*scan)(struct table *t, const struct scan_request *request, struct work_context *work, struct batch_stream **ret_stream, struct error *err);
     void (*free)(struct table *t);
+    /* The same as parts, of some 10,000 rows at least: 1 when the scan is small or ends early (a limit). NULL: the table cannot be cut. */
+    int (*cut)(struct table *t, const struct scan_request *request, struct work_context *work, struct scan_parts **ret_parts, struct error *err);
 };
 
 struct table {
@@ -58,6 +74,22 @@ struct table {
     uint64_t region_id;
     bool append_mode;
 };
+
+static inline void scan_stats_add(struct scan_stats *to, const struct scan_stats *more)
+{
+    to->rows += more->rows;
+    to->memtable_ranges += more->memtable_ranges;
+    to->files += more->files;
+    to->file_ranges += more->file_ranges;
+    to->row_groups_pruned += more->row_groups_pruned;
+    to->pages_pruned += more->pages_pruned;
+}
+
+static inline void scan_parts_free(struct scan_parts *p)
+{
+    if (p)
+        p->ops->free(p);
+}
 
 static inline void table_free(struct table *t)
 {

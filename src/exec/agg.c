@@ -210,3 +210,13 @@ int agg_result(struct agg *a, uint32_t first, uint32_t n, struct column **ret_co
         column_unref(children[i]);
     return st;
 }
+
+int agg_combine_results(struct agg *a, struct agg *from, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err)
+{
+    const struct agg_rows rows = {.n = n, .groups = groups};
+    struct column *values;
+    TRY(from->function->finish(from, first, n, &values, err));
+    int st = a->function->update(a, &values, &rows, err);
+    column_unref(values);
+    return st;
+}

@@ -79,6 +79,8 @@ struct agg_function {
     int (*update)(struct agg *a, struct column *const *args, const struct agg_rows *rows, struct error *err);
     int (*finish)(struct agg *a, uint32_t first, uint32_t n, struct column **ret_column, struct error *err);
     int (*state)(struct agg *a, uint32_t first, uint32_t n, struct column **ret_children, struct error *err); /* NULL: has no __x_state form */
+    /* Takes the states of the groups [first, first + n) of `from`, whose rows come after those of `a`, into groups[0..n). NULL: cannot be done. */
+    int (*combine)(struct agg *a, struct agg *from, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err);
     void (*free)(struct agg *a);
     bool ordered;                  /* looks at ORDER BY */
     bool dictionaries;
@@ -109,6 +111,8 @@ struct dtype *agg_list_type(struct dtype *item);
 
 int agg_open(const struct agg_call *call, struct budget *budget, struct agg **ret_agg, struct error *err); /* the call must outlive it */
 /* Value or state of the groups [first, first + n), as the call wants. */
+/* combine() of functions that take their own results for values. */
+int agg_combine_results(struct agg *a, struct agg *from, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err);
 int agg_result(struct agg *a, uint32_t first, uint32_t n, struct column **ret_column, struct error *err);
 static inline void agg_free(struct agg *a)
 {

@@ -93,7 +93,7 @@ static void bit_free(struct agg *base)
 }
 
 #define FUNCTION(NAME, WHICH, DISTINCT) {.name = NAME, .which = WHICH, .args_min = 1, .args_max = 1, .resolve = bit_resolve, .open = bit_open, \
-    .reserve = bit_reserve, .update = bit_update, .finish = bit_finish, .state = bit_state, .free = bit_free, \
+    .reserve = bit_reserve, .update = bit_update, .finish = bit_finish, .state = bit_state, .combine = agg_combine_results, .free = bit_free, \
     .distinct = AGG_DISTINCT_##DISTINCT}
 
 const struct agg_function agg_bit_functions[] = {

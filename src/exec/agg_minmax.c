@@ -349,7 +349,7 @@ static void minmax_free(struct agg *base)
 }
 
 #define FUNCTIONS .args_min = 1, .args_max = 1, .resolve = minmax_resolve, .open = minmax_open, .reserve = minmax_reserve, .update = minmax_update, \
-                  .finish = minmax_finish, .state = minmax_state, .free = minmax_free, .distinct = AGG_DISTINCT_IGNORED
+                  .finish = minmax_finish, .state = minmax_state, .combine = agg_combine_results, .free = minmax_free, .distinct = AGG_DISTINCT_IGNORED
 
 const struct agg_function agg_minmax_functions[] = {
     {.name = "min", .which = MIN, FUNCTIONS},

@@ -243,6 +243,32 @@ static int moment_state(struct agg *base, uint32_t first, uint32_t n, struct col
     return ST_OK;
 }
 
+/* Means and second moments of two sets of rows together (Chan, Golub and LeVeque). */
+static void merge(struct moments *m, const struct moments *more)
+{
+    double n = (double)m->count, k = (double)more->count, d1 = more->mean1 - m->mean1, d2 = more->mean2 - m->mean2, w = k / (n + k);
+    if (!more->count)
+        return;
+    if (!m->count) {
+        *m = *more;
+        return;
+    }
+    m->count += more->count;
+    m->m1 += more->m1 + d1 * d1 * n * w;
+    m->m2 += more->m2 + d2 * d2 * n * w;
+    m->co += more->co + d1 * d2 * n * w;
+    m->mean1 += d1 * w;
+    m->mean2 += d2 * w;
+}
+
+static int moment_combine(struct agg *base, struct agg *from, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err)
+{
+    (void)err;
+    for (uint32_t i = 0; i < n; i++)
+        merge(VEC(&((struct moment_agg *)base)->acc, struct moments) + groups[i], VEC(&((struct moment_agg *)from)->acc, struct moments) + first + i);
+    return ST_OK;
+}
+
 static void moment_free(struct agg *base)
 {
     struct moment_agg *a = (struct moment_agg *)base;
@@ -255,7 +281,7 @@ static void moment_free(struct agg *base)
 #define FUNCTION(NAME, WHICH, ARGS, DISTINCT)                                                                                                        \
     {                                                                                                                                                \
         .name = NAME, .which = WHICH, .args_min = ARGS, .args_max = ARGS, .resolve = moment_resolve, .open = moment_open, .reserve = moment_reserve, \
-        .update = moment_update, .finish = moment_finish, .state = moment_state, .free = moment_free, .distinct = AGG_DISTINCT_##DISTINCT            \
+        .update = moment_update, .finish = moment_finish, .state = moment_state, .combine = moment_combine, .free = moment_free, .distinct = AGG_DISTINCT_##DISTINCT            \
     }
 
 const struct agg_function agg_moment_functions[] = {

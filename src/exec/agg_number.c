@@ -308,6 +308,29 @@ static int number_state(struct agg *base, uint32_t first, uint32_t n, struct col
     return finish_numbers(a, fields[1]->type, false, first, n, &ret_children[1], err);
 }
 
+static int number_combine(struct agg *base, struct agg *from_base, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err)
+{
+    const struct number_agg *a = (const struct number_agg *)base, *from = (const struct number_agg *)from_base;
+    bool floats = base->call->value_type->id == TYPE_FLOAT64;
+    (void)err;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t g = groups[i], f = first + i;
+        if (a->width == 8) {
+            VEC(&a->acc, uint64_t)[g] += VEC(&from->acc, uint64_t)[f];
+        } else if (a->width == sizeof(struct acc_wide)) {
+            VEC(&a->acc, struct acc_wide)[g].sum += VEC(&from->acc, struct acc_wide)[f].sum;
+            VEC(&a->acc, struct acc_wide)[g].count += VEC(&from->acc, struct acc_wide)[f].count;
+        } else if (floats) {
+            VEC(&a->acc, struct acc_float)[g].sum += VEC(&from->acc, struct acc_float)[f].sum;
+            VEC(&a->acc, struct acc_float)[g].count += VEC(&from->acc, struct acc_float)[f].count;
+        } else {
+            VEC(&a->acc, struct acc_int)[g].sum += VEC(&from->acc, struct acc_int)[f].sum;
+            VEC(&a->acc, struct acc_int)[g].count += VEC(&from->acc, struct acc_int)[f].count;
+        }
+    }
+    return ST_OK;
+}
+
 static void number_free(struct agg *base)
 {
     struct number_agg *a = (struct number_agg *)base;
@@ -316,7 +339,7 @@ static void number_free(struct agg *base)
 }
 
 #define FUNCTIONS .resolve = number_resolve, .open = number_open, .reserve = number_reserve, .update = number_update, .finish = number_finish, \
-                  .state = number_state, .free = number_free
+                  .state = number_state, .combine = number_combine, .free = number_free
 
 const struct agg_function agg_number_functions[] = {
     {.name = "count", .which = COUNT, .args_min = 0, .args_max = AGG_ARGS_MAX, .dictionaries = true, FUNCTIONS},

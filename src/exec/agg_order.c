@@ -265,6 +265,38 @@ static int order_state(struct agg *base, uint32_t first, uint32_t n, struct colu
     return column_new(type_of(TYPE_BOOL), n, 0, NULL, set, NULL, &ret_children[a->n_columns], err);
 }
 
+/* The winners of `from` as rows. */
+static int order_combine(struct agg *base, struct agg *from_base, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err)
+{
+    struct order_agg *from = (struct order_agg *)from_base;
+    struct column *columns[AGG_STATE_MAX];
+    struct vec present = {0};
+    uint32_t made = 0, n_present = 0;
+    TRY(ready(from, err));
+    TRY(vec_reserve(&present, base->budget, (size_t)n + 1, 8, err));
+    uint32_t *rows = present.data, *targets = rows + n;
+    for (uint32_t i = 0; i < n; i++) { /* a FILTER leaves groups without any row */
+        rows[n_present] = i;
+        targets[n_present] = groups[i];
+        n_present += VEC(&from->places, struct place)[first + i].chunk != 0;
+    }
+    int st = ST_OK;
+    for (; st == ST_OK && n_present && made < from->n_columns; made += st == ST_OK) {
+        struct column *all;
+        st = gather(from, made, first, n, &all, err);
+        if (st == ST_OK) {
+            st = column_take(base->budget, all, rows, n_present, &columns[made], err);
+            column_unref(all);
+        }
+    }
+    if (st == ST_OK && n_present)
+        st = order_update(base, columns, &(struct agg_rows){.n = n_present, .groups = targets}, err);
+    for (uint32_t k = 0; k < made; k++)
+        column_unref(columns[k]);
+    vec_release(&present, base->budget);
+    return st;
+}
+
 static void order_free(struct agg *base)
 {
     struct order_agg *a = (struct order_agg *)base;
@@ -282,7 +314,7 @@ static void order_free(struct agg *base)
 }
 
 #define FUNCTIONS .args_min = 1, .args_max = 1, .resolve = order_resolve, .open = order_open, .reserve = order_reserve, .update = order_update, \
-                  .finish = order_finish, .state = order_state, .free = order_free, .ordered = true, .dictionaries = true, .distinct = AGG_DISTINCT_IGNORED
+                  .finish = order_finish, .state = order_state, .combine = order_combine, .free = order_free, .ordered = true, .dictionaries = true, .distinct = AGG_DISTINCT_IGNORED
 
 const struct agg_function agg_order_functions[] = {
     {.name = "first_value", .which = FIRST, FUNCTIONS},

@@ -74,7 +74,7 @@ static int list_to_list(struct expr_context *ctx, struct column *c, struct dtype
     TRY(compact(ctx, c, &plain, err));
     int st = expr_cast(ctx, plain->children[0], list_item_type(to), null_on_failure, &items, err);
     if (st == ST_OK)
-        st = column_new_nested(to, plain->length, plain->null_count, buffer_ref(plain->validity), buffer_ref(plain->buffers[0]), &items, 1, ret, err);
+        st = column_new_nested(to, plain->length, column_null_count(plain), buffer_ref(plain->validity), buffer_ref(plain->buffers[0]), &items, 1, ret, err);
     column_unref(plain);
     return st;
 }

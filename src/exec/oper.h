@@ -25,7 +25,7 @@ enum { OPER_METRICS_MAX = 16 };
 struct oper_ops {
     int (*next)(struct oper *o, struct batch **ret_batch, struct error *err); /* may give empty batches; NULL at the end */
     void (*free)(struct oper *o);                                             /* only what is the operator's own */
-    int (*describe)(const struct oper *o, struct dynbuf *out, bool verbose, struct error *err); /* the EXPLAIN line */
+    int (*describe)(const struct oper *o, struct dynbuf *out, bool verbose, struct error *err); /* the EXPLAIN line; NULL: not shown */
     /* Metrics of its own, behind rows, time, bytes and batches; NULL = none. Returns how many, at most OPER_METRICS_MAX. */
     uint32_t (*metrics)(const struct oper *o, bool verbose, struct oper_metric *ret_metrics);
 };
@@ -69,6 +69,7 @@ int oper_union_new(struct oper *const *inputs, uint32_t n, struct schema *schema
 /* One batch, referenced: a virtual table. */
 int oper_values_new(struct work_context *work, struct batch *batch, struct oper **ret_oper, struct error *err);
 
+bool oper_is_limit(const struct oper *o);
 int oper_limit_new(struct oper *input, int64_t offset, int64_t count, struct oper **ret_oper, struct error *err); /* count -1 = all */
 
 struct oper_sort_key {

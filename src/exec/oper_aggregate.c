@@ -4,37 +4,18 @@
  * FILTER and DISTINCT reduce to a selection: the rows that pass, respectively the rows that brought a new (group, arguments) tuple into a
  * second group table; the measure then takes the selected rows only. Without keys there is one group even for no rows.
  *
- * When memory gets short the table is frozen: rows of groups that it knows are aggregated on, the others' rows go to disk, divided by the hash of their
- * keys (exec/agg_spill.c). When the known groups have been given out, each part on disk is aggregated like the input was, and may be divided again. So a
- * group's rows are all seen in one phase, and no state has to be merged or written.
+ * When memory gets short the table is frozen: rows of groups that it knows are aggregated on, the others' rows go to disk, divided by the hash of
+ * their keys (exec/agg_spill.c). When the known groups have been given out, each part on disk is aggregated like the input was, and may be divided
+ * again. So a group's rows are all seen in one phase, and no state has to be written. Where the input comes in parts, each part may have aggregated
+ * into a table of its own before (exec/oper_aggregate_parts.c).
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "exec/agg_spill.h"
-#include "exec/group.h"
-#include "exec/oper.h"
-
-enum { SPILL_GROUPS_MIN = 1024, SPILL_RESERVE_BYTES = 4 << 20 };
+#include "exec/oper_aggregate.h"
+#include "exec/oper_exchange.h"
 
 enum { RESULT_BYTES_MAX = 8 << 20 }; /* of one measure in a batch */
-
-struct aggregate_oper {
-    struct oper base;
-    uint32_t *keys, n_keys;
-    uint8_t *sets;
-    uint32_t n_sets;
-    struct oper_measure *measures;
-    uint32_t n_measures;
-    struct group_table *groups;
-    struct vec ids, starts, selected, selected_ids, distinct_ids;
-    bool consumed;
-    uint32_t n_groups, at;
-    bool frozen;                  /* rows of new groups go to `spill` */
-    struct agg_spill *spill;      /* made when memory gets short for the first time */
-    struct spill_file *part;      /* the part that is read in place of the input; NULL = the input */
-    uint32_t level;               /* how often what is read was divided */
-};
 
 void oper_measure_release(struct oper_measure *m)
 {
@@ -64,7 +45,7 @@ static int open_measure(struct aggregate_oper *o, struct oper_measure *m, struct
     return group_table_new(budget, types, 1 + m->call.n_args, &m->distinct, err);
 }
 
-static int open_tables(struct aggregate_oper *o, struct error *err)
+int aggregate_open(struct aggregate_oper *o, struct error *err)
 {
     struct budget *budget = oper_budget(&o->base);
     uint32_t n = o->n_keys + (o->n_sets > 1);
@@ -80,6 +61,7 @@ static int open_tables(struct aggregate_oper *o, struct error *err)
     }
     for (uint32_t i = 0; i < o->n_measures; i++)
         TRY(open_measure(o, &o->measures[i], err));
+    o->n_groups = o->groups ? 0 : 1;
     return ST_OK;
 }
 
@@ -289,16 +271,17 @@ static int map_groups(struct aggregate_oper *o, struct batch *b, const uint8_t *
     return st;
 }
 
-/* Whether the next batch might not find the memory it needs: tables grow by doubling. */
-static bool memory_is_short(const struct aggregate_oper *o)
+/* Tables grow by doubling. */
+bool aggregate_memory_is_short(const struct aggregate_oper *o)
 {
     const struct work_context *work = o->base.work;
     return work && work->spill && o->n_sets == 1 && !o->frozen && o->n_groups >= SPILL_GROUPS_MIN &&
            budget_headroom(work->budget) < budget_used(work->budget) + SPILL_RESERVE_BYTES;
 }
 
-static int freeze(struct aggregate_oper *o, struct error *err)
+int aggregate_freeze(struct aggregate_oper *o, struct error *err)
 {
+    TRY(aggregate_take_parts(o, err));
     if (!o->spill)
         TRY(agg_spill_new(o->base.work, o->base.input->schema, o->keys, o->n_keys, &o->spill, err));
     group_table_freeze(o->groups);
@@ -339,7 +322,7 @@ static int update_known(struct aggregate_oper *o, struct batch *b, struct error 
     return update_measures(o, b, &rows, err);
 }
 
-static int consume_batch(struct aggregate_oper *o, struct batch *b, struct error *err)
+int aggregate_batch(struct aggregate_oper *o, struct batch *b, struct error *err)
 {
     struct agg_rows rows;
     if (!o->groups) {
@@ -357,13 +340,14 @@ static int consume_batch(struct aggregate_oper *o, struct batch *b, struct error
             batch_unref(known);
         TRY(st);
     }
-    return memory_is_short(o) ? freeze(o, err) : ST_OK;
+    return ST_OK;
 }
 
 static int consume(struct aggregate_oper *o, struct error *err)
 {
-    TRY(open_tables(o, err));
-    o->n_groups = o->groups ? 0 : 1;
+    TRY(aggregate_open(o, err));
+    if (!o->part)
+        aggregate_use_parts(o);
     for (;;) {
         struct batch *b;
         TRY(o->part ? spill_file_next(o->part, &b, err) : oper_next(o->base.input, &b, err));
@@ -376,8 +360,10 @@ static int consume(struct aggregate_oper *o, struct error *err)
                 return stop;
             }
         }
-        int st = b->n_rows > INT32_MAX ? error_set(err, ST_UNSUPPORTED, "a batch of more than 2^31 rows") : consume_batch(o, b, err);
+        int st = b->n_rows > INT32_MAX ? error_set(err, ST_UNSUPPORTED, "a batch of more than 2^31 rows") : aggregate_batch(o, b, err);
         batch_unref(b);
+        if (st == ST_OK && aggregate_memory_is_short(o))
+            st = aggregate_freeze(o, err);
         TRY(st);
     }
     for (uint32_t i = 0; i < o->n_measures; i++)
@@ -400,7 +386,7 @@ static uint32_t batch_groups(const struct aggregate_oper *o)
     return n;
 }
 
-static void close_tables(struct aggregate_oper *o)
+void aggregate_close(struct aggregate_oper *o)
 {
     group_table_free(o->groups);
     o->groups = NULL;
@@ -423,7 +409,7 @@ static int next_part(struct aggregate_oper *o, bool *ret_more, struct error *err
     TRY(agg_spill_take(o->spill, &o->part, &o->level, err));
     if (!o->part)
         return ST_OK;
-    close_tables(o);
+    aggregate_close(o);
     o->frozen = o->consumed = false;
     o->n_groups = o->at = 0;
     *ret_more = true;
@@ -467,12 +453,19 @@ static void aggregate_free(struct oper *base)
 {
     struct aggregate_oper *o = (struct aggregate_oper *)base;
     struct budget *budget = oper_budget(base);
-    for (uint32_t i = 0; i < o->n_measures; i++)
-        oper_measure_release(&o->measures[i]);
-    free(o->measures);
-    free(o->keys);
-    free(o->sets);
-    group_table_free(o->groups);
+    if (o->has_parts)
+        oper_exchange_stop(base->input);
+    if (o->is_part) {
+        aggregate_close(o);
+        free(o->measures);
+    } else {
+        for (uint32_t i = 0; i < o->n_measures; i++)
+            oper_measure_release(&o->measures[i]);
+        free(o->measures);
+        free(o->keys);
+        free(o->sets);
+        group_table_free(o->groups);
+    }
     spill_file_free(o->part);
     agg_spill_free(o->spill);
     vec_release(&o->ids, budget);
@@ -505,7 +498,7 @@ static uint32_t aggregate_metrics(const struct oper *base, bool verbose, struct 
     return 1;
 }
 
-static const struct oper_ops aggregate_ops = {aggregate_next, aggregate_free, aggregate_describe, aggregate_metrics};
+const struct oper_ops aggregate_ops = {aggregate_next, aggregate_free, aggregate_describe, aggregate_metrics};
 
 int oper_aggregate_new(struct oper *input, const struct oper_aggregate_spec *spec, struct oper **ret_oper, struct error *err)
 {

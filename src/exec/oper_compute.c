@@ -6,6 +6,7 @@
 
 struct filter_oper {
     struct oper base;
+    bool borrows;         /* made by oper_compute_like(): condition and emit are the other one's */
     struct expr *condition;
     uint32_t *emit;
     struct expr_context ctx;
@@ -13,6 +14,7 @@ struct filter_oper {
 
 struct project_oper {
     struct oper base;
+    bool borrows;         /* as above: expressions and columns */
     struct expr **exprs;  /* NULL where `columns` says it all */
     uint32_t *columns;
     struct expr_context ctx;
@@ -58,8 +60,10 @@ static int filter_next(struct oper *base, struct batch **ret_batch, struct error
 static void filter_free(struct oper *base)
 {
     struct filter_oper *o = (struct filter_oper *)base;
-    expr_release(o->condition);
-    free(o->emit);
+    if (!o->borrows) {
+        expr_release(o->condition);
+        free(o->emit);
+    }
     free(o);
 }
 
@@ -128,10 +132,12 @@ static int project_next(struct oper *base, struct batch **ret_batch, struct erro
 static void project_free(struct oper *base)
 {
     struct project_oper *o = (struct project_oper *)base;
-    for (uint32_t i = 0; i < base->schema->n_fields; i++)
+    for (uint32_t i = 0; !o->borrows && i < base->schema->n_fields; i++)
         expr_release(o->exprs[i]);
-    free(o->exprs);
-    free(o->columns);
+    if (!o->borrows) {
+        free(o->exprs);
+        free(o->columns);
+    }
     free(o);
 }
 
@@ -209,5 +215,37 @@ int oper_pick_new(struct oper *input, const uint32_t *picked, uint32_t n, struct
     o->exprs = own;
     o->columns = columns;
     *ret_oper = &o->base;
+    return ST_OK;
+}
+
+bool oper_is_compute(const struct oper *o)
+{
+    return o->ops == &filter_ops || o->ops == &project_ops;
+}
+
+int oper_compute_like(const struct oper *like, struct oper *input, struct oper **ret_oper, struct error *err)
+{
+    struct filter_oper *f = NULL;
+    struct project_oper *p = NULL;
+    if (like->ops == &filter_ops)
+        f = malloc(sizeof *f);
+    else
+        p = malloc(sizeof *p);
+    if (!f && !p) {
+        oper_free(input);
+        return error_no_memory(err, sizeof *p);
+    }
+    if (f) {
+        *f = *(const struct filter_oper *)like;
+        f->borrows = true;
+        f->ctx.careful = false;
+        *ret_oper = &f->base;
+    } else {
+        *p = *(const struct project_oper *)like;
+        p->borrows = true;
+        p->ctx.careful = false;
+        *ret_oper = &p->base;
+    }
+    **ret_oper = (struct oper){.ops = like->ops, .schema = schema_ref(like->schema), .input = input, .work = like->work};
     return ST_OK;
 }

@@ -51,6 +51,11 @@ static int limit_describe(const struct oper *base, struct dynbuf *out, bool verb
 
 static const struct oper_ops limit_ops = {limit_next, limit_free, limit_describe, NULL};
 
+bool oper_is_limit(const struct oper *o)
+{
+    return o->ops == &limit_ops;
+}
+
 int oper_limit_new(struct oper *input, int64_t offset, int64_t count, struct oper **ret_oper, struct error *err)
 {
     struct limit_oper *o = calloc(1, sizeof *o);

@@ -14,6 +14,11 @@ struct scan_oper {
     struct scan_predicate *predicates;
     struct batch_stream *stream;
     bool selects_last;         /* the peer says so, too, in its EXPLAIN */
+    struct scan_parts *parts;  /* once it has been cut; a part's: the scan's */
+    uint32_t part;
+    bool is_part;              /* name, table and request are the scan's, too */
+    bool part_stats;           /* its parts count, and did so: */
+    struct scan_stats over;
     uint64_t open_ns;          /* building the readers; the rest of the time is reading */
 };
 
@@ -22,8 +27,9 @@ static int scan_next(struct oper *base, struct batch **ret_batch, struct error *
     struct scan_oper *o = (struct scan_oper *)base;
     if (!o->stream) {
         uint64_t start = oper_now_ns();
-        TRY(o->table->ops->scan(o->table, &o->request, base->work, &o->stream, err));
-        o->open_ns = oper_now_ns() - start;
+        TRY(o->parts ? o->parts->ops->open(o->parts, o->part, &o->stream, err)
+                     : o->table->ops->scan(o->table, &o->request, base->work, &o->stream, err));
+        o->open_ns += oper_now_ns() - start;
     }
     TRY(batch_stream_next(o->stream, ret_batch, err));
     base->mem_bytes += *ret_batch ? batch_bytes_used(*ret_batch) : 0;
@@ -34,6 +40,11 @@ static void scan_free(struct oper *base)
 {
     struct scan_oper *o = (struct scan_oper *)base;
     batch_stream_free(o->stream);
+    if (o->is_part) {
+        free(o);
+        return;
+    }
+    scan_parts_free(o->parts);
     table_free(o->table);
     for (uint32_t i = 0; i < o->request.n_predicates; i++)
         column_unref(o->predicates[i].values);
@@ -43,14 +54,24 @@ static void scan_free(struct oper *base)
     free(o);
 }
 
+static struct scan_stats scan_totals(const struct scan_oper *o)
+{
+    struct scan_stats s = o->over;
+    if (o->parts)
+        scan_stats_add(&s, &o->parts->stats);
+    if (o->stream && o->stream->stats)
+        scan_stats_add(&s, o->stream->stats);
+    return s;
+}
+
 static int scan_describe(const struct oper *base, struct dynbuf *out, bool verbose, struct error *err)
 {
     const struct scan_oper *o = (const struct scan_oper *)base;
     uint64_t id = o->table->region_id;
-    const struct scan_stats none = {0}, *stats = o->stream && o->stream->stats ? o->stream->stats : &none;
+    const struct scan_stats stats = scan_totals(o);
     TRY(dynbuf_printf(out, err, "SeqScan: region=%llu(%u, %u), \"partition_count\":{\"count\":1, ", (unsigned long long)id, (uint32_t)(id >> 32), (uint32_t)id));
-    TRY(dynbuf_printf(out, err, "\"mem_ranges\":%lld, \"files\":%lld, \"file_ranges\":%lld}", (long long)stats->memtable_ranges, (long long)stats->files,
-                      (long long)stats->file_ranges));
+    TRY(dynbuf_printf(out, err, "\"mem_ranges\":%lld, \"files\":%lld, \"file_ranges\":%lld}", (long long)stats.memtable_ranges, (long long)stats.files,
+                      (long long)stats.file_ranges));
     if (o->selects_last)
         TRY(dynbuf_printf(out, err, ", \"selector\":\"LastRow\""));
     if (!verbose)
@@ -64,15 +85,15 @@ static int scan_describe(const struct oper *base, struct dynbuf *out, bool verbo
 static uint32_t scan_metrics(const struct oper *base, bool verbose, struct oper_metric *m)
 {
     const struct scan_oper *o = (const struct scan_oper *)base;
-    const struct scan_stats *stats = o->stream ? o->stream->stats : NULL;
+    const struct scan_stats stats = scan_totals(o);
     uint32_t n = 0;
     m[n++] = (struct oper_metric){"mem_used", base->mem_bytes};
     m[n++] = (struct oper_metric){"build_reader_cost", o->open_ns};
     m[n++] = (struct oper_metric){"scan_cost", base->total_ns > o->open_ns ? base->total_ns - o->open_ns : 0};
-    if (verbose && stats) {
+    if (verbose && (o->part_stats || (o->stream && o->stream->stats))) {
         m[n++] = (struct oper_metric){"output_batches", base->batches_out};
-        m[n++] = (struct oper_metric){"row_groups_pruned", (uint64_t)stats->row_groups_pruned};
-        m[n++] = (struct oper_metric){"pages_pruned", (uint64_t)stats->pages_pruned};
+        m[n++] = (struct oper_metric){"row_groups_pruned", (uint64_t)stats.row_groups_pruned};
+        m[n++] = (struct oper_metric){"pages_pruned", (uint64_t)stats.pages_pruned};
     }
     return n;
 }
@@ -113,6 +134,47 @@ int oper_scan_add_predicate(struct oper *base, const struct scan_predicate *pred
 struct table *oper_scan_table(struct oper *o)
 {
     return o->ops == &scan_ops ? ((struct scan_oper *)o)->table : NULL;
+}
+
+bool oper_scan_can_cut(const struct oper *base)
+{
+    const struct scan_oper *o = (const struct scan_oper *)base;
+    return base->ops == &scan_ops && o->table->ops->cut && o->request.limit < 0;
+}
+
+int oper_scan_cut(struct oper *base, uint32_t *ret_n, struct error *err)
+{
+    struct scan_oper *o = (struct scan_oper *)base;
+    uint64_t start = oper_now_ns();
+    TRY(o->table->ops->cut(o->table, &o->request, base->work, &o->parts, err));
+    o->open_ns += oper_now_ns() - start;
+    base->total_ns += oper_now_ns() - start;
+    *ret_n = o->parts->n;
+    return ST_OK;
+}
+
+int oper_scan_part_new(struct oper *scan, uint32_t part, struct oper **ret_oper, struct error *err)
+{
+    struct scan_oper *o = (struct scan_oper *)scan, *p = calloc(1, sizeof *p);
+    if (!p)
+        return error_no_memory(err, sizeof *p);
+    p->base = (struct oper){.ops = &scan_ops, .schema = schema_ref(scan->schema), .work = scan->work};
+    p->parts = o->parts;
+    p->part = part;
+    p->is_part = true;
+    *ret_oper = &p->base;
+    return ST_OK;
+}
+
+void oper_scan_add_part(struct oper *scan, const struct oper *part)
+{
+    struct scan_oper *o = (struct scan_oper *)scan;
+    const struct scan_oper *p = (const struct scan_oper *)part;
+    o->open_ns += p->open_ns;
+    if (p->stream && p->stream->stats) {
+        scan_stats_add(&o->over, p->stream->stats);
+        o->part_stats = true;
+    }
 }
 
 int oper_scan_new(struct work_context *work, struct table *table, const char *name, const struct scan_request *request, struct schema *schema,

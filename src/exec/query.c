@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "exec/bind.h"
+#include "exec/oper_exchange.h"
 
 enum { RESULT_ROWS_MAX = 65536, NODE_TEXT_MAX = 1 << 16 };
 
@@ -88,6 +89,8 @@ int query_open(const struct query_options *options, struct query **ret_query, st
         st = plan_decode(options->plan, options->plan_size, &q->arena, &q->plan, err);
     if (st == ST_OK)
         st = bind_plan(q->plan, &own, &q->arena, &q->root, err);
+    if (st == ST_OK)
+        st = oper_parallelise(&q->root, own.workers, err);
     if (st == ST_OK)
         st = name_result(q, err);
     if (st != ST_OK) {
@@ -233,7 +236,7 @@ static int json_node(const struct oper *o, uint32_t level, bool verbose, struct 
 static void add_up(const struct oper *o, uint64_t *ns, uint64_t *bytes)
 {
     for (; o; o = o->input) {
-        *ns += own_ns(o);
+        *ns += o->ops->describe ? own_ns(o) : 0; /* what is not shown waits for what is below it */
         *bytes += o->input ? 0 : o->mem_bytes; /* the frontend bills it as bytes scanned */
         for (uint32_t i = 0; i < o->n_others; i++)
             add_up(o->others[i], ns, bytes);
@@ -243,6 +246,8 @@ static void add_up(const struct oper *o, uint64_t *ns, uint64_t *bytes)
 /* Parents before their inputs. */
 static int json_tree(const struct oper *o, uint32_t level, bool verbose, struct dynbuf *out, struct error *err)
 {
+    if (!o->ops->describe)
+        return json_tree(o->input, level, verbose, out, err);
     TRY(json_node(o, level, verbose, out, err));
     if (o->input)
         TRY(json_tree(o->input, level + 1, verbose, out, err));

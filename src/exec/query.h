@@ -7,6 +7,8 @@
 #include "base/context.h"
 #include "base/error.h"
 
+struct thread_pool;
+
 struct query_options {
     const uint8_t *plan;      /* serialized substrait.Plan */
     size_t plan_size;
@@ -18,6 +20,7 @@ struct query_options {
     int (*resolve)(void *ctx, const char *name, struct table **ret_table, struct error *err);
     void *resolve_ctx;
     struct work_context *work; /* budget, cancellation; outlives the query */
+    struct thread_pool *workers; /* helps the thread that pulls; outlives the query. NULL: nobody does, and the results are the same */
 };
 
 struct query;

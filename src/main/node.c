@@ -254,6 +254,7 @@ static int start_regions(struct node *n, struct error *err)
     TRY(join(n->home, "data", data, sizeof data, err));
     struct region_server_options o = {.fs = disk_fs(n->disk), .list_path = in_cluster(n) ? NULL : list, .data_dir = in_cluster(n) ? NULL : data,
                                       .leased = in_cluster(n), .query_budget = &n->query, .spill = n->spill,
+                                      .query_parallelism = (unsigned)config_u64(c, OPT_QUERY_PARALLELISM),
                                       .init_parallelism = (unsigned)config_u64(c, OPT_INIT_PARALLELISM),
                                       .max_concurrent_queries = (unsigned)config_u64(c, OPT_MAX_CONCURRENT_QUERIES),
                                       .response_bytes_max = config_u64(c, OPT_GRPC_MAX_SEND)};

@@ -226,6 +226,12 @@ static json_t *compaction(void)
                      plain_value("greptime_mito_compaction_failure_total"));
 }
 
+static json_t *queries(void)
+{
+    return json_pack("{s:I, s:I, s:I}", "workers", plain_value("regiond_query_workers"), "workers_busy", plain_value("regiond_query_workers_busy"),
+                     "tasks_queued", plain_value("regiond_query_tasks_queued"));
+}
+
 /* ---- the answers ---- */
 
 int status_json(void *view, struct dynbuf *out, struct error *err)
@@ -255,6 +261,7 @@ int status_json(void *view, struct dynbuf *out, struct error *err)
         json_object_set_new(o, "wal_disk", disk_json(v->wal_disk));
     json_object_set_new(o, "caches", caches());
     json_object_set_new(o, "compaction", compaction());
+    json_object_set_new(o, "queries", queries());
     json_object_set_new(o, "wal", json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "durability", durability_name(w.durability), "can_lose", loss, "bytes",
                                             (json_int_t)w.bytes, "segments", (json_int_t)w.segments, "unsynced_bytes", (json_int_t)w.unsynced_bytes,
                                             "syncs", (json_int_t)w.syncs));

@@ -118,6 +118,11 @@ int thread_pool_new(const char *name, unsigned threads, size_t queue_max, struct
     return ST_OK;
 }
 
+unsigned thread_pool_threads(const struct thread_pool *pool)
+{
+    return pool->count;
+}
+
 int thread_pool_submit(struct thread_pool *pool, void (*run)(void *), void *arg, struct error *err)
 {
     struct pool_job *job = calloc(1, sizeof(*job));

@@ -16,6 +16,7 @@ void thread_prefer(void);
 /* A fixed pool with one queue. Jobs run in order of arrival, each on any thread. */
 struct thread_pool;
 int thread_pool_new(const char *name, unsigned threads, size_t queue_max, struct thread_pool **ret_pool, struct error *err);
+unsigned thread_pool_threads(const struct thread_pool *pool);
 /* ST_EXHAUSTED when the queue is full; ST_ILLEGAL_STATE after stop. */
 int thread_pool_submit(struct thread_pool *pool, void (*run)(void *), void *arg, struct error *err);
 /* Finishes what is queued, joins the threads, frees the pool. NULL is allowed. */

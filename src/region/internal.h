@@ -60,6 +60,7 @@ struct region_server {
     uint64_t list_saved;       /* version on disk */
 
     struct thread_pool *writers; /* regions of one RPC */
+    struct thread_pool *query_workers; /* help the threads of queries; NULL = one thread a query */
     pthread_t opener;
     bool opener_started, opener_joined;
     pthread_mutex_t opener_lock; /* guards opener_joined */

@@ -159,6 +159,7 @@ int region_server_query(struct region_server *s, const uint8_t *ticket, size_t s
     work->budget = &q->budget;
     work->spill = s->options.spill;
     q->options.work = work;
+    q->options.workers = s->query_workers;
     q->options.timezone = q->timezone;
     q->options.resolve = resolve;
     q->options.resolve_ctx = q;

@@ -4,9 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/metrics.h"
 #include "region/internal.h"
 
-enum { WRITER_THREADS = 16, WRITER_QUEUE = 4096 };
+enum { WRITER_THREADS = 16, WRITER_QUEUE = 4096, QUERY_THREADS_MAX = 256, QUERY_QUEUE = 65536 };
+
+static struct metric_family workers_family = {
+    .name = "regiond_query_workers", .help = "Threads that help the threads of queries", .kind = METRIC_GAUGE};
 
 int region_server_new(const struct region_server_options *options, struct region_server **ret_server, struct error *err)
 {
@@ -29,6 +33,11 @@ int region_server_new(const struct region_server_options *options, struct region
     pthread_condattr_destroy(&attr);
     u64_map_init(&s->slots);
     int rc = thread_pool_new("region-write", WRITER_THREADS, WRITER_QUEUE, &s->writers, err);
+    unsigned threads = options->query_parallelism ? options->query_parallelism : cpu_count();
+    threads = threads < QUERY_THREADS_MAX ? threads : QUERY_THREADS_MAX;
+    metric_set(metric_plain(&workers_family), threads > 1 ? threads : 0);
+    if (rc == ST_OK && threads > 1)
+        rc = thread_pool_new("query", threads, QUERY_QUEUE, &s->query_workers, err);
     if (rc == ST_OK && options->list_path && !(s->list_path = strdup(options->list_path)))
         rc = error_no_memory(err, strlen(options->list_path));
     if (rc) {
@@ -80,6 +89,7 @@ void region_server_free(struct region_server *s)
     atomic_store(&s->stopping, true);
     region_server_wait_opened(s);
     thread_pool_free(s->writers);
+    thread_pool_free(s->query_workers);
     for (uint32_t i = s->n_engines; i-- > 0;) /* a later engine may stand on an earlier one */
         s->engines[i]->ops->free(s->engines[i]);
     size_t pos = 0;

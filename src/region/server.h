@@ -17,6 +17,7 @@ struct region_server_options {
     const char *data_dir;            /* searched for regions when there is no list yet; borrowed for start, NULL = never */
     struct budget *query_budget;     /* the node's query memory; borrowed, may be NULL */
     size_t query_bytes_max;          /* of one query; 0 = only query_budget limits */
+    unsigned query_parallelism;      /* threads that work for one query, its own included; 0 = as many as there are CPUs */
     struct spill_space *spill;       /* where queries put rows that memory has no room for; borrowed, NULL = nowhere */
     unsigned init_parallelism;       /* regions opened at once at start; 0 = 16 */
     unsigned max_concurrent_queries; /* being planned at once; 0 = unlimited */

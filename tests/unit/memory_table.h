@@ -17,13 +17,15 @@ struct memory_table {
     bool *dictionary;                  /* columns that scans give as dictionaries */
     struct scan_request last;          /* what the last scan asked for (columns and predicates: counts only) */
     uint32_t last_columns[64];
-    uint32_t pulled;                   /* batches handed out */
+    _Atomic uint32_t pulled;           /* batches handed out */
+    uint32_t parts;                    /* the table can be cut into so many; 0 = it cannot */
+    const char *(*failure)(uint32_t batch); /* the error in place of a batch, or NULL */
 };
 
 struct memory_stream {
     struct batch_stream base;
     struct memory_table *table;
-    uint32_t columns[64], n_columns, at;
+    uint32_t columns[64], n_columns, at, end;
 };
 
 /* One value from text: "NULL", numbers, true/false, anything for strings. */
@@ -92,8 +94,11 @@ static inline int memory_next(struct batch_stream *base, struct batch **ret_batc
     struct memory_stream *s = (struct memory_stream *)base;
     struct column *columns[64];
     *ret_batch = NULL;
-    if (s->at == s->table->n_batches)
+    if (s->at == s->end)
         return ST_OK;
+    const char *failure = s->table->failure ? s->table->failure(s->at) : NULL;
+    if (failure)
+        return error_set(err, ST_CORRUPT, "%s", failure);
     struct batch *b = s->table->batches[s->at++];
     s->table->pulled++;
     for (uint32_t i = 0; i < s->n_columns; i++) {
@@ -109,24 +114,68 @@ static inline void memory_stream_free(struct batch_stream *base)
     free(base);
 }
 
-static inline int memory_scan(struct table *base, const struct scan_request *r, struct work_context *work, struct batch_stream **ret_stream, struct error *err)
+static inline int memory_stream_new(struct memory_table *t, const struct scan_request *r, struct batch_stream **ret_stream)
 {
     static const struct batch_stream_ops ops = {memory_next, memory_stream_free};
-    struct memory_table *t = (struct memory_table *)base;
     struct memory_stream *s = calloc(1, sizeof *s);
     struct field *fields[64];
-    (void)work;
-    (void)err;
-    t->last = *r;
     s->table = t;
+    s->end = t->n_batches;
     s->n_columns = r->n_columns;
     for (uint32_t i = 0; i < r->n_columns; i++) {
-        t->last_columns[i] = s->columns[i] = r->columns[i];
-        fields[i] = base->schema->fields[r->columns[i]];
+        s->columns[i] = r->columns[i];
+        fields[i] = t->base.schema->fields[r->columns[i]];
     }
     s->base.ops = &ops;
     s->base.schema = schema_new(fields, r->n_columns);
     *ret_stream = &s->base;
+    return ST_OK;
+}
+
+static inline int memory_scan(struct table *base, const struct scan_request *r, struct work_context *work, struct batch_stream **ret_stream, struct error *err)
+{
+    struct memory_table *t = (struct memory_table *)base;
+    (void)work;
+    (void)err;
+    t->last = *r;
+    if (r->n_columns)
+        memcpy(t->last_columns, r->columns, r->n_columns * sizeof *t->last_columns);
+    return memory_stream_new(t, r, ret_stream);
+}
+
+struct memory_parts {
+    struct scan_parts base;
+    struct memory_table *table;
+    struct scan_request request;
+    uint32_t columns[64];
+};
+
+static inline int memory_part_open(struct scan_parts *base, uint32_t part, struct batch_stream **ret_stream, struct error *err)
+{
+    struct memory_parts *p = (struct memory_parts *)base;
+    (void)err;
+    int st = memory_stream_new(p->table, &p->request, ret_stream);
+    ((struct memory_stream *)*ret_stream)->at = p->table->n_batches * part / base->n;
+    ((struct memory_stream *)*ret_stream)->end = p->table->n_batches * (part + 1) / base->n;
+    return st;
+}
+
+static inline void memory_parts_free(struct scan_parts *base)
+{
+    free(base);
+}
+
+static inline int memory_cut(struct table *base, const struct scan_request *r, struct work_context *work, struct scan_parts **ret_parts, struct error *err)
+{
+    static const struct scan_parts_ops ops = {memory_part_open, memory_parts_free};
+    struct memory_parts *p = calloc(1, sizeof *p);
+    (void)work;
+    (void)err;
+    p->base = (struct scan_parts){.ops = &ops, .n = ((struct memory_table *)base)->parts};
+    p->table = (struct memory_table *)base;
+    p->request = *r;
+    p->request.columns = memcpy(p->columns, r->columns, r->n_columns * sizeof *p->columns);
+    *ret_parts = &p->base;
     return ST_OK;
 }
 
@@ -144,10 +193,18 @@ static inline void memory_free(struct table *t)
     (void)t; /* the test owns it, to look at it after the query */
 }
 
+/* Makes a table one that can be cut. */
+static inline void memory_table_cut(struct memory_table *t, uint32_t parts)
+{
+    static const struct table_ops ops = {memory_scan, memory_free, memory_cut};
+    t->base.ops = &ops;
+    t->parts = parts;
+}
+
 /* The schema's reference is taken. No key; the time index is the first timestamp that is not nullable. */
 static inline struct memory_table *memory_table_new(struct schema *schema)
 {
-    static const struct table_ops ops = {memory_scan, memory_free};
+    static const struct table_ops ops = {memory_scan, memory_free, NULL};
     struct memory_table *t = calloc(1, sizeof *t);
     t->base = (struct table){.ops = &ops, .schema = schema, .time_index = -1, .region_id = (uint64_t)1024 << 32};
     t->dictionary = calloc(schema->n_fields + 1, sizeof(bool));

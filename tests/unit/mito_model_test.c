@@ -374,24 +374,61 @@ static void take_batch(struct run *run, struct state *s, const struct batch *b)
     s->n_rows += (uint32_t)b->n_rows;
 }
 
+static int read_stream(struct run *run, struct batch_stream *stream, struct state *ret, struct error *err)
+{
+    struct batch *batch = NULL;
+    int st;
+    while ((st = batch_stream_next(stream, &batch, err)) == ST_OK && batch) {
+        take_batch(run, ret, batch);
+        batch_unref(batch);
+    }
+    batch_stream_free(stream);
+    return st;
+}
+
+/* The same as parts: all of them open at a time, and the first batches asked for from the last part on. */
+static int read_parts(struct run *run, struct table *table, const struct scan_request *q, struct state *ret, struct error *err)
+{
+    struct scan_parts *parts;
+    TRY(table->ops->cut(table, q, NULL, &parts, err));
+    uint32_t n = parts->n, opened = 0;
+    struct batch_stream **streams = calloc(n, sizeof *streams);
+    struct batch **first = calloc(n, sizeof *first);
+    int st = ST_OK;
+    for (; st == ST_OK && opened < n; opened += st == ST_OK)
+        st = parts->ops->open(parts, opened, &streams[opened], err);
+    scan_parts_free(parts);
+    for (uint32_t i = n; st == ST_OK && i-- > 0;)
+        st = batch_stream_next(streams[i], &first[i], err);
+    for (uint32_t i = 0; i < opened; i++) {
+        if (st == ST_OK && first[i]) {
+            take_batch(run, ret, first[i]);
+            st = read_stream(run, streams[i], ret, err);
+        } else {
+            batch_stream_free(streams[i]);
+        }
+        batch_unref(first[i]);
+    }
+    free(streams);
+    free(first);
+    return st;
+}
+
 /* What the table holds, up to a sequence in memtables; `ret` has the columns. `predicate` may be NULL. */
 static int read_table(struct run *run, struct table *table, uint64_t memtable_sequence, const struct scan_predicate *predicate, struct state *ret,
                       struct error *err)
 {
-    struct batch_stream *stream = NULL;
-    struct batch *batch = NULL;
+    struct batch_stream *stream;
     uint32_t all[COLUMNS];
     for (uint32_t c = 0; c < ret->n_columns; c++)
         all[c] = c;
     struct scan_request q = {.columns = all, .n_columns = ret->n_columns, .limit = -1, .predicates = predicate, .n_predicates = predicate != NULL,
                              .has_memtable_max_sequence = true, .memtable_max_sequence = memtable_sequence};
+    if (run->step % 2)
+        return read_parts(run, table, &q, ret, err);
     int st = table->ops->scan(table, &q, NULL, &stream, err);
-    while (st == ST_OK && (st = batch_stream_next(stream, &batch, err)) == ST_OK && batch) {
-        take_batch(run, ret, batch);
-        batch_unref(batch);
-    }
-    if (stream)
-        batch_stream_free(stream);
+    if (st == ST_OK)
+        st = read_stream(run, stream, ret, err);
     return st;
 }
 
@@ -1108,6 +1145,7 @@ static void begin(struct run *run, uint64_t seed)
         run->regions[i].id = (uint64_t)(1024 + i) << 32;
         settle(&run->regions[i], &absent);
     }
+    run->node.scan_part_rows = 3;
     run->node.write_buffer_bytes = 0;
     run->node.disk_reserve_bytes = seed % 2 ? 1 << 20 : 0;
     open_node(run);

@@ -22,13 +22,14 @@ struct node {
     struct disk *disk;         /* NULL without disk_reserve_bytes */
     size_t write_buffer_bytes; /* 0 = 64 MiB */
     uint64_t disk_reserve_bytes;
+    int64_t scan_part_rows;    /* 0 = the default */
 };
 
 static inline int node_open(struct node *n, struct fs *fs, struct error *err)
 {
     struct wal_report report;
     size_t buffer = n->write_buffer_bytes ? n->write_buffer_bytes : (size_t)64 << 20;
-    *n = (struct node){.fs = fs, .write_buffer_bytes = buffer, .disk_reserve_bytes = n->disk_reserve_bytes};
+    *n = (struct node){.fs = fs, .write_buffer_bytes = buffer, .disk_reserve_bytes = n->disk_reserve_bytes, .scan_part_rows = n->scan_part_rows};
     struct disk_options disk = {.fs = fs, .dir = "/home", .reserve_name = "regiond.reserve", .reserve_bytes = n->disk_reserve_bytes};
     budget_init(&n->root, "node", "memory_limit", (size_t)1 << 30, NULL);
     if (n->disk_reserve_bytes)
@@ -49,7 +50,8 @@ static inline int node_open(struct node *n, struct fs *fs, struct error *err)
                               .max_background_jobs = 1,
                               .auto_flush_interval_ms = INT64_MAX / 2,
                               .wal_purge_bytes = UINT64_MAX,
-                              .write_stall_max_ms = 1000};
+                              .write_stall_max_ms = 1000,
+                              .scan_part_rows = n->scan_part_rows};
     return mito_engine_new(&mo, &n->engine, err);
 }
 

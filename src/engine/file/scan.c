@@ -214,7 +214,7 @@ static void table_free_file(struct table *base)
     free(t);
 }
 
-static const struct table_ops file_table_ops = {table_scan, table_free_file};
+static const struct table_ops file_table_ops = {table_scan, table_free_file, NULL};
 
 int file_region_table(struct file_region *r, const struct file_engine_options *engine, struct table **ret_table, struct error *err)
 {

@@ -191,56 +191,133 @@ static int stream_schema(const struct logical_table *t, const struct scan_reques
     return *ret_schema ? ST_OK : error_no_memory(err, 256);
 }
 
-static int scan_data(struct logical_table *t, struct logical_stream *s, const struct scan_request *q, struct work_context *work, struct error *err)
+/* The request of the data region: its columns, the table's rows. The arrays are for the caller to free, also on failure. */
+static int data_request(struct logical_table *t, const struct scan_request *q, struct scan_request *ret_data, uint32_t **ret_columns,
+                        struct scan_predicate **ret_predicates, struct error *err)
 {
-    struct scan_request data = *q;
-    uint32_t *columns = malloc((q->n_columns + 1) * sizeof *columns);
-    struct scan_predicate *predicates = malloc((q->n_predicates + 1) * sizeof *predicates);
-    int st = columns && predicates ? ST_OK : error_no_memory(err, (q->n_columns + q->n_predicates) * sizeof *predicates);
-    for (uint32_t i = 0; st == ST_OK && i < q->n_columns; i++)
+    uint32_t *columns = *ret_columns = malloc((q->n_columns + 1) * sizeof *columns);
+    struct scan_predicate *predicates = *ret_predicates = malloc((q->n_predicates + 1) * sizeof *predicates);
+    if (!columns || !predicates)
+        return error_no_memory(err, (q->n_columns + q->n_predicates) * sizeof *predicates);
+    for (uint32_t i = 0; i < q->n_columns; i++)
         columns[i] = t->places[q->columns[i]];
-    for (uint32_t i = 0; st == ST_OK && i < q->n_predicates; i++) {
+    for (uint32_t i = 0; i < q->n_predicates; i++) {
         predicates[i] = q->predicates[i];
         predicates[i].column = t->places[predicates[i].column];
     }
-    if (st == ST_OK) {
-        columns[q->n_columns] = t->table_id_place;
-        predicates[q->n_predicates] = (struct scan_predicate){t->table_id_place, SCAN_EQ, t->table_id};
-        data.columns = columns;
-        data.n_columns++;
-        data.predicates = predicates;
-        data.n_predicates++;
-        data.limit = -1; /* the data region does not know yet which rows count */
-        st = t->data->ops->scan(t->data, &data, work, &s->data, err);
+    columns[q->n_columns] = t->table_id_place;
+    predicates[q->n_predicates] = (struct scan_predicate){t->table_id_place, SCAN_EQ, t->table_id};
+    *ret_data = *q;
+    ret_data->columns = columns;
+    ret_data->n_columns++;
+    ret_data->predicates = predicates;
+    ret_data->n_predicates++;
+    ret_data->limit = -1; /* the data region does not know yet which rows count */
+    return ST_OK;
+}
+
+/* Takes the data region's stream, also on failure. */
+static int logical_stream_new(const struct logical_stream *like, struct batch_stream *data, struct batch_stream **ret_stream, struct error *err)
+{
+    struct logical_stream *s = malloc(sizeof *s);
+    if (!s) {
+        batch_stream_free(data);
+        return error_no_memory(err, sizeof *s);
     }
-    free(columns);
-    free(predicates);
-    return st;
+    *s = *like;
+    schema_ref(s->base.schema);
+    s->data = data;
+    *ret_stream = &s->base;
+    return ST_OK;
+}
+
+/* What the streams of a scan have in common; the schema is to be given back. */
+static int stream_model(const struct logical_table *t, const struct scan_request *q, struct work_context *work, struct logical_stream *ret_model,
+                        struct error *err)
+{
+    TRY(check_columns(t, q, err));
+    *ret_model = (struct logical_stream){.base = {.ops = &stream_ops},
+                                         .table_id = (uint32_t)(t->base.region_id >> 32),
+                                         .n_columns = q->n_columns,
+                                         .budget = work ? work->budget : NULL};
+    return stream_schema(t, q, &ret_model->base.schema, err);
 }
 
 static int table_scan(struct table *base, const struct scan_request *q, struct work_context *work, struct batch_stream **ret_stream,
                       struct error *err)
 {
     struct logical_table *t = (struct logical_table *)base;
-    TRY(check_columns(t, q, err));
-    struct logical_stream *s = calloc(1, sizeof *s);
-    if (!s)
-        return error_no_memory(err, sizeof *s);
-    s->base.ops = &stream_ops;
-    s->table_id = (uint32_t)(base->region_id >> 32);
-    s->n_columns = q->n_columns;
-    s->budget = work ? work->budget : NULL;
-    int st = stream_schema(t, q, &s->base.schema, err);
+    struct logical_stream model;
+    struct scan_request request;
+    struct batch_stream *data;
+    uint32_t *columns;
+    struct scan_predicate *predicates;
+    TRY(stream_model(t, q, work, &model, err));
+    int st = data_request(t, q, &request, &columns, &predicates, err);
     if (st == ST_OK)
-        st = scan_data(t, s, q, work, err);
+        st = t->data->ops->scan(t->data, &request, work, &data, err);
     if (st == ST_OK)
-        *ret_stream = &s->base;
-    else
-        stream_free(&s->base);
+        st = logical_stream_new(&model, data, ret_stream, err);
+    schema_unref(model.base.schema);
+    free(columns);
+    free(predicates);
     return st;
 }
 
-static const struct table_ops logical_ops = {table_scan, table_free_logical};
+/* ---- parts: those of the data region ---- */
+
+struct logical_parts {
+    struct scan_parts base;
+    struct scan_parts *data;
+    struct logical_stream model;
+};
+
+static int parts_open(struct scan_parts *base, uint32_t part, struct batch_stream **ret_stream, struct error *err)
+{
+    struct logical_parts *p = (struct logical_parts *)base;
+    struct batch_stream *data;
+    TRY(p->data->ops->open(p->data, part, &data, err));
+    return logical_stream_new(&p->model, data, ret_stream, err);
+}
+
+static void parts_free(struct scan_parts *base)
+{
+    struct logical_parts *p = (struct logical_parts *)base;
+    scan_parts_free(p->data);
+    schema_unref(p->model.base.schema);
+    free(p);
+}
+
+static const struct scan_parts_ops parts_ops = {parts_open, parts_free};
+
+static int table_cut(struct table *base, const struct scan_request *q, struct work_context *work, struct scan_parts **ret_parts, struct error *err)
+{
+    struct logical_table *t = (struct logical_table *)base;
+    struct scan_request request;
+    uint32_t *columns;
+    struct scan_predicate *predicates;
+    struct logical_parts *p = calloc(1, sizeof *p);
+    if (!p)
+        return error_no_memory(err, sizeof *p);
+    p->base.ops = &parts_ops;
+    int st = stream_model(t, q, work, &p->model, err);
+    if (st == ST_OK) {
+        st = data_request(t, q, &request, &columns, &predicates, err);
+        if (st == ST_OK)
+            st = t->data->ops->cut(t->data, &request, work, &p->data, err);
+        free(columns);
+        free(predicates);
+    }
+    if (st != ST_OK) {
+        parts_free(&p->base);
+        return st;
+    }
+    p->base.n = p->data->n;
+    *ret_parts = &p->base;
+    return ST_OK;
+}
+
+static const struct table_ops logical_ops = {table_scan, table_free_logical, table_cut};
 
 /* Finds the columns in the snapshot, whose schema is at least as new as the metadata. */
 static int find_places(struct logical_table *t, struct error *err)

@@ -192,7 +192,7 @@ static void batch_table_free(struct table *t)
     free(t);
 }
 
-static const struct table_ops batch_table_ops = {batch_table_scan, batch_table_free};
+static const struct table_ops batch_table_ops = {batch_table_scan, batch_table_free, NULL};
 
 static struct schema *schema_for(const struct inspect_column *columns, uint32_t n)
 {

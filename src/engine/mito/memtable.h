@@ -52,6 +52,12 @@ void memtable_view_stats(const struct memtable_view *v, struct memtable_stats *r
 /* As memtable_source_new() below. Takes the view, also on failure. */
 int memtable_view_source_new(struct memtable_view *v, const struct read_request *request, struct row_source **ret_source, struct error *err);
 
+/* Cuts the source of a view before its first row is read, as sst_source_cut() does; none where its rows are not sorted for good or are not read at all. */
+int memtable_source_cut(const struct row_source *whole, int64_t part_rows, struct source_part **ret_parts, uint32_t *ret_n, struct error *err);
+int memtable_source_part(const struct row_source *whole, const struct source_part *part, struct row_source **ret_source, struct error *err);
+/* Whether a view can be cut: its source is cheap to make, and its parts are cheap, too. */
+bool memtable_view_can_cut(const struct memtable_view *v, const struct read_request *request);
+
 /* The rows of the memtable as a sorted source. Columns are indexes into request->metadata, which must be the memtable's own. Tag and time
  * predicates and the sequence bound are applied exactly; those on fields only where rows stand for themselves. Holds the memtable. */
 int memtable_source_new(struct memtable *m, const struct read_request *request, struct row_source **ret_source, struct error *err);

@@ -25,7 +25,9 @@ struct sorted_source {
     bool stands;                 /* rows stand for themselves */
     struct span *spans;
     uint32_t n_spans, span; /* the next row is row `at` of span `span` */
-    uint32_t at;
+    uint32_t at, run;       /* and belongs to run `run` or one behind it */
+    int64_t left;           /* rows still to come */
+    bool borrows;           /* a part of another source, to which all but `rows` belongs */
     size_t charged;
     uint32_t *rows; /* BATCH_ROWS row numbers of the part, when a batch needs them */
 };
@@ -48,6 +50,7 @@ static uint32_t search_time(const int64_t *times, uint32_t first, uint32_t last,
 static void add_span(struct sorted_source *s, uint32_t first, uint32_t last, uint32_t run)
 {
     struct span *before = s->n_spans ? &s->spans[s->n_spans - 1] : NULL;
+    s->left += last - first;
     if (before && before->first + before->n == first)
         before->n += last - first;
     else
@@ -81,6 +84,7 @@ static int find_spans(struct sorted_source *s, struct error *err)
             add_span(s, first, last, r);
     }
     free(wanted);
+    s->run = s->n_spans ? s->spans[0].run : 0;
     return ST_OK;
 }
 
@@ -103,31 +107,33 @@ static uint32_t run_of(const struct sorted_source *s, uint32_t row, uint32_t run
 
 static int64_t rest_of_span(const struct sorted_source *s)
 {
-    return s->spans[s->span].n - s->at;
+    int64_t rest = s->spans[s->span].n - s->at;
+    return rest < s->left ? rest : s->left;
 }
 
 static void advance(struct sorted_source *s, int64_t n)
 {
     s->at += (uint32_t)n;
-    if (s->at == s->spans[s->span].n) {
-        s->span++;
+    s->left -= n;
+    if (s->at == s->spans[s->span].n && ++s->span < s->n_spans) {
         s->at = 0;
+        s->run = s->spans[s->span].run;
     }
 }
 
 static int next_piece(struct sorted_source *s, struct piece *p, struct error *err)
 {
     int64_t rest = rest_of_span(s), n = 0;
-    struct span *span = &s->spans[s->span];
-    span->run = run_of(s, span->first + s->at, span->run); /* kept, so that the runs are walked over once */
-    *p = (struct piece){span->first + s->at, span->run, rest < BATCH_ROWS ? rest : BATCH_ROWS, NULL};
-    if (rest >= BATCH_ROWS / 16 || s->span + 1 == s->n_spans) {
+    const struct span *span = &s->spans[s->span];
+    s->run = run_of(s, span->first + s->at, s->run); /* kept, so that the runs are walked over once */
+    *p = (struct piece){span->first + s->at, s->run, rest < BATCH_ROWS ? rest : BATCH_ROWS, NULL};
+    if (rest >= BATCH_ROWS / 16 || rest == s->left) {
         advance(s, p->n);
         return ST_OK;
     }
     if (!s->rows && !(s->rows = malloc(BATCH_ROWS * sizeof *s->rows)))
         return error_no_memory(err, BATCH_ROWS * sizeof *s->rows);
-    while (s->span < s->n_spans && n < BATCH_ROWS) {
+    while (s->left && n < BATCH_ROWS) {
         int64_t k = rest_of_span(s) < BATCH_ROWS - n ? rest_of_span(s) : BATCH_ROWS - n;
         for (int64_t i = 0; i < k; i++)
             s->rows[n++] = s->spans[s->span].first + s->at + (uint32_t)i;
@@ -253,9 +259,8 @@ static int build(struct sorted_source *s, const struct piece *p, struct row_batc
 /* All that is left, as a number. */
 static int count_rest(struct sorted_source *s, struct row_batch **ret_batch, struct error *err)
 {
-    int64_t n = 0;
-    for (; s->span < s->n_spans; s->span++, s->at = 0)
-        n += rest_of_span(s);
+    int64_t n = s->left;
+    s->left = 0;
     return row_batch_new(n, NULL, NULL, NULL, 0, NULL, NULL, 0, ret_batch, err);
 }
 
@@ -273,9 +278,9 @@ static int sorted_next(struct row_source *base, struct row_batch **ret_batch, st
     struct piece p = {0};
     *ret_batch = NULL;
     TRY(work_check(s->request.work, err));
-    if (s->span < s->n_spans && s->stands && !s->request.n_columns && !tests_fields(s))
+    if (s->left && s->stands && !s->request.n_columns && !tests_fields(s))
         return count_rest(s, ret_batch, err);
-    while (s->span < s->n_spans && !p.n) {
+    while (s->left && !p.n) {
         TRY(next_piece(s, &p, err));
         TRY(test_fields(s, &p, err));
     }
@@ -285,11 +290,13 @@ static int sorted_next(struct row_source *base, struct row_batch **ret_batch, st
 static void sorted_free(struct row_source *base)
 {
     struct sorted_source *s = (struct sorted_source *)base;
-    read_request_release(&s->request);
-    free(s->spans);
-    budget_release(s->request.budget, s->charged);
     free(s->rows);
-    memtable_view_free(s->view);
+    if (!s->borrows) {
+        read_request_release(&s->request);
+        free(s->spans);
+        budget_release(s->request.budget, s->charged);
+        memtable_view_free(s->view);
+    }
     free(s);
 }
 
@@ -315,6 +322,51 @@ int memtable_sorted_source_new(struct memtable_view *view, const struct read_req
         sorted_free(&s->base);
         return st;
     }
+    *ret_source = &s->base;
+    return ST_OK;
+}
+
+/* ---- parts ---- */
+
+int memtable_source_cut(const struct row_source *whole, int64_t part_rows, struct source_part **ret_parts, uint32_t *ret_n, struct error *err)
+{
+    const struct sorted_source *s = (const struct sorted_source *)whole;
+    *ret_parts = NULL;
+    *ret_n = 0;
+    if (whole->ops != &sorted_ops || s->left == 0)
+        return ST_OK;
+    size_t room = (size_t)((s->left - 1) / part_rows) + 1;
+    struct source_part *parts = calloc(room, sizeof *parts);
+    if (!parts)
+        return error_no_memory(err, room * sizeof *parts);
+    uint32_t n = 0, span = 0, at = 0;
+    for (int64_t left = s->left; left > 0; left -= parts[n++].rows) {
+        int64_t rows = left < part_rows ? left : part_rows;
+        parts[n] = (struct source_part){span, at, rows, rows};
+        while (rows > 0) {
+            int64_t rest = s->spans[span].n - at, step = rows < rest ? rows : rest;
+            rows -= step;
+            at = step == rest ? 0 : at + (uint32_t)step;
+            span += step == rest;
+        }
+    }
+    *ret_parts = parts;
+    *ret_n = n;
+    return ST_OK;
+}
+
+int memtable_source_part(const struct row_source *whole, const struct source_part *part, struct row_source **ret_source, struct error *err)
+{
+    struct sorted_source *s = malloc(sizeof *s);
+    if (!s)
+        return error_no_memory(err, sizeof *s);
+    *s = *(const struct sorted_source *)whole;
+    s->borrows = true;
+    s->rows = NULL;
+    s->span = part->first;
+    s->at = part->at;
+    s->run = s->spans[part->first].run;
+    s->left = part->n;
     *ret_source = &s->base;
     return ST_OK;
 }

@@ -459,13 +459,23 @@ int memtable_sort_view(struct memtable_view *view, const struct read_request *q,
     return ST_OK;
 }
 
+/* A bound on the sequence may cut a part in two. */
+static bool is_sorted(const struct memtable_view *view, const struct read_request *q)
+{
+    return view->n_parts == 1 && view->parts[0]->runs && (!q->has_max_sequence || view->parts[0]->max_sequence <= q->max_sequence);
+}
+
+bool memtable_view_can_cut(const struct memtable_view *view, const struct read_request *q)
+{
+    return is_sorted(view, q) && q->n_columns > 0; /* without columns a batch is only a number */
+}
+
 int memtable_view_source_new(struct memtable_view *view, const struct read_request *q, struct row_source **ret_source, struct error *err)
 {
     struct memtable_source *s;
     if (q->stats)
         q->stats->memtable_ranges++;
-    /* A bound on the sequence may cut a part in two. */
-    if (view->n_parts == 1 && view->parts[0]->runs && (!q->has_max_sequence || view->parts[0]->max_sequence <= q->max_sequence))
+    if (is_sorted(view, q))
         return memtable_sorted_source_new(view, q, ret_source, err);
     TRY(memtable_sort_view(view, q, &s, err));
     *ret_source = &s->base;

@@ -44,6 +44,7 @@ struct mito_options {
     int64_t auto_flush_interval_ms;
     uint64_t wal_purge_bytes;    /* past this the regions that hold the oldest segment are flushed */
     int64_t write_stall_max_ms;  /* a stalled write fails after this */
+    int64_t scan_part_rows;      /* the least that a part of a scan has, as far as the data can be cut so; 0 = 65,536 */
     bool gc_enabled;             /* removed files stay until a metasrv has them collected (gc.c) */
     int64_t gc_lingering_ms;
 };
@@ -302,6 +303,7 @@ int mito_region_table(struct mito_engine *e, uint64_t region_id, struct table **
 int mito_sibling_table(struct mito_engine *e, uint64_t region_id, uint64_t sibling_id, struct table **ret_table, struct error *err);
 
 /* partition.c: sst_source_new(), without the rows that the region's partition expression leaves to other regions. */
+bool mito_file_is_shared(const struct sst_file *file, const struct region_metadata *metadata); /* it may hold such rows */
 int mito_file_source(struct sst_file *file, const struct read_request *request, struct row_source **ret_source, struct error *err);
 
 /* inspect.c */

@@ -255,10 +255,15 @@ static void part_free(struct row_source *base)
 
 static const struct row_source_ops ops = {part_next, part_free};
 
+bool mito_file_is_shared(const struct sst_file *file, const struct region_metadata *metadata)
+{
+    const char *mine = metadata->partition_expr, *its = file->meta.partition_expr;
+    return mine && *mine && !(its && strcmp(mine, its) == 0);
+}
+
 int mito_file_source(struct sst_file *file, const struct read_request *request, struct row_source **ret_source, struct error *err)
 {
-    const char *mine = request->metadata->partition_expr, *its = file->meta.partition_expr;
-    if (!mine || !*mine || (its && strcmp(mine, its) == 0))
+    if (!mito_file_is_shared(file, request->metadata))
         return sst_source_new(file, request, ret_source, err);
     struct part_source *s = calloc(1, sizeof *s);
     uint32_t *columns = s ? malloc((request->n_columns + 1) * sizeof *columns) : NULL;

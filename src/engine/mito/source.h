@@ -49,6 +49,12 @@ static inline void row_source_free(struct row_source *s)
         s->ops->free(s);
 }
 
+/* A piece of a source that stands alone: where it begins and how long it is, in the source's own units, and its rows at most. */
+struct source_part {
+    uint32_t first, at;
+    int64_t n, rows;
+};
+
 /* What is wanted of a memtable or an SST; columns are indexes into `metadata` (the region's current one). */
 struct read_request {
     struct region_metadata *metadata;

@@ -69,7 +69,13 @@ int sst_write(const struct sst_write_options *options, struct row_source *source
  * be applied exactly. */
 int sst_source_new(struct sst_file *file, const struct read_request *request, struct row_source **ret_source, struct error *err);
 
-/* Row groups left after pruning, for scans that split a lone unique file among threads. */
+/* Cuts what sst_source_new() has made, before its first row is read, into parts of whole row groups; none where it is no such source. */
+int sst_source_cut(const struct row_source *whole, int64_t part_rows, struct source_part **ret_parts, uint32_t *ret_n, struct error *err);
+/* One part as a source. It borrows from the whole, which may have any number of parts in use, each by a thread of its own. */
+int sst_source_part(const struct row_source *whole, const struct source_part *part, struct scan_stats *stats, struct row_source **ret_source,
+                    struct error *err);
+
+/* Row groups left after pruning. */
 int sst_prune(struct sst_file *file, const struct read_request *request, uint32_t **ret_row_groups, uint32_t *ret_n, struct error *err);
 
 #endif

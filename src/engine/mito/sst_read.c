@@ -28,6 +28,7 @@ struct sst_source {
     struct row_selection indexed;   /* rows of the file that its indexes do not rule out */
     struct row_batch *group;        /* the decoded row group */
     int64_t row;
+    bool borrows;                   /* a part of another source, to which all but `group` belongs */
 };
 
 /* A row group while it is read. All the columns hold the selected rows. */
@@ -325,6 +326,10 @@ static void source_free(struct row_source *base)
 {
     struct sst_source *s = (struct sst_source *)base;
     row_batch_free(s->group);
+    if (s->borrows) {
+        free(s);
+        return;
+    }
     sst_footer_put(s->file, s->footer);
     if (s->reader)
         s->reader->ops->close(s->reader);
@@ -414,6 +419,45 @@ int sst_source_new(struct sst_file *file, const struct read_request *request, st
         source_free(&s->base);
         return st;
     }
+    *ret_source = &s->base;
+    return ST_OK;
+}
+
+/* ---- parts ---- */
+
+int sst_source_cut(const struct row_source *whole, int64_t part_rows, struct source_part **ret_parts, uint32_t *ret_n, struct error *err)
+{
+    const struct sst_source *s = (const struct sst_source *)whole;
+    uint32_t n = 0;
+    *ret_parts = NULL;
+    *ret_n = 0;
+    if (whole->ops != &sst_ops)
+        return ST_OK;
+    struct source_part *parts = calloc((size_t)s->n_row_groups + 1, sizeof *parts);
+    if (!parts)
+        return error_no_memory(err, s->n_row_groups * sizeof *parts);
+    for (uint32_t i = 0; i < s->n_row_groups; i++) {
+        if (i == 0 || parts[n - 1].rows >= part_rows)
+            parts[n++] = (struct source_part){.first = i};
+        parts[n - 1].n++;
+        parts[n - 1].rows += parquet_row_group(s->footer->parquet, s->row_groups[i])->n_rows;
+    }
+    *ret_parts = parts;
+    *ret_n = n;
+    return ST_OK;
+}
+
+int sst_source_part(const struct row_source *whole, const struct source_part *part, struct scan_stats *stats, struct row_source **ret_source,
+                    struct error *err)
+{
+    struct sst_source *s = malloc(sizeof *s);
+    if (!s)
+        return error_no_memory(err, sizeof *s);
+    *s = *(const struct sst_source *)whole;
+    s->borrows = true;
+    s->next = part->first;
+    s->n_row_groups = part->first + (uint32_t)part->n;
+    s->request.stats = stats;
     *ret_source = &s->base;
     return ST_OK;
 }

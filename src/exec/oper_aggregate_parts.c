@@ -1,0 +1,152 @@
+/* Aggregation of the parts of an input, each into a table of its own, by whatever thread runs the part; the whole takes the tables in the order of
+ * the parts.
+ *
+ * A part gives up on its table, and hands its further rows on as they are, when that has nearly as many groups as rows (then both tables would cost
+ * what one does) and when memory gets short. The first rule looks at the part's rows only: the same data is always added up in the same order,
+ * whichever threads there are. Before the whole freezes its table it takes those of all parts: no group may be known to a part only then.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/oper_aggregate.h"
+#include "exec/oper_exchange.h"
+
+enum {
+    STEP_BATCHES = 8,
+    TRIAL_ROWS = 2 * OPER_BATCH_ROWS, /* before a table is judged */
+    ROWS_PER_GROUP_MIN = 8
+};
+
+static int part_open(struct oper *above, struct oper *chain, struct oper **ret_root, struct error *err)
+{
+    const struct aggregate_oper *whole = (const struct aggregate_oper *)above;
+    struct aggregate_oper *o = calloc(1, sizeof *o);
+    struct oper_measure *measures = calloc(whole->n_measures + 1, sizeof *measures);
+    if (!o || !measures) {
+        free(o);
+        free(measures);
+        oper_free(chain);
+        return error_no_memory(err, sizeof *o);
+    }
+    o->base = (struct oper){.ops = &aggregate_ops, .schema = schema_ref(above->schema), .input = chain, .work = above->work};
+    o->is_part = true;
+    o->keys = whole->keys;
+    o->n_keys = whole->n_keys;
+    o->sets = whole->sets;
+    o->n_sets = whole->n_sets;
+    for (uint32_t i = 0; i < whole->n_measures; i++) {
+        measures[i] = whole->measures[i];
+        measures[i].agg = NULL;
+        measures[i].distinct = NULL;
+    }
+    o->measures = measures;
+    o->n_measures = whole->n_measures;
+    *ret_root = &o->base;
+    return ST_OK;
+}
+
+static bool gives_up(const struct aggregate_oper *o)
+{
+    return aggregate_memory_is_short(o) || (o->rows >= TRIAL_ROWS && (int64_t)o->n_groups * ROWS_PER_GROUP_MIN > o->rows);
+}
+
+static int aggregate_some(struct aggregate_oper *o, struct batch *b, struct error *err)
+{
+    if (b->n_rows > INT32_MAX)
+        return error_set(err, ST_UNSUPPORTED, "a batch of more than 2^31 rows");
+    if (!o->rows)
+        TRY(aggregate_open(o, err));
+    TRY(aggregate_batch(o, b, err));
+    o->rows += b->n_rows;
+    o->direct = gives_up(o);
+    return ST_OK;
+}
+
+static int part_step(struct oper *root, bool direct, struct batch **ret_batch, bool *ret_over, struct error *err)
+{
+    struct aggregate_oper *o = (struct aggregate_oper *)root;
+    uint64_t start = oper_now_ns();
+    int st = ST_OK;
+    o->direct |= direct;
+    for (int i = 0; st == ST_OK && i < STEP_BATCHES && !*ret_batch && !*ret_over; i++) {
+        struct batch *b;
+        st = oper_next(root->input, &b, err);
+        if (st != ST_OK)
+            break;
+        *ret_over = !b;
+        if (!b || o->direct) {
+            *ret_batch = b;
+            continue;
+        }
+        st = aggregate_some(o, b, err);
+        batch_unref(b);
+    }
+    root->total_ns += oper_now_ns() - start;
+    return st;
+}
+
+/* Puts the part's groups [first, first + n) into the whole's table. */
+static int take_groups(struct aggregate_oper *o, struct aggregate_oper *part, uint32_t first, uint32_t n, struct error *err)
+{
+    uint32_t n_keys = o->n_keys + (o->n_sets > 1), made = 0;
+    struct column **keys = calloc(n_keys + 1, sizeof *keys);
+    int st = keys ? vec_reserve(&o->ids, oper_budget(&o->base), n, 4, err) : error_no_memory(err, n_keys * sizeof *keys);
+    uint32_t *ids = o->ids.data;
+    if (st == ST_OK && !o->groups)
+        memset(ids, 0, (size_t)n * sizeof *ids);
+    for (; st == ST_OK && o->groups && made < n_keys; made += st == ST_OK)
+        st = group_table_keys(part->groups, made, first, n, &keys[made], err);
+    if (st == ST_OK && o->groups)
+        st = group_table_map(o->groups, keys, n, ids, err);
+    if (st == ST_OK && o->groups)
+        o->n_groups = group_table_count(o->groups);
+    for (uint32_t i = 0; st == ST_OK && i < o->n_measures; i++) {
+        struct agg *to = o->measures[i].agg;
+        st = to->function->reserve(to, o->n_groups, err);
+        if (st == ST_OK)
+            st = to->function->combine(to, part->measures[i].agg, first, n, ids, err);
+    }
+    for (uint32_t k = 0; k < made; k++)
+        column_unref(keys[k]);
+    free(keys);
+    return st;
+}
+
+static int part_join(struct oper *above, struct oper *root, struct error *err)
+{
+    struct aggregate_oper *o = (struct aggregate_oper *)above, *part = (struct aggregate_oper *)root;
+    if (!part->rows)
+        return ST_OK;
+    for (uint32_t i = 0; i < part->n_measures; i++)
+        TRY(part->measures[i].agg->function->reserve(part->measures[i].agg, part->n_groups, err));
+    for (uint32_t first = 0; first < part->n_groups; first += OPER_BATCH_ROWS) {
+        uint32_t n = part->n_groups - first;
+        TRY(work_check(above->work, err));
+        TRY(take_groups(o, part, first, n < OPER_BATCH_ROWS ? n : OPER_BATCH_ROWS, err));
+    }
+    aggregate_close(part);
+    return !o->taking && aggregate_memory_is_short(o) ? aggregate_freeze(o, err) : ST_OK;
+}
+
+static const struct exchange_stage stage = {part_open, part_step, part_join};
+
+void aggregate_use_parts(struct aggregate_oper *o)
+{
+    if (!oper_is_exchange(o->base.input))
+        return;
+    for (uint32_t i = 0; i < o->n_measures; i++)
+        if (!o->measures[i].call.function->combine || o->measures[i].distinct)
+            return;
+    o->has_parts = true;
+    oper_exchange_set_stage(o->base.input, &stage, &o->base);
+}
+
+int aggregate_take_parts(struct aggregate_oper *o, struct error *err)
+{
+    if (!o->has_parts)
+        return ST_OK;
+    o->taking = true;
+    int st = oper_exchange_join_all(o->base.input, err);
+    o->taking = false;
+    return st;
+}

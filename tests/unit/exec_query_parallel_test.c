@@ -1,0 +1,472 @@
+/* Queries whose scan comes in parts, run by the pulling thread alone and with a pool of any size beside it: always the same rows in the same order;
+ * and what happens when a part fails, the query is cancelled, memory is short or the operators are freed early. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <pthread.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/hash.h"
+#include "base/metrics.h"
+#include "exec/oper_compute.h"
+#include "exec/oper_exchange.h"
+#include "exec/spill.h"
+#include "memory_table.h"
+
+enum { K, U, V, F, COLUMNS };
+enum { BATCHES = 40, BATCH = 2000, PARTS = 4, FIRST_FAILURE = 17 };
+
+static char root[] = "/tmp/exec_query_parallel_testXXXXXX";
+static struct spill_space *space;
+static struct memory_table *table;
+
+/* ---- the table: k of 100 strings, u nearly unique, v small numbers or null, f fractions whose sums depend on their order ---- */
+
+static struct column *finish(struct column_builder *b)
+{
+    struct column *c;
+    assert_int_equal(column_builder_finish(b, &c, NULL), ST_OK);
+    column_builder_release(b);
+    return c;
+}
+
+static void add_batch(struct memory_table *t, uint64_t *seed)
+{
+    struct column_builder b[COLUMNS];
+    for (int i = 0; i < COLUMNS; i++)
+        assert_int_equal(column_builder_init(&b[i], NULL, t->base.schema->fields[i]->type, NULL), ST_OK);
+    for (int i = 0; i < BATCH; i++) {
+        char text[32];
+        *seed = *seed * 6364136223846793005u + 1442695040888963407u;
+        uint64_t r = *seed >> 20;
+        int size = snprintf(text, sizeof text, "k%llu", (unsigned long long)(r % 100));
+        int64_t u = (int64_t)(r % 1000003), v = (int64_t)(r % 37);
+        double f = (double)(r % 1000) / 7;
+        assert_int_equal(column_builder_append_bytes(&b[K], text, (size_t)size, NULL), ST_OK);
+        assert_int_equal(column_builder_append_fixed(&b[U], &u, NULL), ST_OK);
+        assert_int_equal(v == 5 ? column_builder_append_null(&b[V], NULL) : column_builder_append_fixed(&b[V], &v, NULL), ST_OK);
+        assert_int_equal(column_builder_append_fixed(&b[F], &f, NULL), ST_OK);
+    }
+    struct column *columns[COLUMNS];
+    for (int i = 0; i < COLUMNS; i++)
+        columns[i] = finish(&b[i]);
+    assert_int_equal(batch_new(t->base.schema, BATCH, columns, &t->batches[t->n_batches++], NULL), ST_OK);
+}
+
+static struct oper *scan(struct work_context *work)
+{
+    static const uint32_t all[COLUMNS] = {0, 1, 2, 3};
+    struct scan_request r = {.columns = all, .n_columns = COLUMNS, .limit = -1};
+    struct oper *o;
+    assert_int_equal(oper_scan_new(work, &table->base, "t", &r, table->base.schema, &o, NULL), ST_OK);
+    return o;
+}
+
+/* ---- queries ---- */
+
+struct want {
+    const char *name;
+    int arg, sort;
+    bool distinct;
+};
+
+static struct oper *aggregate(struct oper *input, const uint32_t *keys, uint32_t n_keys, const struct want *wants, uint32_t n)
+{
+    struct oper_measure *m = calloc(n + 1, sizeof *m);
+    struct field *fields[32];
+    struct error err = {0};
+    uint32_t at = 0;
+    for (uint32_t k = 0; k < n_keys; k++)
+        fields[at++] = field_ref(input->schema->fields[keys[k]]);
+    for (uint32_t i = 0; i < n; i++) {
+        m[i].filter = -1;
+        m[i].call.name = wants[i].name;
+        m[i].call.distinct = wants[i].distinct;
+        m[i].call.n_args = wants[i].arg >= 0;
+        if (wants[i].arg >= 0) {
+            m[i].args[0] = (uint32_t)wants[i].arg;
+            m[i].call.args[0] = input->schema->fields[wants[i].arg]->type;
+        }
+        m[i].sorts = calloc(1, sizeof *m[i].sorts);
+        m[i].sort_specs = calloc(1, sizeof *m[i].sort_specs);
+        m[i].sort_fields = calloc(1, sizeof *m[i].sort_fields);
+        if (wants[i].sort >= 0) {
+            m[i].call.n_sorts = 1;
+            m[i].sorts[0] = (uint32_t)wants[i].sort;
+            m[i].sort_fields[0] = field_ref(input->schema->fields[wants[i].sort]);
+            m[i].call.sorts = m[i].sort_specs;
+            m[i].call.sort_fields = m[i].sort_fields;
+        }
+        if (agg_call_resolve(&m[i].call, &err) != ST_OK)
+            fail_msg("%s", err.msg);
+        fields[at++] = field_new(wants[i].name, m[i].call.result, m[i].call.nullable);
+    }
+    struct schema *s = schema_new(fields, at);
+    for (uint32_t i = 0; i < at; i++)
+        field_unref(fields[i]);
+    struct oper_aggregate_spec spec = {keys, n_keys, NULL, 1, m, n, s};
+    struct oper *o;
+    assert_int_equal(oper_aggregate_new(input, &spec, &o, &err), ST_OK);
+    schema_unref(s);
+    return o;
+}
+
+static struct oper *sorted(struct oper *input, uint32_t column, int64_t limit)
+{
+    struct oper_sort_key key = {.column = column};
+    struct oper *o;
+    assert_int_equal(oper_sort_new(input, &key, 1, limit, &o, NULL), ST_OK);
+    return o;
+}
+
+static struct oper *picked(struct oper *input)
+{
+    static const uint32_t columns[] = {V, K, F};
+    struct oper *o;
+    assert_int_equal(oper_pick_new(input, columns, 3, &o, NULL), ST_OK);
+    return o;
+}
+
+enum { ROWS, FEW_GROUPS, MANY_GROUPS, NO_KEYS, WHOLE_NUMBERS, DISTINCT, SORTED, TOP, QUERIES };
+
+static struct oper *build(int what, struct work_context *work)
+{
+    static const uint32_t k[] = {K}, u[] = {U};
+    static const struct want wants[] = {{"count", -1, -1, false},    {"sum", V, -1, false},         {"sum", F, -1, false},
+                                        {"avg", F, -1, false},       {"min", V, -1, false},         {"max", K, -1, false},
+                                        {"last_value", V, U, false}, {"first_value", F, -1, false}, {"stddev", F, -1, false},
+                                        {"bit_xor", V, -1, false},   {"last_value", K, -1, false}};
+    static const struct want whole_numbers[] = {
+        {"sum", V, -1, false}, {"max", K, -1, false}, {"first_value", V, -1, false}, {"last_value", V, -1, false}};
+    static const struct want distinct[] = {{"count", V, -1, true}, {"sum", F, -1, false}};
+    switch (what) {
+    case ROWS:
+        return picked(scan(work));
+    case FEW_GROUPS:
+        return aggregate(scan(work), k, 1, wants, 11);
+    case MANY_GROUPS:
+        return aggregate(scan(work), u, 1, wants, 4);
+    case NO_KEYS:
+        return aggregate(scan(work), NULL, 0, wants, 11);
+    case WHOLE_NUMBERS:
+        return aggregate(scan(work), u, 1, whole_numbers, 4);
+    case DISTINCT:
+        return aggregate(scan(work), k, 1, distinct, 2);
+    case SORTED:
+        return sorted(scan(work), U, -1);
+    default:
+        return sorted(picked(scan(work)), 2, 100);
+    }
+}
+
+struct answer {
+    uint64_t hash; /* of all values in their order */
+    int64_t rows;
+    int status;
+    struct error error;
+};
+
+static void add_value(uint64_t *hash, const struct column *c, int64_t i)
+{
+    int32_t size;
+    if (column_is_null(c, i)) {
+        *hash = hash_u64(*hash ^ 1);
+    } else if (type_is_varlen(c->type)) {
+        const uint8_t *s = column_bytes(c, i, &size);
+        *hash = hash_u64(*hash ^ hash_bytes(s, (size_t)size));
+    } else {
+        *hash = hash_u64(*hash ^ COLUMN_VALUES(c, uint64_t)[i]);
+    }
+}
+
+/* Takes the batch. */
+static void add_batch_of(struct answer *a, struct batch *b)
+{
+    a->rows += b->n_rows;
+    for (int64_t i = 0; i < b->n_rows; i++)
+        for (uint32_t k = 0; k < b->schema->n_fields; k++)
+            add_value(&a->hash, b->columns[k], i);
+    batch_unref(b);
+}
+
+/* Everything; `stop_after` >= 0: frees the operators after so many batches. */
+static struct answer run(struct oper *o, struct thread_pool *pool, int stop_after)
+{
+    struct answer a = {0};
+    struct batch *b = NULL;
+    assert_int_equal(oper_parallelise(&o, pool, NULL), ST_OK);
+    for (int i = 0; i != stop_after && (a.status = oper_next(o, &b, &a.error)) == ST_OK && b; i++)
+        add_batch_of(&a, b);
+    oper_free(o);
+    return a;
+}
+
+static struct answer ask(int what, struct work_context *work, struct thread_pool *pool, int stop_after)
+{
+    return run(build(what, work), pool, stop_after);
+}
+
+static void same(const struct answer *a, const struct answer *b, const char *what, int query, unsigned threads)
+{
+    assert_int_equal(a->status, ST_OK);
+    assert_int_equal(b->status, ST_OK);
+    if (a->rows != b->rows || a->hash != b->hash)
+        fail_msg("query %d with %u threads, %s: %lld rows instead of %lld, or others", query, threads, what, (long long)b->rows, (long long)a->rows);
+}
+
+static int64_t metric_of(const char *name)
+{
+    for (struct metric_family *f = metric_families(); f; f = f->next)
+        if (strcmp(f->name, name) == 0)
+            return metric_plain(f)->value;
+    return 0;
+}
+
+static void with_budget(struct work_context *work, struct budget *budget, size_t bytes)
+{
+    budget_init(budget, "query", "query.memory_pool_size", bytes, NULL);
+    *work = (struct work_context){.budget = budget};
+}
+
+static const unsigned pools[] = {1, 2, 3, 8};
+
+static void test_same_answers(void **state)
+{
+    (void)state;
+    table->failure = NULL;
+    for (int what = 0; what < QUERIES; what++) {
+        struct budget budget;
+        struct work_context work;
+        with_budget(&work, &budget, SIZE_MAX);
+        struct answer alone = ask(what, &work, NULL, -1);
+        assert_true(alone.rows > 0);
+        for (size_t p = 0; p < sizeof pools / sizeof *pools; p++) {
+            struct thread_pool *pool;
+            assert_int_equal(thread_pool_new("query", pools[p], 1000, &pool, NULL), ST_OK);
+            struct answer a = ask(what, &work, pool, -1);
+            thread_pool_free(pool);
+            same(&alone, &a, "beside one alone", what, pools[p]);
+        }
+        assert_int_equal(budget.used, 0);
+    }
+}
+
+/* Without parts, aggregations whose results do not depend on the order of additions give the same. */
+static void test_as_without_parts(void **state)
+{
+    static const int whats[] = {ROWS, WHOLE_NUMBERS, SORTED, TOP};
+    struct budget budget;
+    struct work_context work;
+    (void)state;
+    table->failure = NULL;
+    with_budget(&work, &budget, SIZE_MAX);
+    for (int i = 0; i < 4; i++) {
+        struct answer a = ask(whats[i], &work, NULL, -1), whole;
+        const struct table_ops *ops = table->base.ops;
+        table->base.ops = &(struct table_ops){ops->scan, ops->free, NULL};
+        whole = ask(whats[i], &work, NULL, -1);
+        table->base.ops = ops;
+        same(&whole, &a, "beside one without parts", whats[i], 0);
+    }
+}
+
+/* ---- failures ---- */
+
+static const char *two_fail(uint32_t batch)
+{
+    return batch == 31 ? "batch 31 is broken" : batch == FIRST_FAILURE ? "batch 17 is broken" : NULL;
+}
+
+static void test_failure(void **state)
+{
+    (void)state;
+    for (int what = 0; what < QUERIES; what++)
+        for (int round = 0; round < 5; round++) {
+            struct budget budget;
+            struct work_context work;
+            struct thread_pool *pool;
+            with_budget(&work, &budget, SIZE_MAX);
+            assert_int_equal(thread_pool_new("query", 3, 1000, &pool, NULL), ST_OK);
+            table->failure = two_fail;
+            struct answer a = ask(what, &work, pool, -1);
+            table->failure = NULL;
+            assert_int_equal(a.status, ST_CORRUPT);
+            assert_string_equal(a.error.msg, "batch 17 is broken");
+            if (what == ROWS) /* everything before it has come */
+                assert_int_equal(a.rows, FIRST_FAILURE * BATCH);
+            thread_pool_free(pool);
+            assert_int_equal(budget.used, 0);
+        }
+}
+
+static _Atomic(struct work_context *) to_cancel;
+
+static const char *cancels(uint32_t batch)
+{
+    if (batch == 23)
+        atomic_load(&to_cancel)->cancelled = true;
+    return NULL;
+}
+
+static void test_cancelled(void **state)
+{
+    (void)state;
+    for (int what = 0; what < QUERIES; what++) {
+        struct budget budget;
+        struct work_context work;
+        struct thread_pool *pool;
+        with_budget(&work, &budget, SIZE_MAX);
+        assert_int_equal(thread_pool_new("query", 2, 1000, &pool, NULL), ST_OK);
+        atomic_store(&to_cancel, &work);
+        table->failure = cancels;
+        struct answer a = ask(what, &work, pool, -1);
+        table->failure = NULL;
+        assert_int_equal(a.status, ST_CANCELLED);
+        thread_pool_free(pool);
+        assert_int_equal(budget.used, 0);
+    }
+}
+
+/* The client goes away while parts are being run ahead. */
+static void test_freed_early(void **state)
+{
+    struct thread_pool *pool;
+    (void)state;
+    assert_int_equal(thread_pool_new("query", 4, 1000, &pool, NULL), ST_OK);
+    for (int round = 0; round < 40; round++) {
+        struct budget budget;
+        struct work_context work;
+        with_budget(&work, &budget, SIZE_MAX);
+        ask(ROWS, &work, pool, round % 4);
+        assert_int_equal(budget.used, 0);
+    }
+    thread_pool_free(pool);
+}
+
+static struct budget node;
+
+/* Others take nearly all of the node's memory while parts are being aggregated. */
+static const char *squeezes(uint32_t batch)
+{
+    if (batch == 9)
+        assert_int_equal(budget_charge(&node, node.limit - budget_used(&node) - ((size_t)5 << 20), NULL), ST_OK);
+    return NULL;
+}
+
+/* Aggregations put rows on disk; all groups come out once, with all of their rows. */
+static void test_short_memory(void **state)
+{
+    static const uint32_t u[] = {U};
+    static const struct want wants[] = {{"count", -1, -1, false}, {"sum", V, -1, false}, {"max", F, -1, false}};
+    struct work_context work;
+    struct thread_pool *pool;
+    struct answer plenty;
+    (void)state;
+    assert_int_equal(thread_pool_new("query", 3, 1000, &pool, NULL), ST_OK);
+    for (int round = 0; round < 12; round++) {
+        struct budget budget;
+        with_budget(&work, &budget, round == 1 ? (size_t)7 << 20 : SIZE_MAX);
+        budget_init(&node, "node", "memory_limit", (size_t)1 << 30, NULL);
+        budget.parent = &node;
+        work.spill = space;
+        table->failure = round > 1 ? squeezes : NULL;
+        int64_t files = metric_of("regiond_spill_files_total");
+        struct answer a = run(sorted(aggregate(scan(&work), u, 1, wants, 3), 0, -1), pool, -1);
+        table->failure = NULL;
+        if (a.status != ST_OK)
+            fail_msg("round %d: %s", round, a.error.msg);
+        if (round == 0)
+            plenty = a;
+        else
+            assert_true(metric_of("regiond_spill_files_total") > files);
+        same(&plenty, &a, "with little memory", round, 3);
+        assert_int_equal(budget.used, 0);
+    }
+    thread_pool_free(pool);
+}
+
+/* Without a place on disk: a failure that says so, and nothing left behind. */
+static void test_no_memory(void **state)
+{
+    struct budget budget;
+    struct work_context work;
+    struct thread_pool *pool;
+    (void)state;
+    assert_int_equal(thread_pool_new("query", 3, 1000, &pool, NULL), ST_OK);
+    with_budget(&work, &budget, 2 << 20);
+    struct answer a = ask(MANY_GROUPS, &work, pool, -1);
+    assert_int_equal(a.status, ST_EXHAUSTED);
+    assert_non_null(strstr(a.error.msg, "query.memory_pool_size"));
+    assert_int_equal(budget.used, 0);
+    thread_pool_free(pool);
+}
+
+/* ---- many queries, one pool ---- */
+
+struct client {
+    struct thread_pool *pool;
+    struct answer answer;
+    int what;
+};
+
+static void *run_client(void *arg)
+{
+    struct client *c = arg;
+    struct budget budget;
+    struct work_context work;
+    with_budget(&work, &budget, SIZE_MAX);
+    c->answer = ask(c->what, &work, c->pool, -1);
+    return NULL;
+}
+
+static void test_many_at_once(void **state)
+{
+    struct client clients[8];
+    pthread_t threads[8];
+    struct thread_pool *pool;
+    (void)state;
+    assert_int_equal(thread_pool_new("query", 2, 4, &pool, NULL), ST_OK); /* a queue that fills up, too */
+    for (int i = 0; i < 8; i++) {
+        clients[i] = (struct client){.pool = pool, .what = i / 2 == 0 ? ROWS : i / 2 == 1 ? FEW_GROUPS : i / 2 == 2 ? MANY_GROUPS : NO_KEYS};
+        assert_int_equal(pthread_create(&threads[i], NULL, run_client, &clients[i]), 0);
+    }
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < 8; i += 2)
+        same(&clients[i].answer, &clients[i + 1].answer, "beside another", clients[i].what, 2);
+    thread_pool_free(pool);
+}
+
+static int set_up(void **state)
+{
+    uint64_t seed = 7;
+    struct field *f[COLUMNS] = {field_new("k", type_of(TYPE_UTF8), true), field_new("u", type_of(TYPE_INT64), true),
+                                field_new("v", type_of(TYPE_INT64), true), field_new("f", type_of(TYPE_FLOAT64), true)};
+    (void)state;
+    table = memory_table_new(schema_new(f, COLUMNS));
+    for (int i = 0; i < COLUMNS; i++)
+        field_unref(f[i]);
+    for (int i = 0; i < BATCHES; i++)
+        add_batch(table, &seed);
+    memory_table_cut(table, PARTS);
+    return mkdtemp(root) && spill_space_new(fs_posix(), root, 1 << 30, &space, NULL) == ST_OK ? 0 : 1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    memory_table_destroy(table);
+    spill_space_free(space);
+    return rmdir(root);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_answers), cmocka_unit_test(test_as_without_parts), cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_cancelled),    cmocka_unit_test(test_freed_early),      cmocka_unit_test(test_short_memory),
+        cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_many_at_once),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
