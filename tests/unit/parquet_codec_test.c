@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/bits.h"
-#include "format/parquet/internal.h"
+#include "format/parquet/writer.h"
 
 static uint64_t state;
 
@@ -92,6 +92,42 @@ static void test_rle_round_trip(void **unused)
         }
     }
     (void)unused;
+}
+
+/* Every code stands for the value that got it: values near each other and far ones, zeros, repetitions, over several calls and chunks. */
+static void test_dictionary(void **unused)
+{
+    enum { N = 3000 };
+    static uint64_t values[N];
+    static uint32_t narrow[N], codes[N];
+    struct pqw_dictionary d;
+    (void)unused;
+    state = 11;
+    pqw_dictionary_init(&d, NULL);
+    for (int round = 0; round < 60; round++) {
+        uint64_t base = round % 5 == 0 ? 1 : round % 5 == 1 ? 0 : next_random() << 20;
+        uint32_t width = round & 1 ? 4 : 8, distinct = 0;
+        pqw_dictionary_clear(&d);
+        for (int call = 0; call < 3; call++) {
+            for (int i = 0; i < N; i++) {
+                uint64_t kind = next_random() % 8;
+                values[i] = i && kind == 0 ? values[i - 1] : kind == 1 ? 0 : kind == 2 ? next_random() : base + next_random() % (round % 3 ? 50 : 5000) - 20;
+                narrow[i] = (uint32_t)values[i];
+            }
+            if (call == 0)
+                values[0] = narrow[0] = (uint32_t)base; /* so that zeros come after another first value */
+            assert_int_equal(pqw_intern_fixed(&d, width == 4 ? (uint8_t *)narrow : (uint8_t *)values, width, N, codes, NULL), ST_OK);
+            for (int i = 0; i < N; i++) {
+                assert_true(codes[i] < d.n);
+                distinct = codes[i] >= distinct ? codes[i] + 1 : distinct;
+                const uint8_t *at = d.body.data + (size_t)codes[i] * width;
+                assert_int_equal(width == 4 ? load_le32(at) : load_le64(at), width == 4 ? narrow[i] : values[i]);
+            }
+        }
+        assert_int_equal(distinct, d.n);
+        assert_int_equal(d.body.size, (size_t)d.n * width);
+    }
+    pqw_dictionary_release(&d);
 }
 
 static void test_delta_round_trip(void **unused)
@@ -355,7 +391,7 @@ static void test_selections(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_thrift_round_trip), cmocka_unit_test(test_rle_round_trip),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_thrift_round_trip), cmocka_unit_test(test_rle_round_trip), cmocka_unit_test(test_dictionary),
                                        cmocka_unit_test(test_delta_round_trip), cmocka_unit_test(test_write_and_read), cmocka_unit_test(test_selections)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,21 +86,22 @@ static int begin_near(struct pqw_dictionary *d, uint64_t first, struct error *er
 
 int pqw_intern_fixed(struct pqw_dictionary *d, const uint8_t *values, uint32_t width, size_t n, uint32_t *codes, struct error *err)
 {
-    uint64_t last = 0;
     if (n)
         TRY(begin_near(d, width == 4 ? load_le32(values) : load_le64(values), err));
     uint32_t *near = (uint32_t *)(void *)d->near.data;
+    uint64_t v = 0;
     for (size_t i = 0; i < n; i++) {
-        uint64_t v = width == 4 ? load_le32(values + i * 4) : load_le64(values + i * 8), from_base = v - d->near_base;
+        uint64_t before = v;
+        v = width == 4 ? load_le32(values + i * 4) : load_le64(values + i * 8);
+        uint64_t from_base = v - d->near_base;
         if (from_base < NEAR_VALUES && near[from_base]) {
             codes[i] = near[from_base] - 1;
             continue;
         }
-        if (i && v == last) { /* runs are common: sorted files, constants */
+        if (i && v == before) { /* runs are common: sorted files, constants */
             codes[i] = codes[i - 1];
             continue;
         }
-        last = v;
         if (d->n >= d->capacity / 2)
             TRY(grow(d, err));
         uint32_t tag = (uint32_t)hash_u64(v ^ 0x9e3779b97f4a7c15u), mask = d->capacity - 1, j = tag & mask;
