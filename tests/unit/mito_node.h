@@ -25,6 +25,22 @@ struct node {
     int64_t scan_part_rows;    /* 0 = the default */
 };
 
+/* Called in front of and behind each call of the code under test; a test may set it. */
+static void (*node_around)(bool begins);
+
+static inline void node_calls(void)
+{
+    if (node_around)
+        node_around(true);
+}
+
+static inline int node_called(int st)
+{
+    if (node_around)
+        node_around(false);
+    return st;
+}
+
 static inline int node_open(struct node *n, struct fs *fs, struct error *err)
 {
     struct wal_report report;
@@ -147,7 +163,8 @@ static inline int node_write(struct node *n, uint64_t region, bool is_delete, st
     dynbuf_init(&request, 1 << 24);
     pb_put_uint(&request, 1, region, NULL);
     put_message(&request, 2, rows);
-    int st = n->engine->ops->write(n->engine, region, is_delete, message_of(&request), &affected, err);
+    node_calls();
+    int st = node_called(n->engine->ops->write(n->engine, region, is_delete, message_of(&request), &affected, err));
     dynbuf_release(&request);
     return st;
 }
@@ -161,7 +178,8 @@ static inline int node_alter(struct node *n, uint64_t region, uint32_t kind, str
     dynbuf_init(&request, 1 << 20);
     pb_put_uint(&request, 1, region, NULL);
     put_message(&request, kind, body);
-    int st = n->engine->ops->alter(n->engine, region, message_of(&request), &response, err);
+    node_calls();
+    int st = node_called(n->engine->ops->alter(n->engine, region, message_of(&request), &response, err));
     dynbuf_release(&request);
     dynbuf_release(&response.column_metadata);
     dynbuf_release(&response.manifest_info);
@@ -172,7 +190,8 @@ static inline int node_create(struct node *n, struct dynbuf *body, struct error 
 {
     struct region_response response = {0};
     dynbuf_init(&response.column_metadata, 1 << 20);
-    int st = n->engine->ops->create(n->engine, message_of(body), &response, err);
+    node_calls();
+    int st = node_called(n->engine->ops->create(n->engine, message_of(body), &response, err));
     dynbuf_release(&response.column_metadata);
     return st;
 }
@@ -183,7 +202,8 @@ static inline int node_flush(struct node *n, uint64_t region, struct error *err)
     struct mito_region *r;
     TRY(mito_region_get((struct mito_engine *)n->engine, region, &r, err));
     pthread_mutex_lock(&r->job_lock);
-    int st = mito_flush_locked(r, err);
+    node_calls();
+    int st = node_called(mito_flush_locked(r, err));
     pthread_mutex_unlock(&r->job_lock);
     mito_region_unref(r);
     return st;

@@ -218,6 +218,7 @@ static int swap_files(struct mito_region *r, const struct region_metadata *metad
                       const struct file_meta *outputs, uint32_t n_outputs, const char *window, bool *ret_kept, struct error *err)
 {
     struct file_meta *gone = calloc(n_files + 1, sizeof *gone);
+    struct added_files added = {0};
     if (!gone)
         return error_no_memory(err, n_files * sizeof *gone);
     for (uint32_t i = 0; i < n_files; i++)
@@ -228,17 +229,20 @@ static int swap_files(struct mito_region *r, const struct region_metadata *metad
     pthread_mutex_lock(&r->lock);
     bool valid = still_there(r, files, n_files) && (!metadata || r->metadata == metadata);
     pthread_mutex_unlock(&r->lock);
-    int st = valid ? manifest_update_edit(r->manifest, &edit, err)
+    int st = valid ? mito_files_prepare(r, outputs, n_outputs, &added, err)
                    : error_set(err, ST_CANCELLED, "region %llu was altered or truncated during a compaction", (unsigned long long)r->id);
+    if (st == ST_OK)
+        st = manifest_update_edit(r->manifest, &edit, err);
     bool committed = st == ST_OK;
     if (committed) {
         pthread_mutex_lock(&r->lock);
-        st = mito_files_add(r, outputs, n_outputs, err);
+        mito_files_publish(r, &added);
         mito_files_remove(r, files, n_files);
         r->last_compaction_ms = clock_wall_ms();
         mito_note_manifest(r);
         pthread_mutex_unlock(&r->lock);
     }
+    mito_files_forget(&added);
     *ret_kept = mito_note_doubt(r) || committed;
     pthread_mutex_unlock(&r->job_lock);
     free(gone);

@@ -196,13 +196,15 @@ static int flush_commit(struct flush_job *job, struct error *err)
     struct mito_region *r = job->region;
     struct manifest_edit edit = {.add = job->files, .n_add = job->n_files, .timestamp_ms = clock_wall_ms(), .has_flushed = true,
                                  .flushed_entry_id = job->entry_id, .flushed_sequence = job->sequence};
-    int st = manifest_update_edit(r->manifest, &edit, err);
+    struct added_files added = {0};
+    int st = mito_files_prepare(r, job->files, job->n_files, &added, err);
+    if (st == ST_OK)
+        st = manifest_update_edit(r->manifest, &edit, err);
     if (!mito_note_doubt(r) && st != ST_OK)
         remove_written(job);
-    TRY(st);
-    pthread_mutex_lock(&r->lock);
-    st = mito_files_add(r, job->files, job->n_files, err);
     if (st == ST_OK) {
+        pthread_mutex_lock(&r->lock);
+        mito_files_publish(r, &added);
         for (uint32_t i = 0; i < job->n_memtables; i++)
             memtable_unref(r->frozen[i]);
         memmove(r->frozen, r->frozen + job->n_memtables, (r->n_frozen - job->n_memtables) * sizeof *r->frozen);
@@ -210,8 +212,9 @@ static int flush_commit(struct flush_job *job, struct error *err)
         r->flushed_entry_id = job->entry_id;
         r->last_flush_ms = clock_wall_ms();
         mito_note_manifest(r);
+        pthread_mutex_unlock(&r->lock);
     }
-    pthread_mutex_unlock(&r->lock);
+    mito_files_forget(&added);
     return st == ST_OK ? mito_log_obsolete(r, err) : st;
 }
 

@@ -287,8 +287,13 @@ void mito_remove_orphans(struct mito_region *r);
 /* region_files.c. One compaction or index build of a region at a time: false = it is busy. */
 bool mito_rewrite_begin(struct mito_region *r);
 void mito_rewrite_end(struct mito_region *r);
-/* The file list; r->lock held. */
-int mito_files_add(struct mito_region *r, const struct file_meta *metas, uint32_t n, struct error *err);
+/* The file list. What is to be added is made ready before the manifest says so, because afterwards nothing may fail: the region would show
+ * other files than it has. Both under one job_lock, or before the region is shared. */
+struct added_files { struct sst_file **files, **list; uint32_t n; /* list: room for all */ };
+int mito_files_prepare(struct mito_region *r, const struct file_meta *metas, uint32_t n, struct added_files *ret_added, struct error *err);
+void mito_files_publish(struct mito_region *r, struct added_files *added); /* r->lock held */
+void mito_files_forget(struct added_files *added);                         /* fine after publishing, too */
+/* r->lock held for these. */
 /* Drops the listed files from the region and marks those for deletion that nobody else can need. */
 void mito_files_remove(struct mito_region *r, struct sst_file *const *files, uint32_t n);
 bool mito_files_have(const struct mito_region *r, const struct sst_file *file);

@@ -64,17 +64,39 @@ static int file_open(struct mito_region *r, const struct file_meta *meta, struct
     return st;
 }
 
-int mito_files_add(struct mito_region *r, const struct file_meta *metas, uint32_t n, struct error *err)
+void mito_files_forget(struct added_files *a)
 {
-    struct sst_file **grown = realloc(r->files, (r->n_files + n + 1) * sizeof *grown);
-    if (!grown)
-        return error_no_memory(err, (r->n_files + n) * sizeof *grown);
-    r->files = grown;
-    for (uint32_t i = 0; i < n; i++) {
-        TRY(file_open(r, &metas[i], &r->files[r->n_files], err));
-        r->n_files++;
-    }
-    return ST_OK;
+    for (uint32_t i = 0; i < a->n; i++)
+        sst_file_unref(a->files[i]);
+    free(a->files);
+    free(a->list);
+    *a = (struct added_files){0};
+}
+
+int mito_files_prepare(struct mito_region *r, const struct file_meta *metas, uint32_t n, struct added_files *ret_added, struct error *err)
+{
+    size_t room = (size_t)r->n_files + n + 1;
+    struct added_files a = {.files = calloc((size_t)n + 1, sizeof *a.files), .list = calloc(room, sizeof *a.list)};
+    int st = a.files && a.list ? ST_OK : error_no_memory(err, room * sizeof *a.list);
+    for (; st == ST_OK && a.n < n; a.n += st == ST_OK)
+        st = file_open(r, &metas[a.n], &a.files[a.n], err);
+    if (st != ST_OK)
+        mito_files_forget(&a);
+    else
+        *ret_added = a;
+    return st;
+}
+
+void mito_files_publish(struct mito_region *r, struct added_files *a)
+{
+    for (uint32_t i = 0; i < r->n_files; i++)
+        a->list[i] = r->files[i];
+    for (uint32_t i = 0; i < a->n; i++)
+        a->list[r->n_files++] = a->files[i];
+    free(r->files);
+    free(a->files);
+    r->files = a->list;
+    *a = (struct added_files){0};
 }
 
 static bool may_be_shared(const struct mito_region *r, const struct file_meta *f)

@@ -204,7 +204,10 @@ static int adopt_manifest(struct mito_region *r, struct error *err)
     mito_adopt(r);
     r->wal_enabled = r->options.wal_provider != WAL_PROVIDER_NOOP;
     TRY(memtable_new(r->metadata, &r->engine->write_budget, &r->active, err));
-    return mito_files_add(r, m->files, m->n_files, err);
+    struct added_files files;
+    TRY(mito_files_prepare(r, m->files, m->n_files, &files, err));
+    mito_files_publish(r, &files);
+    return ST_OK;
 }
 
 bool mito_note_doubt(struct mito_region *r)
