@@ -65,10 +65,12 @@ static bool is_sorted(const struct plan_rel *rel)
 /* Sorts by some columns and, last, by time. Takes the input. */
 static int add_sort(struct oper *input, const uint32_t *columns, uint32_t n, uint32_t time, struct oper **ret_oper, struct error *err)
 {
-    struct oper_sort_key *keys = n < SORT_KEYS_MAX ? calloc((size_t)n + 1, sizeof *keys) : NULL;
-    if (!keys) {
+    struct oper_sort_key *keys = calloc((size_t)n + 1, sizeof *keys);
+    if (!keys || n >= SORT_KEYS_MAX) {
+        int st = keys ? error_set(err, ST_UNSUPPORTED, "a SeriesDivide by %u tags", n) : error_no_memory(err, ((size_t)n + 1) * sizeof *keys);
+        free(keys);
         oper_free(input);
-        return error_set(err, ST_UNSUPPORTED, "a SeriesDivide by %u tags", n);
+        return st;
     }
     for (uint32_t i = 0; i <= n; i++)
         keys[i] = (struct oper_sort_key){i < n ? columns[i] : time, {.nulls_first = true}};
@@ -83,8 +85,9 @@ static int add_division(const struct plan_series *node, struct oper *input, stru
     const struct schema *s = input->schema;
     uint32_t *labels = calloc((size_t)s->n_fields + 1, sizeof *labels), n = 0;
     if (!labels) {
+        int st = error_no_memory(err, s->n_fields * sizeof *labels);
         oper_free(input);
-        return error_no_memory(err, s->n_fields * sizeof *labels);
+        return st;
     }
     for (uint32_t i = 0; i < s->n_fields; i++) {
         bool label = i != node->time && !(node->kind == PLAN_INSTANT_MANIPULATE && i == node->field) && !type_is_float(s->fields[i]->type) &&

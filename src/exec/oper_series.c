@@ -117,13 +117,14 @@ static int divide_next(struct oper *base, struct batch **ret_batch, struct error
         return ST_OK;
     }
     if (st == ST_OK)
+        st = batch_slice(b, b->n_rows - 1, 1, &tail, err);
+    if (st == ST_OK) {
         st = number_rows(o, b, &numbers, err);
-    if (st == ST_OK)
-        st = with_column(base->schema, b, numbers, ret_batch, err);
-    if (st == ST_OK && (st = batch_slice(b, b->n_rows - 1, 1, &tail, err)) == ST_OK) {
-        batch_unref(o->last);
+        batch_unref(o->last); /* needed no more, whatever came of it */
         o->last = tail;
     }
+    if (st == ST_OK)
+        st = with_column(base->schema, b, numbers, ret_batch, err);
     batch_unref(b);
     return st;
 }

@@ -4,9 +4,11 @@
 #define TESTS_UNIT_FAILING_ALLOC_H
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +83,19 @@ char *__wrap_strdup(const char *text)
 char *__wrap_strndup(const char *text, size_t most)
 {
     return alloc_fails() ? NULL : alloc_note(__real_strndup(text, most));
+}
+
+__attribute__((format(printf, 2, 3))) int __wrap_asprintf(char **ret_text, const char *format, ...)
+{
+    va_list args;
+    if (alloc_fails())
+        return -1;
+    va_start(args, format);
+    int size = vasprintf(ret_text, format, args);
+    va_end(args);
+    if (size >= 0)
+        alloc_note(*ret_text);
+    return size;
 }
 
 void __wrap_free(void *p)

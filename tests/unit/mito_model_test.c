@@ -6,6 +6,7 @@
  *   MODEL_TRACE=1                                                     prints each operation
  *   MODEL_CHECK=1                                                     checks after each one
  *   MODEL_ALLOC_STRIDE=1                                              lets each allocation of a course fail, once and for ever; default: every 797th
+ *   MODEL_SWEEP_SEEDS=9                                               courses for these two; default: 2
  *   MODEL_STRIDE=1                                                    lets each file call of a course fail, once and for ever; default: every 29th
  *
  * An operation that fails may have happened or not. The reference therefore keeps every state that the disk may hold (`maybe`), and the one that
@@ -1353,7 +1354,7 @@ static void every_call_fails(void **state)
     (void)state;
     log_set_level(LOG_OFF);
     uint64_t stride = number_of("MODEL_STRIDE", 29), first = number_of("MODEL_CALL", 1), last = getenv("MODEL_CALL") ? first : UINT64_MAX, runs = 0;
-    for (uint64_t seed = 3; seed < 5; seed++) {
+    for (uint64_t seed = 3; seed < 3 + number_of("MODEL_SWEEP_SEEDS", 2); seed++) {
         uint64_t calls = sweep_run(&run, seed, FS_SIM_IO, 0, false);
         for (uint64_t nth = first; nth <= calls && nth <= last; nth += stride)
             for (int how = 0; how < 4; how++, runs++)
@@ -1435,7 +1436,7 @@ static void every_allocation_fails(void **state)
     log_set_level(LOG_OFF);
     uint64_t stride = number_of("MODEL_ALLOC_STRIDE", 797), first = number_of("MODEL_ALLOC", 1), runs = 0;
     uint64_t last = getenv("MODEL_ALLOC") && !getenv("MODEL_ALLOC_STRIDE") ? first : UINT64_MAX;
-    for (uint64_t seed = 3; seed < 5; seed++) {
+    for (uint64_t seed = 3; seed < 3 + number_of("MODEL_SWEEP_SEEDS", 2); seed++) {
         uint64_t calls = alloc_run(&run, seed, 0, false);
         for (uint64_t nth = first; nth <= calls && nth <= last; nth += stride)
             for (int sticky = 0; sticky < 2; sticky++, runs++) {
