@@ -1391,7 +1391,7 @@ static void read_short_of_memory(struct run *run)
 {
     static struct state have;
     for (int i = 0; i < REGIONS; i++)
-        if (read_region(run, &run->regions[i], &have, NULL) == ST_OK) {
+        if (read_region(run, &run->regions[i], NULL, &have, NULL) == ST_OK) {
             bool fits = same_state(&have, &run->regions[i].visible);
             for (uint32_t k = 0; !fits && k < run->regions[i].n_maybe; k++)
                 fits = same_state(&have, run->regions[i].maybe[k]);
