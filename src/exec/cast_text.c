@@ -145,7 +145,7 @@ static size_t print_duration(int64_t v, uint8_t unit, char *out, size_t room)
     size_t n = (size_t)snprintf(out, room, "%lld days %lld hours %lld mins ", (long long)(s / 86400), (long long)(s / 3600 % 24), (long long)(s / 60 % 60));
     if (unit == UNIT_SECOND)
         return n + (size_t)snprintf(out + n, room - n, "%lld secs", (long long)(s % 60));
-    return n + (size_t)snprintf(out + n, room - n, "%s%lld.%0*lld secs", v < 0 && s % 60 == 0 ? "-" : "", (long long)(s % 60), digits[unit],
+    return n + (size_t)snprintf(out + n, room - n, "%s%lld.%0*lld secs", v < 0 && v % per && s % 60 == 0 ? "-" : "", (long long)(s % 60), digits[unit],
                                 (long long)llabs(v % per));
 }
 
@@ -167,6 +167,7 @@ static size_t print_value(const struct column *c, int64_t i, char *out, size_t r
     case TYPE_DECIMAL128: return print_decimal(COLUMN_VALUES(c, __int128)[i], c->type->scale, out, room);
     case TYPE_DATE32: return print_date(COLUMN_VALUES(c, int32_t)[i], out, room);
     case TYPE_TIMESTAMP: return print_timestamp(c->type, COLUMN_VALUES(c, int64_t)[i], out, room);
+    case TYPE_DATE64: return print_timestamp(type_temporal(TYPE_TIMESTAMP, UNIT_MILLI), COLUMN_VALUES(c, int64_t)[i], out, room);
     case TYPE_TIME32: return print_time(COLUMN_VALUES(c, int32_t)[i], c->type->unit, out, room);
     case TYPE_TIME64: return print_time(COLUMN_VALUES(c, int64_t)[i], c->type->unit, out, room);
     case TYPE_DURATION: return print_duration(COLUMN_VALUES(c, int64_t)[i], c->type->unit, out, room);

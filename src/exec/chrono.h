@@ -11,6 +11,7 @@ struct moment {
     int64_t nanos;                /* of that day, local */
     const struct tzif_type *zone; /* NULL: without a zone */
     bool clock_only;              /* there is no date */
+    bool nameless;                /* %Z shows the zone's offset, as Arrow's zones do */
 };
 
 /* The moment of a point in time, `per_second` units a second, in a zone (NULL: without one). */

@@ -218,8 +218,8 @@ static int print_letter(char c, const struct parts *p, struct text_writer *w, st
     case 'z':
         return put_offset(w, p, 0, err);
     case 'Z':
-        if (!p->m->zone)
-            return put_offset(w, p, 0, err);
+        if (!p->m->zone || p->m->nameless)
+            return put_offset(w, p, 1, err);
         return text_writer_put(w, p->m->zone->abbreviation, strlen(p->m->zone->abbreviation), err);
     default:
         return error_set(err, ST_EXECUTE_QUERY, "invalid date format: unknown specifier %%%c", c >= ' ' && c < 0x7f ? c : '?');

@@ -179,6 +179,7 @@ static int bind_bin(struct expr *e, struct error *err)
     return ST_OK;
 }
 
+/* A negative stride goes towards the origin, as the peer's does. */
 static __int128 bin_fixed(__int128 t, __int128 origin, __int128 stride)
 {
     __int128 d = t - origin, m = d - d % stride;
@@ -194,7 +195,7 @@ static __int128 bin_months(__int128 t, __int128 origin, int64_t stride)
     int32_t om, od, m, d;
     civil_of_days(origin_day, &oy, &om, &od);
     civil_of_days(day, &y, &m, &d);
-    int64_t bin = floor_div((y - oy) * 12 + (m - om), stride) * stride;
+    int64_t bin = (int64_t)bin_fixed((y - oy) * 12 + (m - om), 0, stride);
     if (!temporal_add(origin_s, UNIT_SECOND, bin, 0, 0, &at))
         return t;
     if ((__int128)at * SECOND_NS > t)
@@ -208,14 +209,18 @@ static int kernel_bin(const struct expr *e, struct expr_context *ctx, const stru
     int64_t nulls, scale = SECOND_NS / units_per_second(e->type->unit);
     int32_t width = type_width(e->type);
     __int128 origin = 0;
-    if (column_is_null(args[0].column, 0) || (e->n_args == 3 && column_is_null(args[2].column, 0)))
+    if (column_is_null(args[0].column, 0))
         return column_new_nulls(ctx->budget, e->type, rows, ret, err);
+    if (e->n_args == 3 && column_is_null(args[2].column, 0))
+        return error_set(err, ST_EXECUTE_QUERY, "DATE_BIN expects a timestamp or a time as its origin, not NULL");
     struct span s = span_at(&args[0], 0);
     __int128 stride = (__int128)s.days * DAY_NS + s.nanos;
     if (e->n_args == 3)
         origin = (__int128)value_number(&args[2], 0) * (SECOND_NS / units_per_second(args[2].column->type->unit));
-    if (s.months ? stride != 0 || s.months < 0 || is_clock(e->type) : stride <= 0)
+    if (s.months ? stride != 0 : stride == 0)
         return error_set(err, ST_EXECUTE_QUERY, "DATE_BIN stride must be non-zero and of months or of days and time, not both");
+    if (is_clock(e->type) && (s.months || stride >= DAY_NS))
+        return error_set(err, ST_EXECUTE_QUERY, "DATE_BIN stride for TIME input must be less than 1 day");
     TRY(kernel_validity(ctx->budget, &args[1], 1, rows, &validity, &nulls, err));
     int st = buffer_new_uninit(ctx->budget, (size_t)rows * (size_t)width, &values, err);
     if (st != ST_OK) {

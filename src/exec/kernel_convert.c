@@ -60,7 +60,7 @@ static int bind_to_timestamp(struct expr *e, struct error *err)
         TRY(expr_bind_cast(e, 0, type_of(TYPE_INT64), err));
     else if (type_is_integer(t) && op == TO_ANY_TIMESTAMP)
         TRY(expr_bind_cast(e, 0, type_temporal(TYPE_TIMESTAMP, UNIT_SECOND), err));
-    else if (!type_is_integer(t) && t->id != TYPE_TIMESTAMP && t->id != TYPE_NULL && t->id != TYPE_DATE32)
+    else if (!type_is_integer(t) && t->id != TYPE_TIMESTAMP && t->id != TYPE_NULL)
         return expr_type_error(e, err);
     if (e->args[0]->type->id == TYPE_TIMESTAMP && !e->args[0]->type->timezone &&
         type_is_integer(t)) /* a number counts from 1970 in UTC, whatever the session */

@@ -130,7 +130,6 @@ int decimal_power_row(const struct call *c, int64_t row, void *ret_value, bool *
     const struct dtype *t = c->e->type;
     __int128 v = decimal_at(&c->args[0], row), r, p, one = 1;
     double exponent = value_double(&c->args[1], row);
-    (void)ret_null;
     if (t->scale < 0 || !decimal_power10(t->scale, &one))
         return overflow(c, err);
     if (c->args[1].scalar && exponent >= 0 && exponent < UINT32_MAX && exponent == trunc(exponent)) {
@@ -140,10 +139,11 @@ int decimal_power_row(const struct call *c, int64_t row, void *ret_value, bool *
         r /= p;
     } else {
         double scaled = round(pow((double)v / (double)one, exponent) * (double)one);
-        if (!(fabs(scaled) < 0x1p127))
-            return overflow(c, err);
-        r = (__int128)scaled;
-        if (!c->args[1].scalar && !fits(t, r))
+        bool whole = fabs(scaled) < 0x1p127;
+        r = whole ? (__int128)scaled : 0;
+        if (!c->args[1].scalar)
+            *ret_null = !whole || !fits(t, r); /* the cast back from Float64 forgives */
+        else if (!whole)
             return overflow(c, err);
     }
     memcpy(ret_value, &r, 16);

@@ -59,6 +59,7 @@ static int to_char_row(const struct call *c, int64_t row, struct text_writer *w,
         TRY(zone_find(t->timezone, &zone, err));
     struct moment m = t->id == TYPE_DATE32 ? (struct moment){.days = v} : moment_of(v, t->id == TYPE_DATE64 ? 1000 : units_per_second(t->unit), zone);
     m.clock_only = t->id == TYPE_TIME32 || t->id == TYPE_TIME64;
+    m.nameless = true;
     return chrono_print(format, n, &m, w, err);
 }
 

@@ -327,6 +327,8 @@ static int get_object_row(const struct call *c, int64_t row, struct text_writer 
 
 static int bind_getter(struct expr *e, struct error *err)
 {
+    if (e->args[0]->type->id == TYPE_NULL)
+        TRY(expr_bind_cast(e, 0, type_of(TYPE_BINARY), err));
     const struct dtype *document = e->args[0]->type;
     TRY(bind_signature(e, err));
     return type_is_varlen(document) || document->id == TYPE_STRUCT ? ST_OK : expr_type_error(e, err);

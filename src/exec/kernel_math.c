@@ -269,6 +269,7 @@ static int bind_power(struct expr *e, struct error *err)
     if (!decimal)
         TRY(expr_bind_cast(e, 0, type_of(TYPE_FLOAT64), err));
     TRY(expr_bind_cast(e, 1, type_of(TYPE_FLOAT64), err));
+    e->nullable = e->nullable || (decimal && !expr_is_scalar(e->args[1]));
     e->type = type_ref(e->args[0]->type);
     return ST_OK;
 }
@@ -290,7 +291,7 @@ static int trunc_row(const struct call *c, int64_t row, void *ret_value, bool *r
     (void)ret_null;
     (void)err;
     if (c->e->type->id == TYPE_FLOAT32) {
-        float x = COLUMN_VALUES(c->args[0].column, float)[c->args[0].scalar ? 0 : row], scale = (float)whole_power(10, n);
+        float x = COLUMN_VALUES(c->args[0].column, float)[c->args[0].scalar ? 0 : row], scale = __builtin_powif(10, n);
         float r = n == 0 ? x == 0 ? 0 : truncf(x) : truncf(x * scale) / scale;
         memcpy(ret_value, &r, 4);
     } else {
