@@ -124,7 +124,7 @@ static bool write_decimal(const struct scalar *s, const struct dtype *to, uint8_
     __int128 d, limit = power10(to->precision);
     if (s->form == AS_FLOAT) {
         double v = s->f * pow(10, to->scale);
-        v = v < 0 ? ceil(v - 0.5) : floor(v + 0.5);
+        v = round(v);
         if (!(fabs(v) < 1.7e38))
             return false;
         d = (__int128)v;

@@ -18,7 +18,7 @@ from differential.engine import Pair, quiet_native_code
 from differential.random_run import RandomRun, ServerGone, missed_plants
 from differential.table import batch
 
-PROGRESS_SEEDS = 1000  # a line of progress every so many
+PROGRESS_SEEDS = 500  # a line of progress every so many
 
 
 def near_dates(rows):

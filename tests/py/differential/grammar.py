@@ -42,16 +42,16 @@ LITERALS = {
     'format': ["'%Y-%m-%d %H:%M:%S'", "'%a %b %e %j'", "'%I %p %f'", "'%s'", "'%D %T'", "'%V %G %u'", "'%y%C%%'"],
 }
 
-# Kind -> productions. {kind} is an expression of that kind, {=kind} a literal of it.
+# Kind -> productions. {kind} is an expression of that kind, {=kind} a literal of it, {!kind} a literal or a column.
 RULES = {
     'bool': ['{int} {cmp} {int}', '{float} {cmp} {int}', '{float} {cmp} {float}', '{text} {cmp} {text}', '{date} {cmp} {time}', '{time} {cmp} {time}', '{decimal} {cmp} {int}',
              '{decimal} {cmp} {float}', '{bytes} {cmp} {bytes}', '{bool} {cmp} {bool}', '{bool} AND {bool}', '{bool} OR {bool}', 'NOT {bool}', '{int} IS NULL', '{text} IS NOT NULL',
              '{bool} IS TRUE', '{bool} IS NOT FALSE', '{bool} IS UNKNOWN', '{text} LIKE {=pattern}', '{text} NOT LIKE {=pattern}', '{text} ILIKE {=pattern}',
-             '{text} ~ {=regex}', '{text} !~* {=regex}', '{int} IN ({int}, {=int}, {=int})', '{text} NOT IN ({=text}, {=text})', '{float} BETWEEN {float} AND {float}',
+             '{text} ~ {=regex}', '{text} !~* {=regex}', '{int} IN ({!int}, {=int}, {=int})', '{text} NOT IN ({=text}, {=text})', '{float} BETWEEN {float} AND {float}',
              '{int} NOT BETWEEN {small} AND {int}', '{int} IS DISTINCT FROM {int}', '{text} IS NOT DISTINCT FROM {text}', '{float} IS DISTINCT FROM {float}',
              'starts_with({text}, {text})', 'ends_with({text}, {text})', 'contains({text}, {text})', 'regexp_like({text}, {=regex})', 'isnan({float})', 'iszero({float})',
              'CASE WHEN {bool} THEN {bool} ELSE {bool} END', 'coalesce({bool}, {bool})', 'try_cast({int} AS boolean)', 'array_has({ints}, {=int})', 'nullif({bool}, {bool})',
-             '{text} BETWEEN {text} AND {text}', '{date} BETWEEN {date} AND {date}', '{ints} {cmp} {ints}', '{time} IN ({time}, {=time})', 'array_has_any({ints}, {ints})', 'empty({ints})', '{decimal} IN ({decimal}, {=decimal})'],
+             '{text} BETWEEN {text} AND {text}', '{date} BETWEEN {date} AND {date}', '{ints} {cmp} {ints}', '{time} IN ({!time}, {=time})', 'array_has_any({ints}, {ints})', 'empty({ints})', '{decimal} IN ({!decimal}, {=decimal})'],
     'int': ['({int} + {int})', '({int} - {int})', '({int} * {int})', '({int} / nullif({int}, 0))', '({int} % nullif({int}, 0))', '({int} & {int})', '({int} | {int})',
             '(- {signed})', 'abs({small})', 'coalesce({int}, {int})', 'nullif({int}, {int})', 'CASE WHEN {bool} THEN {int} ELSE {int} END', 'CASE WHEN {bool} THEN {int} END',
             'CASE {small} WHEN 1 THEN {int} WHEN {small} THEN {int} ELSE {int} END', 'greatest({int}, {int})', 'least({int}, {int}, {int})', 'nvl({int}, {int})',
@@ -123,6 +123,8 @@ def fill(rng, pattern, depth, leaf_of):
                 out.append(rng.choice(COMPARISONS))
             elif what[0] == '=':
                 out.append(rng.choice(LITERALS[what[1:]]))
+            elif what[0] == '!':
+                out.append(leaf_of(rng, what[1:]))
             else:
                 out.append(expression(rng, what, depth - 1, leaf_of))
         at = end
