@@ -283,19 +283,20 @@ static int power_row(const struct call *c, int64_t row, void *ret_value, bool *r
     return ST_OK;
 }
 
-/* trunc(x[, digits]); without digits a zero loses its sign */
+/* trunc(x[, digits]); in a column without digits a zero loses its sign */
 static int trunc_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
 {
-    int64_t digits = c->e->n_args > 1 ? value_int64(&c->args[1], row) : 0;
+    bool plain = c->e->n_args == 1, unsign = plain && !c->args[0].scalar;
+    int64_t digits = plain ? 0 : value_int64(&c->args[1], row);
     int n = digits > 400 ? 400 : digits < -400 ? -400 : (int)digits;
     (void)ret_null;
     (void)err;
     if (c->e->type->id == TYPE_FLOAT32) {
         float x = COLUMN_VALUES(c->args[0].column, float)[c->args[0].scalar ? 0 : row], scale = __builtin_powif(10, n);
-        float r = n == 0 ? x == 0 ? 0 : truncf(x) : truncf(x * scale) / scale;
+        float r = unsign && x == 0 ? 0 : truncf(x * scale) / scale;
         memcpy(ret_value, &r, 4);
     } else {
-        double x = value_double(&c->args[0], row), scale = whole_power(10, n), r = n == 0 ? x == 0 ? 0 : trunc(x) : trunc(x * scale) / scale;
+        double x = value_double(&c->args[0], row), scale = whole_power(10, n), r = unsign && x == 0 ? 0 : trunc(x * scale) / scale;
         memcpy(ret_value, &r, 8);
     }
     return ST_OK;

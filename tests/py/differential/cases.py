@@ -32,7 +32,8 @@ GROUPS = {
               if not (a == 'b' and b.startswith('decimal'))] +
              [f'try_cast({a} as {b})' for a in TIMES + ['s', 'i64', 'w_ms'] for b in ('date', 'timestamp', 'timestamp(0)', 'timestamp(3)', 'varchar', 'bigint') if (a, b) != ('d', 'bigint')] +
              [f'try_cast({a} as boolean)' for a in ('i32', 'f64', 's')] + ['try_cast(s as time)', "try_cast(concat(repeat('7', 500), n) as double)", "try_cast(concat('0.', repeat('0', 500), n) as float)",
-              "try_cast(concat(repeat('0', 50), m) as bigint)", "- arrow_cast(arrow_cast(n, 'Duration(Second)'), 'Interval(MonthDayNano)')", 'try_cast(t_ns as time)', 'try_cast(s as bytea)', 'try_cast(x as varchar)',
+              "try_cast(concat(repeat('0', 50), m) as bigint)", "- arrow_cast(arrow_cast(n, 'Duration(Second)'), 'Interval(MonthDayNano)')", "arrow_cast(arrow_cast(t_ms, 'Date64'), 'Utf8')",
+              'try_cast(4801919417.4972315 + n as decimal(18,6))', 'cast(t_ns - t_us as varchar)', 'try_cast(t_ns as time)', 'try_cast(s as bytea)', 'try_cast(x as varchar)',
               *(f"arrow_cast(dec, '{t}')" for t in ('Timestamp(Second, None)', 'Timestamp(Nanosecond, None)', 'Duration(Second)', 'Duration(Millisecond)')),
               *(f"arrow_cast({c}, 'Decimal128(38, 4)')" for c in ('t_s', 't_ms', 't_ns', 't_ms - t_s')),
               "arrow_cast(arrow_cast(concat('0.', lpad('', 37 + n % 2, '9')), 'Decimal128(38, 38)'), 'Decimal128(3, 0)')",
@@ -42,7 +43,7 @@ GROUPS = {
             ['power(f64, n)', 'power(n, m)', ('power(f32, f64)', 0), 'atan2(f64, f32)', 'atan2(f32, f32)', ('log(f64)', 1), ('log(2, f64)', 1), ('log(n, f64)', 1), 'log(f32)',
              'factorial(n)', 'factorial(i8)', 'gcd(i64, n)', 'gcd(i64, i64)', 'lcm(i32, m)', 'lcm(i64, i64)', 'nanvl(f64, 1.5)', 'nanvl(f32, f32)', 'nanvl(f64, f32)', 'pi() + f64',
              'round(f64, m)', 'round(f32, m)', 'round(f64, -2)', 'trunc(f64, n)', 'trunc(f32, n)', 'abs(dec)', 'ceil(dec)', 'floor(dec)', 'round(dec)', 'round(dec, 2)',
-             'round(dec, -1)', 'power(dec, 2)', 'abs(u64)', 'abs(i64)'],
+             'round(dec, -1)', 'power(dec, 2)', 'power(dec, n)', 'trunc(f32, m)', 'trunc(f64, m)', 'abs(u64)', 'abs(i64)'],
     'string': [f'{f}(s)' for f in ('ascii', 'bit_length', 'octet_length', 'btrim', 'ltrim', 'rtrim', 'trim', 'lower', 'upper', 'initcap', 'reverse', 'character_length', 'length')] +
               [f'{f}(s, q)' for f in ('btrim', 'ltrim', 'rtrim', 'contains', 'starts_with', 'ends_with', 'levenshtein', 'strpos', 'find_in_set')] +
               ['chr(n)', 'chr(i64)', 'concat(s, q)', "concat(s, '-', i32)", "concat_ws(q, s, 'mid', s)", "concat_ws('-', s, q)", 'repeat(s, n)', 'replace(s, q, s)',
@@ -59,7 +60,9 @@ GROUPS = {
     'time': [f"date_part('{p}', {c})" for p in PARTS for c in TIMES + ['w_ms']] + [f"date_trunc('{u}', {c})" for u in UNITS for c in TIMES] +
             [f'date_bin({b}, {c})' for b in BINS for c in TIMES] + [f"date_bin({b}, t_ms, timestamp '2001-02-03T04:05:06')" for b in BINS] +
             ['t_ms - t_s', 't_ns - t_ns', 'd - d', "t_ms + interval '1 month 2 days 3 hours'", "t_s - interval '13 months'", "d + interval '40 days'", "d - interval '1 month'",
-             "t_ns + interval '1 nanosecond'", *(f"arrow_cast({e}, 'Utf8')" for s in SPANS for e in (f'-{s}', f'{s} + {s}', f'{s} - {s}')), 'to_local_time(t_ms)'] +
+             "t_ns + interval '1 nanosecond'", "date_bin(interval '-5 minutes', t_us)", "date_bin(interval '-5 months', t_s)", "date_bin(interval '0 seconds', t_s)", "date_bin(interval '1 hour', t_s, NULL)",
+             "date_bin(interval '15 minutes', arrow_cast(t_ms, 'Time32(Millisecond)'))", "date_bin(interval '1 day', arrow_cast(t_ms, 'Time32(Millisecond)'))",
+             *(f"arrow_cast({e}, 'Utf8')" for s in SPANS for e in (f'-{s}', f'{s} + {s}', f'{s} - {s}')), 'to_local_time(t_ms)'] +
             [f"date_part('{p}', t_ms - t_s)" for p in ('day', 'hour', 'minute', 'second', 'millisecond', 'epoch', 'week')] +
             [f"date_part('{p}', arrow_cast(t_ms, 'Time64(Nanosecond)'))" for p in ('hour', 'minute', 'second', 'microsecond', 'epoch')],
     'conversion': [f'{f}({a})' for f in ('to_timestamp', 'to_timestamp_seconds', 'to_timestamp_millis', 'to_timestamp_micros', 'to_timestamp_nanos')
@@ -69,7 +72,7 @@ GROUPS = {
                    'make_time(m, m, m)', 'to_time(s)', 'to_time(t_ms)', "to_time(s, '%H:%M:%S')"],
     'format': [f"to_char({c}, '{f}')" for c in TIMES for f in
                ('%Y-%m-%d %H:%M:%S', '%a %A %b %B %d %e %j', '%U %W %V %G %g %u %w %y %C', '%I %l %k %p %P', '%S %f %.f %.3f %6f', '%D %x %F %v %R %T %X %r', '%c', '%s',
-                '%-d %_m %0e %-H', '%Q', '%Z', '%%%t%n')] + ["to_char(t_s - t_ms, 'pretty')", "to_char(t_s - t_ms, 'ISO8601')"],
+                '%-d %_m %0e %-H', '%Q', '%Z', '%%%t%n')] + ["to_char(t_s - t_ms, 'pretty')", "to_char(arrow_cast(t_ms, 'Timestamp(Millisecond, Some(\"UTC\"))'), '%Z %z %:z')", "to_char(t_s - t_ms, 'ISO8601')"],
     'nested': [f'[n, m] {op} [m, n]' for op in ('=', '<>', '<', '<=', '>', '>=', 'is distinct from', 'is not distinct from')] +
               [f'struct(n, s) {op} struct(m, q)' for op in ('=', '<>', '<', '<=', '>', '>=')] +
               ['[n] = [f64]', '[n] in ([m], [1, 2], [3])', 'case [n] when [m] then 1 when [1] then 2 else 3 end', 'greatest([n, m], [m])', 'least([n], [m, n], [1])',

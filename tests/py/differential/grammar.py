@@ -72,7 +72,7 @@ RULES = {
     'decimal': ['({decimal} + {decimal})', '({decimal} - {int})', '({decimal} * {=decimal})', '(- {decimal})', 'abs({decimal})', 'coalesce({decimal}, {decimal})',
                 'CASE WHEN {bool} THEN {decimal} ELSE {decimal} END', 'try_cast({int} AS decimal(20,2))', 'try_cast({float} AS decimal(18,6))', 'try_cast({text} AS decimal(10,3))',
                 'try_cast({decimal} AS decimal(12,1))', 'nullif({decimal}, {decimal})', '({decimal} / nullif({decimal}, 0))', '({decimal} % nullif({decimal}, 0))',
-             'round({decimal}, 1)', 'round({decimal}, -1)', 'ceil({decimal})', 'floor({decimal})', 'greatest({decimal}, {decimal})', 'power({decimal}, 2)', 'nvl({decimal}, {int})'],
+             'ceil({decimal})', 'floor({decimal})', 'greatest({decimal}, {decimal})', 'power({decimal}, 2)', 'nvl({decimal}, {int})'],
     'text': ['({text} || {text})', 'concat({text}, {int}, {text})', 'concat_ws({text}, {text}, {text})', 'upper({text})', 'lower({text})', 'initcap({text})', 'reverse({text})', 'trim({text})',
              'ltrim({text}, {text})', 'rtrim({text}, {text})', 'btrim({text})', 'substr({text}, {small})', 'substr({text}, {small}, abs({small}))', 'left({text}, {small})',
              'right({text}, {small})', 'lpad({text}, {=small}, {text})', 'rpad({text}, 9, {text})', 'repeat({text}, {=small})', 'replace({text}, {text}, {text})',
