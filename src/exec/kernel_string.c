@@ -96,6 +96,16 @@ static int levenshtein_row(const struct call *c, int64_t row, void *ret_value, b
     return st;
 }
 
+/* 64 bits when both texts have a large type in common; a view makes it none. */
+static int bind_levenshtein(struct expr *e, struct error *err)
+{
+    bool view = e->args[0]->type->id == TYPE_UTF8_VIEW || e->args[1]->type->id == TYPE_UTF8_VIEW;
+    bool large = e->args[0]->type->id == TYPE_LARGE_UTF8 || e->args[1]->type->id == TYPE_LARGE_UTF8;
+    TRY(bind_signature(e, err));
+    e->type = type_of(large && !view ? TYPE_INT64 : TYPE_INT32);
+    return ST_OK;
+}
+
 /* ---- texts of a number ---- */
 
 static int chr_row(const struct call *c, int64_t row, struct text_writer *w, bool *ret_null, struct error *err)
@@ -358,7 +368,7 @@ static int overlay_row(const struct call *c, int64_t row, struct text_writer *w,
 const struct function functions_string[] = {
     FIXED_FUNCTION("ascii", 1, 1, "T:i", ascii_row, 0),
     FIXED_FUNCTION("find_in_set", 2, 2, "TT:2", find_in_set_row, 0),
-    FIXED_FUNCTION("levenshtein", 2, 2, "TT:2", levenshtein_row, 0),
+    {"levenshtein", 2, 2, bind_levenshtein, kernel_fixed_rows, 0, true, "TT:2", .fixed_row = levenshtein_row},
     TEXT_FUNCTION("chr", 1, 1, "I:u", chr_row, 0),
     {"to_hex", 1, 1, bind_hex, kernel_text_rows, 0, true, .text_row = to_hex_row},
     {"uuid", 0, 0, bind_signature, kernel_text_rows, 0, false, ":u", .text_row = uuid_row, .per_row = true},

@@ -52,7 +52,7 @@ GROUPS = {
                'substr_index(s, q, n)', "translate(s, 'abcü', 'xy')", 'translate(s, q, s)', "overlay(q placing 'XY' from m)", 's || q', "s like '%a%'", "s like 'a_c'",
                "s ilike '%AB%'", "s not like q || '%'", "s ilike 'Ä%'", "left(substr(s, 2), 2)", 'upper(substr(s, 1))', 'initcap(substr(s, 1))', 'lpad(substr(s, 1), 5)',
                'reverse(substr(s, 2))', 'btrim(substr(s, 1))', "find_in_set(q, 'a,b,bc,')", "find_in_set(q, '')"],
-    'regex': ["s ~ 'a.c'", "s ~* 'ABC'", "s !~ '^a'", "s !~* 'B$'", "regexp_like(s, '[[:alpha:]]+')", "regexp_like(s, q)", "regexp_like(s, '^\\w+$')", "regexp_like(s, '\\d')",
+    'regex': ["levenshtein(arrow_cast(s, 'LargeUtf8'), arrow_cast(q, 'Utf8View'))", "levenshtein(arrow_cast(s, 'LargeUtf8'), arrow_cast(q, 'LargeUtf8'))", "s ~ 'a.c'", "s ~* 'ABC'", "s !~ '^a'", "s !~* 'B$'", "regexp_like(s, '[[:alpha:]]+')", "regexp_like(s, q)", "regexp_like(s, '^\\w+$')", "regexp_like(s, '\\d')",
               "regexp_like(s, 'AB', 'i')", "regexp_match(s, '(a)(b)?')", "regexp_match(s, 'b')", "regexp_match(s, '(x)|(c)')", "regexp_replace(s, '[abc]', 'X')",
               "regexp_replace(s, '([abc])', '<\\1>', 'g')", "regexp_replace(s, '(?P<l>[a-c])', '${l}$l', 'gi')", "regexp_replace(s, 'x*', '-', 'g')", 'regexp_replace(s, q, s)',
               "regexp_count(s, 'a')", "regexp_count(s, '')", "regexp_count(s, 'x*')", "regexp_count(s, '[a-c]', 2)", "regexp_count(s, 'A', 1, 'i')", 'regexp_count(s, q)',

@@ -21,6 +21,16 @@ ANSWERS = 300  # characters of DuckDB's answer that are shown
 LAZY = re.compile(' FILTER | WHERE |CASE')  # queries that need not compute every expression for every row
 
 
+class Skipped(str):
+    """Why nothing was compared."""
+
+
+NOT_PLANNED, BOTH_FAIL = Skipped('not planned by DataFusion'), Skipped('fail on both sides')
+OTHER_ROWS = Skipped('fail in DataFusion, perhaps on rows that need not be computed')
+NAN_SIGNS = Skipped('differ where two NaNs of different sign meet')
+ARITHMETIC = re.compile(' [-+*/%] ')  # which of its NaNs survives is the compiler's choice
+
+
 def same_close(a, b, tolerance):
     """As same_value(), floats as near as that relatively, or absolutely below 1."""
     if isinstance(a, list) and isinstance(b, list):
@@ -48,30 +58,25 @@ def same_type(a, b):
     return without_views(a) == without_views(b)
 
 
-def column_difference(a, b, order, tolerance):
-    """What differs between two columns, row by row; None = nothing."""
+def column_difference(a, b, order, tolerance, nans=()):
+    """What differs between two columns, row by row; None = nothing. NAN_SIGNS when only rows of `nans` (k) differ, which have NaN in a column."""
     if not same_type(a.type, b.type) and len(a):  # DataFusion types a CASE over decimals only when it runs
         return f'DataFusion has type {a.type}, regiond {b.type}'
     if order[0] == order[1] and a.type == b.type and a.equals(b):
         return None
     left, right = values(a), values(b)
+    odd = False
     for row, (i, j) in enumerate(zip(*order)):
         x, y = left[i], right[j]
         if not same_close(x, y, tolerance):
-            return f'row {row}: DataFusion has {x!r}, regiond {y!r}'
-    return None
+            if row not in nans:
+                return f'row {row}: DataFusion has {x!r}, regiond {y!r}'
+            odd = True
+    return NAN_SIGNS if odd else None
 
 
 class ServerGone(Exception):
     """regiond ended: a finding that no other follows."""
-
-
-class Skipped(str):
-    """Why nothing was compared."""
-
-
-NOT_PLANNED, BOTH_FAIL = Skipped('not planned by DataFusion'), Skipped('fail on both sides')
-OTHER_ROWS = Skipped('fail in DataFusion, perhaps on rows that need not be computed')
 
 
 class Outcome:
@@ -89,6 +94,8 @@ class RandomRun:
         self.pair, self.outcome = pair, Outcome()
         self.duck = duckdb.connect()
         self.duck.register('t', pa.Table.from_batches([batch]))
+        floats = zip(batch.column('k').to_pylist(), batch.column('f32').to_pylist(), batch.column('f64').to_pylist())
+        self.nan_keys = {k for k, *values in floats if any(v is not None and math.isnan(v) for v in values)}
 
     def theirs(self, sql):
         """DataFusion's plan (None when it does not plan the query) and result or Failed."""
@@ -160,8 +167,9 @@ class RandomRun:
         if theirs.num_rows != ours.num_rows:
             return self.report(seed, sql, f'DataFusion has {theirs.num_rows} rows, regiond {ours.num_rows}')
         order = by_k(theirs), by_k(ours)
+        nans = {row for row, k in enumerate(sorted(theirs.column(0).to_pylist())) if k in self.nan_keys}
         for i, (item, tolerance) in enumerate(items):
-            found = column_difference(theirs.column(i + 1), ours.column(i + 1), order, tolerance)
+            found = column_difference(theirs.column(i + 1), ours.column(i + 1), order, tolerance, nans if ARITHMETIC.search(item) else ())
             self.conclude(seed, f'SELECT k, {item} FROM t{tail}', found, 1)
 
     def split(self, seed, items, tail):
@@ -233,7 +241,7 @@ class PlantedRun(RandomRun):
     """A run in which regiond's answers are spoilt: every comparison has to find that."""
 
     def __init__(self, run, spoil):
-        self.pair, self.duck, self.outcome, self.spoil = run.pair, run.duck, Outcome(), spoil
+        self.pair, self.duck, self.nan_keys, self.outcome, self.spoil = run.pair, run.duck, run.nan_keys, Outcome(), spoil
 
     def ours(self, plan):
         return self.spoil(super().ours(plan))
