@@ -49,8 +49,8 @@ def compact(s):
     return time.perf_counter() - t, run.cpu(s) - used, run.status(s, 'VmHWM')
 
 
-def rewrite(folder, dedup):
-    """What pyarrow makes of it; runs in a process of its own."""
+def rewrite(folder, dedup, ours):
+    """What pyarrow makes of it, compared with what regiond made; runs in a process of its own."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     pa.set_cpu_count(query.THREADS)
@@ -71,7 +71,12 @@ def rewrite(folder, dedup):
         table = table.filter(pa.concat_arrays([pa.array([True]), new]))
     out = os.path.join(folder, 'out')
     pq.write_table(table, out, compression='zstd', row_group_size=102400)
-    print(json.dumps({'rows': table.num_rows, 'plain': plain, 'wall': time.perf_counter() - t, 'cpu': time.process_time() - used, 'peak': query.status_self('VmHWM'),
+    wall, cpu, peak = time.perf_counter() - t, time.process_time() - used, query.status_self('VmHWM')
+    if ours:
+        internal = ['__primary_key', '__sequence', '__op_type']
+        flat = lambda t: pa.table({n: t[n].cast(t[n].type.value_type) if pa.types.is_dictionary(t[n].type) else t[n] for n in t.column_names if n not in internal})
+        assert flat(pq.read_table(ours)).equals(flat(table)), 'the files hold different rows'
+    print(json.dumps({'rows': table.num_rows, 'plain': plain, 'wall': wall, 'cpu': cpu, 'peak': peak,
                       'bytes': os.path.getsize(out)}))
 
 
@@ -90,7 +95,7 @@ def measure(a, case):
         time.sleep(0.5)        # until the old files are gone
         outputs = run.parquet_files(s)
         kept = sum(pq.ParquetFile(f).metadata.num_rows for f in outputs)
-        done = subprocess.run([sys.executable, os.path.abspath(__file__), '--rewrite', folder] + ['--dedup'] * (case == 'again'), capture_output=True, text=True)
+        done = subprocess.run([sys.executable, os.path.abspath(__file__), '--rewrite', folder, '--ours', outputs[0]] + ['--dedup'] * (case == 'again'), capture_output=True, text=True)
         shutil.rmtree(folder)
         if len(inputs) != FILES or len(outputs) != 1 or done.returncode:
             raise RuntimeError(f'{case}: {len(inputs)} files became {len(outputs)}; pyarrow: {done.stderr[-500:]}')
@@ -115,10 +120,11 @@ def main():
     p.add_argument('--cases', default=','.join(CASES))
     p.add_argument('--rounds', type=int, default=1, help='runs of each case; the one with the least CPU counts')
     p.add_argument('--rewrite', help=argparse.SUPPRESS)
+    p.add_argument('--ours', help=argparse.SUPPRESS)
     p.add_argument('--dedup', action='store_true', help=argparse.SUPPRESS)
     a = p.parse_args()
     if a.rewrite:
-        return rewrite(a.rewrite, a.dedup)
+        return rewrite(a.rewrite, a.dedup, a.ours)
     print(f'# compaction, {time.strftime("%Y-%m-%d %H:%M")}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}')
     lines, ratios = [], []
     for case in a.cases.split(','):

@@ -344,11 +344,56 @@ static void test_stops(void **state)
     tear_down(&x);
 }
 
+/* Averages of integers are what adding them as doubles one after another gives, bit by bit, however large they are. */
+static void test_integer_averages(void **state)
+{
+    enum { N = 20000 };
+    static const uint32_t lengths[] = {1, 3, 100, 8192, 8193, N};
+    static const int shifts[] = {7, 39, 40, 41, 53, 62};
+    struct budget budget;
+    (void)state;
+    budget_init(&budget, "query", "knob", SIZE_MAX, NULL);
+    for (int k = 0; k < 12; k++) {
+        struct agg_call call = {.name = "__avg_state", .n_args = 1, .args = {type_of(k % 2 ? TYPE_INT64 : TYPE_UINT64)}};
+        struct buffer *values;
+        struct column *c, *result;
+        struct agg *a;
+        uint64_t seed = (uint64_t)k + 1;
+        assert_int_equal(buffer_new_uninit(&budget, N * 8, &values, NULL), ST_OK);
+        int64_t *v = (int64_t *)(void *)values->data;
+        for (int i = 0; i < N; i++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            v[i] = (int64_t)(seed >> (64 - shifts[k / 2]));
+            v[i] = k % 2 && (seed & 4) ? -v[i] : v[i];
+        }
+        assert_int_equal(column_new(call.args[0], N, 0, NULL, values, NULL, &c, NULL), ST_OK);
+        for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
+            uint32_t starts[2] = {0, lengths[l]};
+            struct agg_rows rows = {.n = lengths[l], .starts = starts, .n_runs = 1};
+            double want = 0;
+            for (uint32_t i = 0; i < lengths[l]; i++)
+                want += k % 2 ? (double)v[i] : (double)(uint64_t)v[i];
+            assert_int_equal(agg_call_resolve(&call, NULL), ST_OK);
+            assert_int_equal(agg_open(&call, &budget, &a, NULL), ST_OK);
+            assert_int_equal(call.function->reserve(a, 1, NULL), ST_OK);
+            assert_int_equal(call.function->update(a, &c, &rows, NULL), ST_OK);
+            assert_int_equal(agg_result(a, 0, 1, &result, NULL), ST_OK);
+            assert_memory_equal(COLUMN_VALUES(result->children[1], double), &want, sizeof want);
+            column_unref(result);
+            agg_free(a);
+            agg_call_release(&call);
+            call = (struct agg_call){.name = "__avg_state", .n_args = 1, .args = {call.args[0]}};
+        }
+        column_unref(c);
+    }
+    assert_int_equal(budget_used(&budget), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_grouped), cmocka_unit_test(test_global_and_empty), cmocka_unit_test(test_state_layout),
                                        cmocka_unit_test(test_ordered), cmocka_unit_test(test_distinct_and_sets), cmocka_unit_test(test_sort),
                                        cmocka_unit_test(test_topk_large), cmocka_unit_test(test_limit_stops_pulling), cmocka_unit_test(test_stops),
-                                       cmocka_unit_test(test_large_states)};
+                                       cmocka_unit_test(test_large_states), cmocka_unit_test(test_integer_averages)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
