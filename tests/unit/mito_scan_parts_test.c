@@ -225,6 +225,68 @@ static uint32_t check(struct fixture *x)
     return n;
 }
 
+/* ---- newest rows ---- */
+
+struct newest {
+    int64_t times[8 * HOSTS], total;
+    uint64_t rows[8 * HOSTS]; /* hashes */
+};
+
+static int64_t host_of(const struct column *c, int64_t i)
+{
+    int64_t number = 0;
+    int32_t size;
+    if (c->type->id == TYPE_DICTIONARY)
+        return host_of(c->dictionary, COLUMN_VALUES(c, uint32_t)[i]);
+    const uint8_t *digits = column_bytes(c, i, &size);
+    for (int32_t k = 0; k < size; k++)
+        number = 10 * number + digits[k] - '0';
+    return number - 100;
+}
+
+/* The newest row of each host among those that a scan gives. */
+static void find_newest(struct fixture *x, bool last_row_only, struct newest *ret)
+{
+    static const uint32_t all[COLUMNS] = {HOST, TS, V, F};
+    const struct scan_request q = {.columns = all, .n_columns = COLUMNS, .limit = -1, .last_row_only = last_row_only};
+    struct table *t;
+    struct batch_stream *s;
+    struct batch *b;
+    memset(ret, 0, sizeof *ret);
+    for (int h = 0; h < 8 * HOSTS; h++)
+        ret->times[h] = INT64_MIN;
+    assert_int_equal(x->node.engine->ops->table(x->node.engine, REGION, &t, NULL), ST_OK);
+    assert_int_equal(t->ops->scan(t, &q, NULL, &s, NULL), ST_OK);
+    while (batch_stream_next(s, &b, NULL) == ST_OK && b) {
+        ret->total += b->n_rows;
+        for (int64_t i = 0; i < b->n_rows; i++) {
+            int64_t h = host_of(b->columns[HOST], i), time = COLUMN_VALUES(b->columns[TS], int64_t)[i];
+            uint64_t hash = 0;
+            assert_in_range(h, 0, 8 * HOSTS - 1);
+            if (time < ret->times[h])
+                continue;
+            for (uint32_t c = 0; c < COLUMNS; c++)
+                hash = hash_u64(hash ^ hash_value(b->columns[c], i));
+            ret->rows[h] = time == ret->times[h] ? ret->rows[h] + hash : hash; /* append mode: all of that time */
+            ret->times[h] = time;
+        }
+        batch_unref(b);
+    }
+    batch_stream_free(s);
+    table_free(t);
+}
+
+/* The rows that the hint leaves out are none of the newest. Returns how many it leaves. */
+static int64_t check_newest(struct fixture *x)
+{
+    static struct newest whole, last;
+    find_newest(x, false, &whole);
+    find_newest(x, true, &last);
+    assert_memory_equal(whole.times, last.times, sizeof whole.times);
+    assert_memory_equal(whole.rows, last.rows, sizeof whole.rows);
+    return last.total;
+}
+
 /* ---- regions ---- */
 
 static void test_memtable(void **state)
@@ -302,6 +364,33 @@ static void test_overlapping(void **state)
         flush(&x);
         put(&x, false, 20, 5, 100, 50, 1, 3);
         check(&x);
+        check_newest(&x);
+        destroy(&x);
+    }
+}
+
+/* Of overlapping files and memtables only the newest rows are merged, unless something was deleted. */
+static void test_newest_of_overlapping(void **state)
+{
+    static const char *const options[][2] = {{NULL, NULL}, {"merge_mode", "last_non_null"}};
+    (void)state;
+    for (int mode = 0; mode < 2; mode++) {
+        struct fixture x;
+        create(&x, options[mode][0], options[mode][1]);
+        put(&x, false, 0, HOSTS, 0, TIMES, 1, 0);
+        flush(&x);
+        put(&x, false, 10, HOSTS, 200, TIMES - 200, 3, 1);
+        assert_in_range(check_newest(&x), HOSTS, HOSTS * TIMES);
+        flush(&x);
+        assert_in_range(check_newest(&x), HOSTS, 3 * HOSTS); /* at most one of each file */
+        put(&x, false, 0, 2 * HOSTS, TIMES - 50, 50, 1, 2);
+        check_newest(&x);
+        put(&x, true, 0, 3 * HOSTS, TIMES - 20, 20, 1, 0); /* the newest ones of most */
+        check_newest(&x);
+        flush(&x);
+        assert_true(check_newest(&x) > 3 * HOSTS);
+        put(&x, true, 0, 5, 0, TIMES, 1, 0);
+        check_newest(&x);
         destroy(&x);
     }
 }
@@ -310,7 +399,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memtable),     cmocka_unit_test(test_rewritten),   cmocka_unit_test(test_sst),
-        cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_overlapping),
+        cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_overlapping), cmocka_unit_test(test_newest_of_overlapping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,7 @@ int memtable_open_views(struct memtable *m, struct work_context *work, struct me
 /* All rows in one view. */
 int memtable_view_all(struct memtable *m, struct memtable_view **ret_view, struct error *err);
 void memtable_view_free(struct memtable_view *v); /* NULL is allowed */
+bool memtable_view_may_delete(const struct memtable_view *v);
 /* Rows and times only. */
 void memtable_view_stats(const struct memtable_view *v, struct memtable_stats *ret_stats);
 /* As memtable_source_new() below. Takes the view, also on failure. */

@@ -79,6 +79,14 @@ void memtable_view_stats(const struct memtable_view *v, struct memtable_stats *r
     *ret_stats = s;
 }
 
+bool memtable_view_may_delete(const struct memtable_view *v)
+{
+    bool may = false;
+    for (uint32_t i = 0; i < v->n_parts; i++)
+        may = may || v->parts[i]->ops || v->parts[i]->op != OP_PUT;
+    return may;
+}
+
 /* ---- settling ---- */
 
 static int copy_internal(struct memtable_source *s, struct mem_part *p, struct budget *budget, struct error *err)

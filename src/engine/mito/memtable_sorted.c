@@ -78,7 +78,7 @@ static int find_spans(struct sorted_source *s, struct error *err)
             first = search_time(times, first, last, q->time_min);
         if (cut_high && q->time_max < INT64_MAX)
             last = search_time(times, first, last, q->time_max + 1);
-        if (first < last && q->last_row_only && s->stands && p->unique)
+        if (first < last && q->last_row_only && p->unique)
             first = last - 1;
         if (first < last)
             add_span(s, first, last, r);

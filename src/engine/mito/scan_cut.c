@@ -53,7 +53,7 @@ static bool is_small(const struct scan_plan *p)
 static bool can_cut(const struct scan_plan *p, const struct scan_piece *group)
 {
     const struct scan_origin *o = &p->origins[group->first];
-    const struct read_request q = scan_plan_read(p, true, NULL);
+    const struct read_request q = scan_plan_read(p, true, p->request.last_row_only, NULL);
     if (group->n != 1 || group->rows < PARTS_MIN * part_rows(p) || p->n_wholes == WHOLES_MAX)
         return false;
     return o->file ? q.n_columns + q.n_predicates > 0 && !mito_file_is_shared(o->file, q.metadata) : memtable_view_can_cut(o->view, &q);
@@ -67,7 +67,7 @@ static int cut_group(struct scan_plan *p, const struct scan_piece *group, struct
     uint32_t n;
     if (!p->wholes && !(p->wholes = malloc(WHOLES_MAX * sizeof(struct row_source *))))
         return error_no_memory(err, WHOLES_MAX * sizeof(struct row_source *));
-    TRY(scan_plan_open(p, o, true, &p->stats, &p->wholes[p->n_wholes], err));
+    TRY(scan_plan_open(p, o, true, p->request.last_row_only, &p->stats, &p->wholes[p->n_wholes], err));
     struct row_source *whole = p->wholes[p->n_wholes++];
     int64_t rows = whole->unique || p->snapshot->mode == MERGE_APPEND ? part_rows(p) : INT64_MAX;
     TRY(o->file ? sst_source_cut(whole, rows, &parts, &n, err) : memtable_source_cut(whole, rows, &parts, &n, err));

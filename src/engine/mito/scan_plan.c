@@ -189,7 +189,7 @@ void scan_plan_unref(struct scan_plan *p)
     free(p);
 }
 
-struct read_request scan_plan_read(const struct scan_plan *p, bool alone, struct scan_stats *stats)
+struct read_request scan_plan_read(const struct scan_plan *p, bool alone, bool last_rows, struct scan_stats *stats)
 {
     bool append = p->snapshot->mode == MERGE_APPEND;
     return (struct read_request){.metadata = p->snapshot->metadata,
@@ -199,7 +199,7 @@ struct read_request scan_plan_read(const struct scan_plan *p, bool alone, struct
                                  .n_predicates = p->request.n_predicates,
                                  .append = append,
                                  .alone = alone,
-                                 .last_row_only = alone && p->request.last_row_only,
+                                 .last_row_only = last_rows,
                                  .limit = (alone || append) && p->request.limit > 0 ? p->request.limit : 0,
                                  .time_min = p->time_min,
                                  .time_max = p->time_max,
@@ -212,10 +212,10 @@ struct read_request scan_plan_read(const struct scan_plan *p, bool alone, struct
                                  .need_key = !alone};
 }
 
-int scan_plan_open(const struct scan_plan *p, struct scan_origin *o, bool alone, struct scan_stats *stats, struct row_source **ret_source,
+int scan_plan_open(const struct scan_plan *p, struct scan_origin *o, bool alone, bool last_rows, struct scan_stats *stats, struct row_source **ret_source,
                    struct error *err)
 {
-    struct read_request q = scan_plan_read(p, alone, stats);
+    struct read_request q = scan_plan_read(p, alone, last_rows, stats);
     struct memtable_view *view = o->view;
     o->view = NULL;
     return view ? memtable_view_source_new(view, &q, ret_source, err) : mito_file_source(o->file, &q, ret_source, err);
@@ -242,14 +242,36 @@ static int join_sources(struct scan_stream *s, struct row_source **sources, uint
     return ST_OK;
 }
 
+/* Whether the newest row of a series in the group is among the newest ones of its origins. Not where a delete may take it away, or a partition's filter. */
+static int last_rows_suffice(const struct scan_plan *p, const struct scan_piece *piece, bool *ret_suffice, struct error *err)
+{
+    bool may_delete = false;
+    *ret_suffice = p->request.last_row_only && piece->n == 1;
+    if (!p->request.last_row_only || piece->n == 1)
+        return ST_OK;
+    for (uint32_t i = piece->first; i < piece->first + piece->n && !may_delete; i++) {
+        const struct scan_origin *o = &p->origins[i];
+        if (!o->file)
+            may_delete = memtable_view_may_delete(o->view);
+        else if (mito_file_is_shared(o->file, p->snapshot->metadata))
+            may_delete = true;
+        else
+            TRY(sst_may_delete(o->file, &may_delete, err));
+    }
+    *ret_suffice = !may_delete;
+    return ST_OK;
+}
+
 static int open_group(struct scan_stream *s, const struct scan_piece *piece, struct error *err)
 {
     const struct scan_plan *p = s->plan;
     uint32_t n = 0;
+    bool last_rows;
+    TRY(last_rows_suffice(p, piece, &last_rows, err));
     struct row_source **sources = calloc(piece->n, sizeof *sources);
     int st = sources ? ST_OK : error_no_memory(err, piece->n * sizeof *sources);
     for (; st == ST_OK && n < piece->n; n += st == ST_OK)
-        st = scan_plan_open(p, &p->origins[piece->first + n], piece->n == 1, &s->stats, &sources[n], err);
+        st = scan_plan_open(p, &p->origins[piece->first + n], piece->n == 1, last_rows, &s->stats, &sources[n], err);
     if (st == ST_OK)
         st = join_sources(s, sources, n, err);
     else

@@ -60,9 +60,9 @@ int scan_plan_new(struct mito_table *t, const struct scan_request *request, stru
                   struct error *err);
 void scan_plan_unref(struct scan_plan *p);
 int scan_plan_add_piece(struct scan_plan *p, const struct scan_piece *piece, struct error *err);
-/* How origin `o` is to be read; `alone`: it is all of its group. */
-struct read_request scan_plan_read(const struct scan_plan *p, bool alone, struct scan_stats *stats);
-int scan_plan_open(const struct scan_plan *p, struct scan_origin *o, bool alone, struct scan_stats *stats, struct row_source **ret_source,
+/* How origin `o` is to be read; `alone`: it is all of its group; `last_rows`: of each series only the newest row that it has matters. */
+struct read_request scan_plan_read(const struct scan_plan *p, bool alone, bool last_rows, struct scan_stats *stats);
+int scan_plan_open(const struct scan_plan *p, struct scan_origin *o, bool alone, bool last_rows, struct scan_stats *stats, struct row_source **ret_source,
                    struct error *err);
 
 /* The rows of the pieces [first, first + n) one after another. */

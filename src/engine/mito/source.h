@@ -62,7 +62,7 @@ struct read_request {
     const struct scan_predicate *predicates; uint32_t n_predicates; /* hints for pruning; columns index `metadata` */
     bool append;                /* append mode: every row stands for itself */
     bool alone;                 /* nothing else is merged with the source: when it is unique, its rows stand for themselves, too */
-    bool last_row_only;         /* a unique source that is alone may leave out all but the newest row of each series */
+    bool last_row_only;         /* a unique source may leave out all but the newest row of each series */
     int64_t limit;              /* a source of rows that stand for themselves may end after this many; 0 = all */
     int64_t time_min, time_max; /* inclusive, in the time index's unit */
     bool has_max_sequence; uint64_t max_sequence; /* memtables only */

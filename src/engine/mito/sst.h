@@ -69,6 +69,9 @@ int sst_write(const struct sst_write_options *options, struct row_source *source
  * be applied exactly. */
 int sst_source_new(struct sst_file *file, const struct read_request *request, struct row_source **ret_source, struct error *err);
 
+/* Whether the file may hold deletes; true when its statistics do not say. */
+int sst_may_delete(struct sst_file *file, bool *ret_may, struct error *err);
+
 /* Cuts what sst_source_new() has made, before its first row is read, into parts of whole row groups; none where it is no such source. */
 int sst_source_cut(const struct row_source *whole, int64_t part_rows, struct source_part **ret_parts, uint32_t *ret_n, struct error *err);
 /* One part as a source. It borrows from the whole, which may have any number of parts in use, each by a thread of its own. */

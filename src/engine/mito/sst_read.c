@@ -423,6 +423,23 @@ int sst_source_new(struct sst_file *file, const struct read_request *request, st
     return ST_OK;
 }
 
+int sst_may_delete(struct sst_file *file, bool *ret_may, struct error *err)
+{
+    struct object_reader *reader;
+    struct sst_footer *footer;
+    uint64_t op;
+    bool may = false;
+    TRY(sst_open_reader(file, &reader, err));
+    int st = sst_footer_get(file, reader, &footer, err);
+    reader->ops->close(reader);
+    TRY(st);
+    for (uint32_t g = 0; g < parquet_n_row_groups(footer->parquet); g++)
+        may = may || !sst_constant(footer, g, footer->op, &op) || op != OP_PUT;
+    sst_footer_put(file, footer);
+    *ret_may = may;
+    return ST_OK;
+}
+
 /* ---- parts ---- */
 
 int sst_source_cut(const struct row_source *whole, int64_t part_rows, struct source_part **ret_parts, uint32_t *ret_n, struct error *err)
