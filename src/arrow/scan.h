@@ -14,14 +14,51 @@ enum scan_op {
     SCAN_CONTAINS,   /* a text in which one of the values, none of them empty, occurs */
     SCAN_TERM,       /* a text in which the value occurs as matches_term() demands: not as part of a longer word */
     SCAN_LOWER_TERM, /* the same of the text in lower case */
+    SCAN_TEST,       /* a text of which `test` says so */
 };
+
+/* A test of texts that only its maker knows, as a pattern; counted, immutable, for any number of threads. */
+struct scan_test {
+    _Atomic int refs;
+    bool (*holds)(const struct scan_test *t, const uint8_t *text, size_t size);
+    void (*free)(struct scan_test *t);
+    uint8_t *low, *high; /* owned: texts that pass are not below, not above these; NULL = not known */
+    size_t low_size, high_size;
+};
+
+static inline struct scan_test *scan_test_ref(struct scan_test *t)
+{
+    if (t)
+        atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+
+static inline void scan_test_unref(struct scan_test *t)
+{
+    if (t && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1)
+        t->free(t);
+}
 
 /* `column <op> any of values`; predicates of a request are a conjunction. Rows for which it is not true (NULL included) may be left out. */
 struct scan_predicate {
     uint32_t column;        /* index into the table's schema */
     enum scan_op op;
-    struct column *values;  /* of the column's own type: 1 value, for SCAN_IN and SCAN_CONTAINS any number, for the null tests NULL. Borrowed */
+    struct column *values;  /* of the column's own type: 1 value, for SCAN_IN and SCAN_CONTAINS any number, for the null tests and SCAN_TEST NULL. Borrowed */
+    struct scan_test *test; /* SCAN_TEST. Borrowed */
 };
+
+/* For those who keep predicates: references to what they borrow. */
+static inline void scan_predicate_ref(const struct scan_predicate *p)
+{
+    column_ref(p->values);
+    scan_test_ref(p->test);
+}
+
+static inline void scan_predicate_unref(const struct scan_predicate *p)
+{
+    column_unref(p->values);
+    scan_test_unref(p->test);
+}
 
 struct scan_request {
     const uint32_t *columns;                 /* wanted columns, indexes into the table's schema, in output order; may be empty (row counts only) */

@@ -58,7 +58,7 @@ static int add_predicates(struct bound *in, const struct expr *condition, struct
             found[i].column = (uint32_t)source;
             st = oper_scan_add_predicate(in->scan, &found[i], err);
         }
-        column_unref(found[i].values);
+        scan_predicate_unref(&found[i]);
     }
     return st;
 }

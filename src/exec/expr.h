@@ -47,9 +47,9 @@ int expr_filter(const struct expr *e, struct expr_context *ctx, const struct bat
 /* Marks the input columns that the expression reads. */
 void expr_columns_used(const struct expr *e, bool *used);
 
-/* Appends the conjuncts of the form `column op literal`, `column IN (literals)`, OR-chains of equality on one column, `column IS [NOT] NULL`, and what
- * full-text predicates with literal patterns say of their column. Columns index the input; the caller gets a reference to each one's values. At most
- * `room` in all; *n counts on. */
+/* Appends the conjuncts of the form `column op literal`, `column IN (literals)`, OR-chains of equality on one column, `column IS [NOT] NULL`, LIKE and
+ * regular expressions, and what full-text predicates with literal patterns say of their column. Columns index the input; the caller gets references
+ * (scan_predicate_unref()). At most `room` in all; *n counts on. */
 void expr_predicates(const struct expr *e, const struct schema *input, struct scan_predicate *out, uint32_t room, uint32_t *n);
 
 /* Casts a column; `null_on_failure` = TRY_CAST. */

@@ -57,6 +57,9 @@ extern const struct function functions_logic[], functions_compare[], functions_a
 extern const struct function functions_sketch[], functions_vector[], functions_fulltext[], functions_json[];
 extern const struct function functions_arrow[], functions_bits[], functions_choice[], functions_convert[], functions_digest[], functions_format[], functions_ip[];
 extern const struct function functions_math[], functions_mysql[], functions_regex[], functions_string[];
+/* The test that a call of the functions_match with a literal pattern is for its first argument; NULL when it is none, cannot be shared by threads, or
+ * would not say what the call says. */
+struct scan_test *match_test_new(const struct expr *e);
 const struct function *function_find(const char *name); /* NULL when there is none */
 extern const struct function function_case, function_in, function_cast;
 extern const struct function functions_list[], functions_list_read[], functions_struct[], functions_series[];

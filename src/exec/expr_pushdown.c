@@ -1,4 +1,5 @@
-/* Which parts of a filter a scan can use: conjuncts of simple comparisons of one column with literals, and what full-text predicates need. */
+/* Which parts of a filter a scan can use: conjuncts of simple comparisons of one column with literals, what full-text predicates need,
+ * and patterns of texts. */
 #include <string.h>
 
 #include "exec/expr_internal.h"
@@ -58,7 +59,7 @@ static bool or_chain(const struct expr *e, uint32_t *column, struct column **val
 static void add(struct scan_predicate *out, uint32_t room, uint32_t *n, uint32_t column, enum scan_op op, struct column *values)
 {
     if (*n < room)
-        out[(*n)++] = (struct scan_predicate){column, op, values};
+        out[(*n)++] = (struct scan_predicate){column, op, values, NULL};
     else
         column_unref(values);
 }
@@ -131,6 +132,15 @@ static void add_term(const struct expr *text, const struct expr *term, struct sc
         add(out, room, n, column->column, lower ? SCAN_LOWER_TERM : SCAN_TERM, column_ref(term->literal));
 }
 
+/* LIKE and regular expressions. */
+static void add_match(const struct expr *e, struct scan_predicate *out, uint32_t room, uint32_t *n)
+{
+    const struct expr *column = e->args[0];
+    struct scan_test *test = column->kind == EXPR_COLUMN && type_is_string(column->type) && *n < room ? match_test_new(e) : NULL;
+    if (test)
+        out[(*n)++] = (struct scan_predicate){column->column, SCAN_TEST, NULL, test};
+}
+
 static bool is_text(const struct expr *e)
 {
     return type_is_string(e->type);
@@ -163,5 +173,7 @@ void expr_predicates(const struct expr *e, const struct schema *input, struct sc
         add_pattern(e->args[0], e->args[1], out, room, n);
     } else if (is_call(e, "matches_term") && is_text(e->args[1])) {
         add_term(e->args[0], e->args[1], out, room, n);
+    } else if (e->kind == EXPR_CALL && e->n_args >= 2) {
+        add_match(e, out, room, n);
     }
 }

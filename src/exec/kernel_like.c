@@ -247,6 +247,80 @@ static int kernel_match(const struct expr *e, struct expr_context *ctx, const st
     return st;
 }
 
+/* ---- patterns as tests of stored texts ---- */
+
+struct match_test {
+    struct scan_test base;
+    struct pattern pattern;
+    bool negate;
+};
+
+static bool test_holds(const struct scan_test *base, const uint8_t *text, size_t size)
+{
+    const struct match_test *t = (const struct match_test *)base;
+    return matches(&t->pattern, text, size) != t->negate;
+}
+
+static void test_free(struct scan_test *base)
+{
+    struct match_test *t = (struct match_test *)base;
+    pattern_release(&t->pattern);
+    free(base->low);
+    free(base->high);
+    free(t);
+}
+
+/* A LIKE that starts with literal bytes finds texts from these on, up to the next string of that size. */
+static void like_bounds(struct match_test *t)
+{
+    size_t n = 0;
+    while (n < t->pattern.n_items && t->pattern.items[n] < ANY_ONE)
+        n++;
+    uint8_t *low = n ? malloc(n) : NULL, *high = n ? malloc(n) : NULL;
+    if (!high || !low) {
+        free(low);
+        free(high);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        low[i] = high[i] = (uint8_t)t->pattern.items[i];
+    t->base.low = low;
+    t->base.low_size = n;
+    while (n && high[n - 1] == 0xff)
+        n--;
+    if (n)
+        high[n - 1]++;
+    t->base.high = n ? high : NULL;
+    t->base.high_size = n;
+    if (!n)
+        free(high);
+}
+
+struct scan_test *match_test_new(const struct expr *e)
+{
+    int op = e->function->op;
+    int32_t n;
+    if (e->function->kernel != kernel_match || e->args[1]->kind != EXPR_LITERAL || column_is_null(e->args[1]->literal, 0) ||
+        (op & (OP_FOLD | OP_REGEX)) == OP_FOLD)
+        return NULL;
+    struct match_test *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    t->base = (struct scan_test){.holds = test_holds, .free = test_free};
+    atomic_init(&t->base.refs, 1);
+    t->negate = op & OP_NEGATE;
+    const uint8_t *text = column_bytes(e->args[1]->literal, 0, &n);
+    if (compile(&t->pattern, op, text, n, NULL) != ST_OK) {
+        test_free(&t->base);
+        return NULL;
+    }
+    if (!t->negate && t->pattern.regex)
+        regex_bounds(t->pattern.regex, &t->base.low, &t->base.low_size, &t->base.high, &t->base.high_size);
+    else if (!t->negate)
+        like_bounds(t);
+    return &t->base;
+}
+
 const struct function functions_match[] = {
     {"like", 2, 3, bind_match, kernel_match, 0, true},
     {"ilike", 2, 3, bind_match, kernel_match, OP_FOLD, true},

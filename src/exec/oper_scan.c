@@ -47,7 +47,7 @@ static void scan_free(struct oper *base)
     scan_parts_free(o->parts);
     table_free(o->table);
     for (uint32_t i = 0; i < o->request.n_predicates; i++)
-        column_unref(o->predicates[i].values);
+        scan_predicate_unref(&o->predicates[i]);
     free(o->predicates);
     free(o->columns);
     free(o->name);
@@ -124,7 +124,7 @@ int oper_scan_add_predicate(struct oper *base, const struct scan_predicate *pred
     if (!grown)
         return error_no_memory(err, (o->request.n_predicates + 1) * sizeof *grown);
     grown[o->request.n_predicates] = *predicate;
-    column_ref(predicate->values);
+    scan_predicate_ref(predicate);
     o->predicates = grown;
     o->request.predicates = grown;
     o->request.n_predicates++;
@@ -200,7 +200,7 @@ int oper_scan_new(struct work_context *work, struct table *table, const char *na
         memcpy(o->columns, request->columns, request->n_columns * sizeof *o->columns);
     for (uint32_t i = 0; i < request->n_predicates; i++) {
         o->predicates[i] = request->predicates[i];
-        column_ref(o->predicates[i].values);
+        scan_predicate_ref(&o->predicates[i]);
     }
     o->request.columns = o->columns;
     o->request.predicates = o->predicates;

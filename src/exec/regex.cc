@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <string>
@@ -187,6 +188,29 @@ class Translator
     }
 };
 
+/* Whether matches surely begin where the text does: ^, no alternative to it, and no flags that change what it means. */
+bool anchored(const std::string &pattern)
+{
+    int depth = 0;
+    bool inside = false;
+    for (size_t i = 0; i < pattern.size(); i++) {
+        char c = pattern[i];
+        if (c == '\\')
+            i++;
+        else if (inside)
+            inside = c != ']';
+        else if (c == '[')
+            inside = true;
+        else if (c == '(' && pattern.compare(i, 2, "(?") == 0 && pattern.compare(i, 3, "(?:") != 0)
+            return false;
+        else if (c == '(' || c == ')')
+            depth += c == '(' ? 1 : -1;
+        else if (c == '|' && depth == 0)
+            return false;
+    }
+    return !pattern.empty() && pattern[0] == '^' && !(pattern.size() > 1 && strchr("*?+{", pattern[1]));
+}
+
 } // namespace
 
 extern "C" struct regex *regex_new(const char *pattern, size_t size, const char *flags, size_t n_flags, size_t max_bytes, char *why, size_t why_room)
@@ -222,6 +246,33 @@ extern "C" struct regex *regex_new(const char *pattern, size_t size, const char 
 extern "C" bool regex_match(const struct regex *r, const char *text, size_t size)
 {
     return re2::RE2::PartialMatch(re2::StringPiece(text, size), r->re);
+}
+
+extern "C" bool regex_bounds(const struct regex *r, uint8_t **ret_low, size_t *ret_low_size, uint8_t **ret_high, size_t *ret_high_size)
+{
+    enum { BOUND_BYTES = 64 };
+    std::string low, high;
+    if (!anchored(r->re.pattern()))
+        return false;
+    /* RE2 bounds texts that match as a whole. */
+    re2::RE2::Options options;
+    options.set_log_errors(false);
+    re2::RE2 whole(r->re.pattern() + "(?s:.*)", options);
+    if (!whole.ok() || !whole.PossibleMatchRange(&low, &high, BOUND_BYTES))
+        return false;
+    auto *a = static_cast<uint8_t *>(malloc(low.size() + 1)), *b = static_cast<uint8_t *>(malloc(high.size() + 1));
+    if (!a || !b) {
+        free(a);
+        free(b);
+        return false;
+    }
+    memcpy(a, low.data(), low.size());
+    memcpy(b, high.data(), high.size());
+    *ret_low = a;
+    *ret_low_size = low.size();
+    *ret_high = b;
+    *ret_high_size = high.size();
+    return true;
 }
 
 extern "C" int regex_groups(const struct regex *r)

@@ -33,10 +33,19 @@ static void try_bloom(const struct puffin_source *s, struct arena *a)
     buffer_unref(scratch);
 }
 
+static bool is_even(const void *ctx, const uint8_t *value, size_t size)
+{
+    uint8_t sum = 0;
+    (void)ctx;
+    for (size_t i = 0; i < size; i++)
+        sum += value[i];
+    return sum % 2 == 0;
+}
+
 static void try_inverted(const struct puffin_source *s, struct arena *a)
 {
     struct inverted_index x;
-    const struct inverted_range ranges[] = {{{NULL, 0, false}, {NULL, 0, false}}, {{"a", 1, true}, {"b\x80", 2, false}}};
+    const struct inverted_range ranges[] = {{.holds = is_even}, {{"a", 1, true}, {"b\x80", 2, false}, NULL, NULL}};
     uint8_t bits[1 << 13];
     if (inverted_index_open(s, a, &x, NULL) == ST_OK && inverted_index_segments(&x) <= 8 * sizeof bits)
         for (uint32_t i = 0; i < x.n_columns && i < 4; i++)

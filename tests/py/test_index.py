@@ -40,27 +40,27 @@ def inverted_parts(blob_):
     return parts, metas[2], metas[3]
 
 
-def text_filter(function, text, lower=False):
-    """Condition of a Substrait plan: function([lower](msg), text); functions 1 and 2 of the plan."""
-    column = blob(2, blob(1, blob(2, num(1, 4))) + blob(4, b''))
+def text_filter(function, text, lower=False, column=4):
+    """Condition of a Substrait plan: function([lower](column), text), of msg unless told; functions 1 and 2 of the plan."""
+    column = blob(2, blob(1, blob(2, num(1, column) if column else b'')) + blob(4, b''))
     if lower:
         column = blob(3, num(1, 2) + blob(4, blob(3, column)) + blob(3, blob(12, num(2, 1))))
     literal = blob(1, blob(12, text))
     return function, blob(3, num(1, 1) + blob(4, blob(3, column)) + blob(4, blob(3, literal)) + blob(3, blob(1, num(2, 1))))
 
 
-def search(server, region, function, text, lower=False):
-    """The (host, ts) of the rows that a full-text predicate on msg finds, and how many rows the full-text index ruled out."""
-    function, condition = text_filter(function, text, lower)
-    before = pruned(server)
+def search(server, region, function, text, lower=False, column=4, kind='fulltext_index'):
+    """The (host, ts) of the rows that a predicate on a text finds, and how many rows that kind of index ruled out."""
+    function, condition = text_filter(function, text, lower, column)
+    before = pruned(server, kind)
     found = scan_all(server.channel(), region, COLUMNS, condition=condition, functions=[function, 'lower'])
     keys = sorted(zip(found.column('host').to_pylist(), found.column('ts').cast('int64').to_pylist())) if found.num_rows else []
-    return keys, pruned(server) - before
+    return keys, pruned(server, kind) - before
 
 
-def pruned(server):
+def pruned(server, kind):
     text = urllib.request.urlopen(f'http://{server.http}/metrics', timeout=10).read().decode()
-    return sum(float(v) for v in re.findall(r'regiond_index_rows_pruned_total{type="fulltext_index"} (\S+)', text))
+    return sum(float(v) for v in re.findall(r'regiond_index_rows_pruned_total{type="%s"} (\S+)' % kind, text))
 
 
 def check_search(server, regions, rows):
@@ -82,6 +82,24 @@ def check_search(server, regions, rows):
     return out
 
 
+def check_patterns(server, regions, rows):
+    """LIKE and regular expressions on a tag with an inverted index."""
+    for function, text in [('regex_match', '^h[13]$'), ('regex_match', 'h'), ('regex_match', '^x'), ('regex_not_match', '[0-4]$'), ('regex_imatch', '^H2'),
+                           ('like', 'h1%'), ('like', '%3'), ('like', 'h_'), ('like_not_match', 'h1%'), ('like', 'x%')]:
+        got, ruled_out = [], 0
+        for region in regions:
+            keys, n = search(server, region, function, text, column=0, kind='inverted_index')
+            got += keys
+            ruled_out += n
+        pattern = re.escape(text).replace('%', '.*').replace('_', '.') if 'like' in function else text
+        hit = re.fullmatch if 'like' in function else re.search
+        flags = re.I if 'imatch' in function else 0
+        want = sorted((r[0], r[2]) for r in rows if bool(hit(pattern, r[0], flags)) != ('not' in function))
+        assert sorted(got) == want, (function, text, len(got), len(want))
+        assert ruled_out == len(rows) if not want else ruled_out <= len(rows) - len(want), (function, text, ruled_out)
+        assert ruled_out > 0 or text != '^h[13]$', ruled_out
+
+
 def check_full_text(golden, rows):
     """On the recorded datanode's own files."""
     home = golden.copy('regiond-index-')
@@ -92,6 +110,7 @@ def check_full_text(golden, rows):
     total = len(rows)
     assert out['matches_term', 'nowhere', False] == out['matches_term', 'nowhere', True] == out['matches', '"a nowhere b"', False] == total, out
     assert out['matches', 'nowher', False] == out['matches_term', 'timeout', False] == 0, out
+    check_patterns(server, regions, rows)
     server.remove()
     print(f'full-text predicates: right on the recorded SSTs, their {total} rows ruled out where a word is in none')
 

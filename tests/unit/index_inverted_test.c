@@ -129,6 +129,14 @@ static bool between(const char *x, size_t n, const struct inverted_range *r)
     return (low > 0 || (low == 0 && r->low.inclusive)) && (high < 0 || (high == 0 && r->high.inclusive));
 }
 
+static bool is_odd(const void *ctx, const uint8_t *value, size_t size)
+{
+    unsigned sum = (unsigned)*(const int *)ctx;
+    for (size_t i = 0; i < size; i++)
+        sum = sum * 31 + value[i];
+    return sum & 1;
+}
+
 static void test_ranges(void **state)
 {
     struct dynbuf blob;
@@ -146,13 +154,16 @@ static void test_ranges(void **state)
     for (int k = 0; k < 200; k++) {
         char low[64], high[64];
         size_t n = value_of(k * 131, low), m = k % 3 ? value_of(k * 577 + 1, high) : (memcpy(high, low, n), n);
-        struct inverted_range r = {{k % 7 == 3 ? NULL : low, n, k % 2 || !(k % 3)}, {k % 7 == 4 ? NULL : high, m, k % 5 || !(k % 3)}};
+        struct inverted_range r = {{k % 7 == 3 ? NULL : low, n, k % 2 || !(k % 3)},
+                                   {k % 7 == 4 ? NULL : high, m, k % 5 || !(k % 3)},
+                                   k % 4 == 1 ? is_odd : NULL,
+                                   &k};
         uint8_t bits[SEGMENTS / 8 + 1] = {0}, want[SEGMENTS / 8 + 1] = {0};
         assert_int_equal(inverted_index_select(&s, &x, c, &r, 1, bits, NULL, NULL), ST_OK);
         for (int i = 0; i < ROWS; i++) {
             char value[64];
             size_t size = value_of(i, value);
-            if (!is_null(i) && between(value, size, &r))
+            if (!is_null(i) && between(value, size, &r) && (!r.holds || r.holds(r.ctx, (const uint8_t *)value, size)))
                 bit_set(want, i / SEGMENT);
         }
         assert_memory_equal(bits, want, sizeof bits);
@@ -200,7 +211,7 @@ static void test_damage(void **state)
     struct dynbuf blob;
     struct arena a;
     struct inverted_index x;
-    struct inverted_range all = {{NULL, 0, false}, {NULL, 0, false}};
+    struct inverted_range all = {{NULL, 0, false}, {NULL, 0, false}, NULL, NULL};
     static uint8_t bits[SEGMENTS / 8 + 1];
     (void)state;
     dynbuf_init(&blob, 1 << 26);

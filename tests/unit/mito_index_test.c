@@ -454,6 +454,35 @@ static void test_terms(void **state)
     option = NULL;
 }
 
+static bool ends_in_seven(const struct scan_test *t, const uint8_t *text, size_t size)
+{
+    (void)t;
+    return size && text[size - 1] == '7';
+}
+
+/* A test of the tag's values: every one in the index is asked, or those between the bounds. */
+static void test_tests(void **state)
+{
+    (void)state;
+    struct sst_file *f = write_file(ALL);
+    for (int bounded = 0; bounded < 2; bounded++) {
+        struct scan_test t = {.holds = ends_in_seven, .low = bounded ? (uint8_t *)"h02" : NULL, .high = bounded ? (uint8_t *)"h03" : NULL, .low_size = 3, .high_size = 3};
+        struct scan_predicate p = {0, SCAN_TEST, NULL, &t};
+        int64_t rows, want_rows, given;
+        uint64_t sum, want_sum;
+        atomic_init(&t.refs, 100);
+        scan(f, &p, 1, 0, &want_rows, &want_sum);
+        scan(f, &p, 1, SST_INDEX_INVERTED, &rows, &sum);
+        assert_int_equal(want_rows, 5 * 4600); /* h007 to h047 */
+        assert_int_equal(rows, bounded ? 4600 : want_rows); /* bounds are what its maker says they are */
+        assert_true(bounded || sum == want_sum);
+        p.column = 3; /* of fields, a test is the executor's matter */
+        scan(f, &p, 1, ALL, &given, &sum);
+        assert_int_equal(given, ROWS);
+    }
+    sst_file_unref(f);
+}
+
 static void test_french(void **state)
 {
     (void)state;
@@ -640,7 +669,7 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers),  cmocka_unit_test(test_terms),         cmocka_unit_test(test_french),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers),  cmocka_unit_test(test_terms),         cmocka_unit_test(test_tests), cmocka_unit_test(test_french),
                                        cmocka_unit_test(test_words),    cmocka_unit_test(test_foreign_words), cmocka_unit_test(test_kinds),
                                        cmocka_unit_test(test_caches), cmocka_unit_test(test_bad_files)};
     return cmocka_run_group_tests(tests, setup, teardown);

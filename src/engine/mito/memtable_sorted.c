@@ -201,7 +201,7 @@ static int test_fields(struct sorted_source *s, struct piece *p, struct error *e
     for (uint32_t i = 0; s->stands && i < s->request.n_predicates && p->n; i++) {
         const struct scan_predicate *test = &s->request.predicates[i];
         struct column *values;
-        if (m->columns[test->column].semantic != SEMANTIC_FIELD || !s->part->columns[test->column])
+        if (test->op == SCAN_TEST || m->columns[test->column].semantic != SEMANTIC_FIELD || !s->part->columns[test->column])
             continue;
         if (!s->rows && !(s->rows = malloc(BATCH_ROWS * sizeof *s->rows)))
             return error_no_memory(err, BATCH_ROWS * sizeof *s->rows);

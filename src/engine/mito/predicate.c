@@ -66,6 +66,19 @@ static bool is_null(const struct column *c, int64_t i)
     return column_is_null(c, i) || (c->type->id == TYPE_DICTIONARY && column_is_null(c->dictionary, COLUMN_VALUES(c, uint32_t)[i]));
 }
 
+static bool passes(const struct scan_test *t, const struct column *c, int64_t i)
+{
+    int32_t size;
+    if (c->type->id == TYPE_DICTIONARY) {
+        i = COLUMN_VALUES(c, uint32_t)[i];
+        c = c->dictionary;
+    }
+    if (!type_is_string(c->type))
+        return true;
+    const uint8_t *text = column_bytes(c, i, &size);
+    return t->holds(t, text, (size_t)size);
+}
+
 /* Whether the text holds one of the predicate's values. For a term that is less than it asks for: borders of words are the executor's matter. */
 static bool holds_any(const struct scan_predicate *p, const struct column *c, int64_t i)
 {
@@ -100,6 +113,8 @@ bool predicate_keeps(const struct scan_predicate *p, const struct column *c, int
     }
     if (p->op == SCAN_LOWER_TERM)
         return true;
+    if (p->op == SCAN_TEST)
+        return passes(p->test, c, i);
     if (p->op == SCAN_CONTAINS || p->op == SCAN_TERM)
         return holds_any(p, c, i);
     if (is_null(p->values, 0))

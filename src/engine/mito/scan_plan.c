@@ -132,7 +132,7 @@ static int copy_request(struct scan_plan *p, const struct scan_request *q, struc
     }
     for (uint32_t i = 0; i < q->n_predicates; i++) {
         p->predicates[i] = q->predicates[i];
-        column_ref(q->predicates[i].values);
+        scan_predicate_ref(&q->predicates[i]);
         p->request.n_predicates++;
     }
     struct schema *plain = schema_new(fields, q->n_columns);
@@ -177,7 +177,7 @@ void scan_plan_unref(struct scan_plan *p)
     free(p->wholes);
     free(p->pieces);
     for (uint32_t i = 0; p->predicates && i < p->request.n_predicates; i++)
-        column_unref(p->predicates[i].values);
+        scan_predicate_unref(&p->predicates[i]);
     free(p->predicates);
     free(p->columns);
     free(p->fields);

@@ -91,7 +91,7 @@ int read_request_copy(struct read_request *to, const struct read_request *from, 
         columns[i] = from->columns[i];
     for (uint32_t i = 0; i < from->n_predicates; i++) {
         predicates[i] = from->predicates[i];
-        column_ref(predicates[i].values);
+        scan_predicate_ref(&predicates[i]);
     }
     return ST_OK;
 }
@@ -99,7 +99,7 @@ int read_request_copy(struct read_request *to, const struct read_request *from, 
 void read_request_release(struct read_request *q)
 {
     for (uint32_t i = 0; q->predicates && i < q->n_predicates; i++)
-        column_unref(q->predicates[i].values);
+        scan_predicate_unref(&q->predicates[i]);
     free((void *)q->predicates);
     free((void *)q->columns);
 }

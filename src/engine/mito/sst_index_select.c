@@ -31,6 +31,7 @@ static uint8_t kinds_for(enum scan_op op)
     case SCAN_LE:
     case SCAN_GT:
     case SCAN_GE:
+    case SCAN_TEST:
         return SST_INDEX_INVERTED;
     case SCAN_CONTAINS:
     case SCAN_TERM:
@@ -205,6 +206,12 @@ static int apply_fulltext(const struct use *u, const struct region_column *c, co
     return apply_filters(u, type, b, probes, (uint32_t)p->values->length, err);
 }
 
+static bool value_passes(const void *ctx, const uint8_t *value, size_t size)
+{
+    const struct scan_test *t = ctx;
+    return t->holds(t, value, size);
+}
+
 /* The ranges of values that the predicate lets through; their bytes live in the arena. *ret_n = 0: it is of no use here. */
 static int make_ranges(const struct scan_predicate *p, struct arena *a, struct inverted_range *ranges, uint32_t *ret_n, struct error *err)
 {
@@ -213,6 +220,12 @@ static int make_ranges(const struct scan_predicate *p, struct arena *a, struct i
     size_t size;
     uint32_t n = 0;
     int st = ST_OK;
+    if (p->op == SCAN_TEST) {
+        const struct scan_test *t = p->test;
+        ranges[0] = (struct inverted_range){{t->low, t->low_size, true}, {t->high, t->high_size, true}, value_passes, t};
+        *ret_n = 1;
+        return ST_OK;
+    }
     dynbuf_init(&scratch, 64 << 20);
     for (int64_t i = 0; i < p->values->length && st == ST_OK; i++) {
         if (column_is_null(p->values, i) || (st = sst_index_value(p->values, i, &scratch, &data, &size, err)) != ST_OK)
@@ -225,7 +238,7 @@ static int make_ranges(const struct scan_predicate *p, struct arena *a, struct i
         bool equal = p->op == SCAN_EQ || p->op == SCAN_IN, below = p->op == SCAN_LT || p->op == SCAN_LE, above = p->op == SCAN_GT || p->op == SCAN_GE;
         struct fst_bound bound = {copy, size, p->op != SCAN_LT && p->op != SCAN_GT}, none = {0};
         if (equal || below || above)
-            ranges[n++] = (struct inverted_range){equal || above ? bound : none, equal || below ? bound : none};
+            ranges[n++] = (struct inverted_range){equal || above ? bound : none, equal || below ? bound : none, NULL, NULL};
     }
     dynbuf_release(&scratch);
     *ret_n = n;
@@ -249,7 +262,8 @@ static int apply_inverted(const struct use *u, const struct region_column *c, co
     TRY(sst_index_inverted(u->index, b, &blob, &x, err));
     TRY(check_rows(u, SST_BLOB_INVERTED, x->n_rows, x->rows_per_segment, err));
     const struct inverted_column *k = inverted_index_find(x, c->id);
-    struct inverted_range *ranges = k ? ARENA_ARRAY(&u->index->arena, (size_t)p->values->length + 1, struct inverted_range, err) : NULL;
+    size_t n_values = p->values ? (size_t)p->values->length : 1;
+    struct inverted_range *ranges = k ? ARENA_ARRAY(&u->index->arena, n_values + 1, struct inverted_range, err) : NULL;
     uint8_t *bits = k ? arena_alloc(&u->index->arena, bits_bytes((int64_t)inverted_index_segments(x)) + 1, err) : NULL;
     if (!k)
         return ST_OK;
@@ -269,7 +283,8 @@ static const struct region_column *column_of(const struct use *u, const struct s
     if (c.file_column < 0 || !sst_usable(u->f, u->q, p))
         return NULL;
     const struct region_column *stored = &u->f->metadata->columns[c.file_column];
-    return type_equal(stored->type, c.want->type, false) && p->values && type_equal(p->values->type, stored->type, false) ? stored : NULL;
+    bool fits = p->op == SCAN_TEST ? type_is_string(stored->type) : p->values && type_equal(p->values->type, stored->type, false);
+    return fits && type_equal(stored->type, c.want->type, false) ? stored : NULL;
 }
 
 static int apply_predicate(const struct use *u, uint8_t kinds, const struct scan_predicate *p, struct error *err)
@@ -282,7 +297,7 @@ static int apply_predicate(const struct use *u, uint8_t kinds, const struct scan
                {SST_INDEX_BLOOM, "bloom_filter_index", apply_bloom},
                {SST_INDEX_FULLTEXT, "fulltext_index", apply_fulltext}};
     const struct region_column *c = column_of(u, p);
-    if (!c || p->values->length > VALUES_MAX)
+    if (!c || (p->values && p->values->length > VALUES_MAX))
         return ST_OK;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         int64_t before = u->rows->n_rows, start_ns = clock_monotonic_ns();

@@ -367,7 +367,10 @@ static int prepare_columns(struct sst_source *s, struct error *err)
         s->columns[i] = sst_find_column(f, q->metadata, q->columns[i]);
     for (uint32_t i = 0; i < q->n_predicates; i++) {
         s->tested[i] = sst_find_column(f, q->metadata, q->predicates[i].column);
-        if (!sst_usable(f, q, &q->predicates[i]) || q->predicates[i].op == SCAN_LOWER_TERM)
+        enum scan_op op = q->predicates[i].op;
+        /* Tests of fields would be done twice for each text; those of tags are done for each value of a dictionary. */
+        bool pays = op != SCAN_LOWER_TERM && (op != SCAN_TEST || s->tested[i].want->semantic == SEMANTIC_TAG);
+        if (!sst_usable(f, q, &q->predicates[i]) || !pays)
             s->tested[i].file_column = -1;
     }
     return ST_OK;
@@ -382,11 +385,17 @@ static int prepare(struct sst_source *s, struct error *err)
     s->group_starts = malloc((total + 1) * sizeof *s->group_starts);
     if (!s->row_groups || !s->group_starts)
         return error_no_memory(err, total * sizeof *s->group_starts);
-    TRY(row_selection_init(&s->indexed, s->request.budget, parquet_n_rows(s->footer->parquet), err));
-    sst_index_select(s->file, s->footer, &s->request, &s->indexed);
+    TRY(row_selection_init(&s->indexed, s->request.budget, 0, err));
     for (uint32_t g = 0; g < total; g++, start += n) {
         n = parquet_row_group(s->footer->parquet, g)->n_rows;
-        if (!row_selection_touches(&s->indexed, start, start + n) || !sst_may_match(s->footer, &s->request, g))
+        if (n > 0 && sst_may_match(s->footer, &s->request, g))
+            TRY(row_selection_add(&s->indexed, start, start + n, err));
+    }
+    sst_index_select(s->file, s->footer, &s->request, &s->indexed);
+    start = 0;
+    for (uint32_t g = 0; g < total; g++, start += n) {
+        n = parquet_row_group(s->footer->parquet, g)->n_rows;
+        if (!row_selection_touches(&s->indexed, start, start + n))
             continue;
         s->group_starts[s->n_row_groups] = start;
         s->row_groups[s->n_row_groups++] = g;

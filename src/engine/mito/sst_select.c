@@ -49,6 +49,13 @@ static void add_range(struct row_selection *s, int64_t start, int64_t end)
     s->n_rows += end - start;
 }
 
+int row_selection_add(struct row_selection *s, int64_t start, int64_t end, struct error *err)
+{
+    TRY(reserve(s, (size_t)s->n + 1, err));
+    add_range(s, start, end);
+    return ST_OK;
+}
+
 static uint32_t count_runs(const uint32_t *rows, int64_t n)
 {
     uint32_t runs = n > 0;

@@ -14,6 +14,8 @@ struct row_selection { /* ascending, disjoint, never empty ranges */
 /* All of the row group's rows. */
 int row_selection_init(struct row_selection *s, struct budget *budget, int64_t n_rows, struct error *err);
 void row_selection_release(struct row_selection *s);
+/* More rows, behind those that are there. */
+int row_selection_add(struct row_selection *s, int64_t start, int64_t end, struct error *err);
 /* Keeps the rows at rows[0..n), ascending numbers of the selected rows. */
 int row_selection_keep(struct row_selection *s, const uint32_t *rows, int64_t n, struct error *err);
 /* Keeps the first n rows. */

@@ -160,22 +160,27 @@ struct walk {
     const struct fst *f;
     const struct fst_bound *low, *high;
     struct level *levels;
+    uint8_t *key; /* of the way from the root: a byte for each level but the first */
     size_t depth, room;
     uint64_t steps;
 };
 
-static int push(struct walk *w, uint64_t address, uint64_t sum, bool at_low, bool at_high, struct error *err)
+static int push(struct walk *w, uint8_t byte, uint64_t address, uint64_t sum, bool at_low, bool at_high, struct error *err)
 {
     if (w->depth == KEY_BYTES_MAX || ++w->steps > STEPS_MAX)
         return bad("too deep or too wide to walk", err);
     if (w->depth == w->room) {
         size_t room = w->room ? 2 * w->room : 64;
         struct level *grown = realloc(w->levels, room * sizeof *grown);
-        if (!grown)
+        uint8_t *key = grown ? realloc(w->key, room) : NULL;
+        w->levels = grown ? grown : w->levels;
+        if (!key)
             return error_no_memory(err, room * sizeof *grown);
-        w->levels = grown;
+        w->key = key;
         w->room = room;
     }
+    if (w->depth)
+        w->key[w->depth - 1] = byte;
     struct level *l = &w->levels[w->depth++];
     *l = (struct level){.sum = sum, .at_low = at_low, .at_high = at_high};
     return read_node(w->f, address, &l->node) ? ST_OK : bad("a node lies outside", err);
@@ -211,25 +216,26 @@ static int step(struct walk *w, struct error *err)
     }
     if (!target_of(&l->node, i, &target))
         return bad("a node lies behind its parent", err);
-    return push(w, target, l->sum + output_of(&l->node, i), low && c == ((const uint8_t *)w->low->data)[at],
+    return push(w, c, target, l->sum + output_of(&l->node, i), low && c == ((const uint8_t *)w->low->data)[at],
                 high && c == ((const uint8_t *)w->high->data)[at], err);
 }
 
 int fst_walk(const struct fst *f, const struct fst_bound *low, const struct fst_bound *high,
-             int (*each)(void *ctx, uint64_t value, struct error *err), void *ctx, struct error *err)
+             int (*each)(void *ctx, const uint8_t *key, size_t size, uint64_t value, struct error *err), void *ctx, struct error *err)
 {
     struct walk w = {.f = f, .low = low, .high = high};
-    int st = push(&w, f->root, 0, low->data != NULL, high->data != NULL, err);
+    int st = push(&w, 0, f->root, 0, low->data != NULL, high->data != NULL, err);
     bool fresh = true;
     while (st == ST_OK && w.depth) {
         struct level *l = &w.levels[w.depth - 1];
         if (fresh && l->node.final && inside(&w, l))
-            st = each(ctx, l->sum + l->node.final_output, err);
+            st = each(ctx, w.key, w.depth - 1, l->sum + l->node.final_output, err);
         size_t depth = w.depth;
         if (st == ST_OK)
             st = step(&w, err);
         fresh = w.depth > depth;
     }
     free(w.levels);
+    free(w.key);
     return st;
 }

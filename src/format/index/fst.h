@@ -27,9 +27,9 @@ struct fst_bound {
     bool inclusive;
 };
 
-/* Calls each() for the values of the keys between the bounds, in the order of the keys; its failure ends the walk. */
+/* Calls each() for the keys between the bounds, in their order, with their values; its failure ends the walk. */
 int fst_walk(const struct fst *f, const struct fst_bound *low, const struct fst_bound *high,
-             int (*each)(void *ctx, uint64_t value, struct error *err), void *ctx, struct error *err);
+             int (*each)(void *ctx, const uint8_t *key, size_t size, uint64_t value, struct error *err), void *ctx, struct error *err);
 
 /* ---- building ---- */
 

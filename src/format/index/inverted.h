@@ -14,6 +14,8 @@
 
 struct inverted_range {
     struct fst_bound low, high;
+    bool (*holds)(const void *ctx, const uint8_t *value, size_t size); /* NULL: all values in between */
+    const void *ctx;
 };
 
 enum inverted_bitmap { INVERTED_BITVEC = 0, INVERTED_ROARING = 1 };
@@ -35,7 +37,7 @@ struct inverted_index {
 int inverted_index_open(const struct puffin_source *blob, struct arena *a, struct inverted_index *ret_index, struct error *err);
 const struct inverted_column *inverted_index_find(const struct inverted_index *x, uint32_t column_id); /* NULL: none */
 
-/* Sets the bits of the segments that hold a value between the bounds (and of no others). `bits` has room for the blob's segments,
+/* Sets the bits of the segments that hold a value of a range (and of no others). `bits` has room for the blob's segments,
  * inverted_index_segments(). What is read is charged to the budget. */
 uint64_t inverted_index_segments(const struct inverted_index *x);
 int inverted_index_select(const struct puffin_source *blob, const struct inverted_index *x, const struct inverted_column *c,

@@ -14,13 +14,16 @@ uint64_t inverted_index_segments(const struct inverted_index *x)
 struct gather {
     const struct inverted_column *c;
     const uint8_t *part;
+    const struct inverted_range *range;
     uint8_t *bits;
     uint64_t n_bits;
 };
 
-static int add_value(void *ctx, uint64_t place, struct error *err)
+static int add_value(void *ctx, const uint8_t *value, size_t value_size, uint64_t place, struct error *err)
 {
     struct gather *g = ctx;
+    if (g->range->holds && !g->range->holds(g->range->ctx, value, value_size))
+        return ST_OK;
     uint64_t offset = (uint32_t)place, size = place >> 32;
     if (offset > g->c->n_bytes || size > g->c->n_bytes - offset)
         return error_set(err, ST_CORRUPT, "inverted index blob: a bitmap lies outside");
@@ -45,12 +48,14 @@ int inverted_index_select(const struct puffin_source *blob, const struct inverte
     if (c->n_bytes > COLUMN_BYTES_MAX)
         return error_set(err, ST_EXHAUSTED, "an inverted index of %llu bytes", (unsigned long long)c->n_bytes);
     TRY(buffer_new_uninit(budget, c->n_bytes, &part, err));
-    struct gather g = {c, part->data, bits, inverted_index_segments(x)};
+    struct gather g = {c, part->data, NULL, bits, inverted_index_segments(x)};
     int st = puffin_read(blob, c->base_offset, part->data, c->n_bytes, err);
     if (st == ST_OK)
         st = fst_open(part->data + c->fst_offset, c->fst_bytes, &map, err);
-    for (uint32_t i = 0; i < n && st == ST_OK; i++)
+    for (uint32_t i = 0; i < n && st == ST_OK; i++) {
+        g.range = &ranges[i];
         st = fst_walk(&map, &ranges[i].low, &ranges[i].high, add_value, &g, err);
+    }
     buffer_unref(part);
     return st;
 }
