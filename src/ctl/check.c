@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "ctl/commands.h"
+#include "engine/mito/mito.h"
 #include "engine/mito/verify.h"
+#include "exec/expr.h"
 #include "os/fs.h"
 #include "os/thread.h"
 #include "store/object_store.h"
@@ -96,6 +98,7 @@ static int by_name(const void *a, const void *b)
 
 static int check_regions(struct check *c, struct error *err)
 {
+    mito_cast = expr_try_cast_column;
     TRY(c->store->ops->list(c->store, "data", true, find_region, c, err));
     if (c->n_dirs)
         qsort(c->dirs, c->n_dirs, sizeof *c->dirs, by_name);

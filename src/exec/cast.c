@@ -557,3 +557,14 @@ static int kernel_cast(const struct expr *e, struct expr_context *ctx, const str
 }
 
 const struct function function_cast = {"cast", 1, 1, bind_cast, kernel_cast, 0, true};
+
+int expr_cast_column(struct budget *budget, struct column *c, struct dtype *type, bool null_on_failure, struct column **ret_column, struct error *err)
+{
+    struct expr_context ctx = {.budget = budget};
+    return expr_cast(&ctx, c, type, null_on_failure, ret_column, err);
+}
+
+int expr_try_cast_column(struct budget *budget, struct column *c, struct dtype *type, struct column **ret_column, struct error *err)
+{
+    return expr_cast_column(budget, c, type, true, ret_column, err);
+}

@@ -55,4 +55,8 @@ void expr_predicates(const struct expr *e, const struct schema *input, struct sc
 /* Casts a column; `null_on_failure` = TRY_CAST. */
 int expr_cast(struct expr_context *ctx, struct column *c, struct dtype *type, bool null_on_failure, struct column **ret_column, struct error *err);
 
+/* The same without a query around it, for the storage side, which knows no expressions. */
+int expr_cast_column(struct budget *budget, struct column *c, struct dtype *type, bool null_on_failure, struct column **ret_column, struct error *err);
+int expr_try_cast_column(struct budget *budget, struct column *c, struct dtype *type, struct column **ret_column, struct error *err);
+
 #endif

@@ -166,19 +166,6 @@ static int open_wal(struct node *n, struct error *err)
     return open_peer_log(n, base, dir, err);
 }
 
-/* The executor's casts for the storage side: neither knows of the other. */
-static int cast_column(struct budget *budget, struct column *c, struct dtype *type, bool lenient, struct column **ret_column, struct error *err)
-{
-    struct expr_context ctx = {.budget = budget};
-    return expr_cast(&ctx, c, type, lenient, ret_column, err);
-}
-
-/* A stored column under the type that an ALTER gave it, as TRY_CAST would. */
-static int cast_stored(struct budget *budget, struct column *c, struct dtype *type, struct column **ret_column, struct error *err)
-{
-    return cast_column(budget, c, type, true, ret_column, err);
-}
-
 /* Takes the engine. */
 static int add_engine(struct node *n, struct engine *engine, struct error *err)
 {
@@ -211,7 +198,7 @@ static void build_later(struct mito_options *o)
 
 static int start_engines(struct node *n, struct error *err)
 {
-    mito_cast_more = cast_stored;
+    mito_cast = expr_try_cast_column;
     const struct config *c = n->config;
     struct engine *mito, *metric, *file;
     struct mito_options o = {
@@ -239,7 +226,7 @@ static int start_engines(struct node *n, struct error *err)
         m.flush_interval_ms = config_duration_ms(c, OPT_METRIC_FLUSH);
     TRY(metric_engine_new(&m, &metric, err));
     TRY(add_engine(n, metric, err));
-    struct file_engine_options f = {.store = n->store, .fs = fs_posix(), .budget = &n->query, .cast = cast_column};
+    struct file_engine_options f = {.store = n->store, .fs = fs_posix(), .budget = &n->query, .cast = expr_cast_column};
     TRY(file_engine_new(&f, &file, err));
     return add_engine(n, file, err);
 }

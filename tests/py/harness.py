@@ -123,7 +123,7 @@ def blob(field, value):
 
 INT32, INT64, FLOAT64, STRING, TS_MS = 3, 4, 10, 12, 16       # ColumnDataType
 TAG, FIELD, TIME = 0, 1, 2                            # SemanticType
-MEMBER = {INT32: 3, INT64: 4, STRING: 13, TS_MS: 17}            # member of Value's oneof
+MEMBER = {INT32: 3, INT64: 4, FLOAT64: 10, STRING: 13, TS_MS: 17} # member of Value's oneof
 
 
 def create_region(region_id, columns, options=(), path='greptime/public', partition=b'\x1a\x00'):
@@ -143,7 +143,7 @@ def rows(columns, values):
         cells = b''
         for (_, datatype, _), v in zip(columns, row):
             member = MEMBER[datatype]
-            cells += blob(1, b'' if v is None else blob(member, v) if datatype == STRING else num(member, v))
+            cells += blob(1, b'' if v is None else blob(member, v) if isinstance(v, (str, bytes)) else fixed64(member, v) if isinstance(v, float) else num(member, v))
         out += blob(2, cells)
     return out
 

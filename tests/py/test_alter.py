@@ -13,8 +13,8 @@ import pyarrow.ipc
 from golden import CTL
 from harness import (FIELD, FLOAT64, HANDLE, INT64, MEMBER, STRING, TAG, TIME, TS_MS, Server, blob, create_region, flush_request, insert, num)
 
-INT32, DATE = 3, 13
-MEMBER.update({INT32: 3, DATE: 14})
+BOOL, INT32, BINARY, DATE = 0, 3, 11, 13
+MEMBER.update({INT32: 3, BINARY: 12, DATE: 14})
 COLUMNS = [('host', STRING, TAG), ('ts', TS_MS, TIME), ('a', INT64, FIELD), ('s', STRING, FIELD)]
 T0 = 1700000000000
 ADD, DROP, MODIFY, SET_OPTIONS, UNSET_OPTIONS, DROP_DEFAULTS, SET_INDEXES, UNSET_INDEXES, SET_DEFAULTS, SYNC = 2, 3, 5, 6, 9, 12, 13, 14, 15, 16
@@ -125,13 +125,20 @@ def changed_types(server):
     modify('a', FLOAT64)
     everywhere(r, [('h1', 1.0), ('h2', 2.0), ('h1', 3.0), ('h3', 5.0)], 'host', 'a')
     assert r.refused(MODIFY, blob(1, blob(1, 'host') + num(2, INT64)))
+    r.alter(ADD, add(column('big', FLOAT64, 6), column('yes', STRING, 7), column('raw', BINARY, 8)))
+    r.write([('h5', T0, 1e16, 'on', b'\xff')], [('host', STRING, TAG), ('ts', TS_MS, TIME), ('big', FLOAT64, FIELD), ('yes', STRING, FIELD), ('raw', BINARY, FIELD)])
+    r.flush()
+    modify('big', STRING)
+    modify('yes', BOOL)
+    modify('raw', STRING)  # no text: null
+    everywhere(r, [('1e16', True, None)] + [(None, None, None)] * 4, 'big', 'yes', 'raw')
     r.alter(ADD, add(column('t', TS_MS, 4), column('d', DATE, 5)))
     times = [('host', STRING, TAG), ('ts', TS_MS, TIME), ('t', TS_MS, FIELD), ('d', DATE, FIELD)]
     r.write([('h4', T0, T0, 19000)], times)
     r.flush()
     modify('t', STRING)
     modify('d', STRING)
-    everywhere(r, [('2023-11-14T22:13:20', '2022-01-08')] + [(None, None)] * 4, 't', 'd')
+    everywhere(r, [('2023-11-14T22:13:20', '2022-01-08')] + [(None, None)] * 5, 't', 'd')
     print('changed types')
 
 

@@ -22,6 +22,7 @@
 
 #include "arrow/ipc.h"
 #include "base/log.h"
+#include "exec/expr.h"
 #include "failing_alloc.h"
 #include "mito_node.h"
 
@@ -1460,6 +1461,7 @@ static void every_allocation_fails(void **state)
 
 int main(void)
 {
+    mito_cast = expr_try_cast_column;
     const struct CMUnitTest tests[] = {cmocka_unit_test(random_operations), cmocka_unit_test(every_call_fails),
                                        cmocka_unit_test(every_allocation_fails)};
     return cmocka_run_group_tests(tests, NULL, NULL);

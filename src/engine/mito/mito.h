@@ -121,9 +121,9 @@ struct mito_engine {
 
 struct held_file { struct held_file *next; struct sst_file *file; };
 
-/* Casts of stored columns whose type was changed to or from a time, a date or a decimal; what does not fit becomes null. The query side has them all, and the
- * program, which knows both sides, sets this before it makes the engine. */
-extern int (*mito_cast_more)(struct budget *budget, struct column *c, struct dtype *type, struct column **ret_column, struct error *err);
+/* A stored column under the type that an ALTER gave it; what does not fit becomes null. The casts are the query side's, and the program, which knows both sides,
+ * sets this before it makes the engine. */
+extern int (*mito_cast)(struct budget *budget, struct column *c, struct dtype *type, struct column **ret_column, struct error *err);
 
 /* Where a region's folder stands below {table id}_{sequence}/ (mito-on-disk.md 1): the metric engine keeps two regions there. */
 enum region_path_type { REGION_PATH_BARE, REGION_PATH_DATA, REGION_PATH_METADATA };

@@ -1,9 +1,6 @@
 /* Fitting old SSTs to the region's current schema: defaults, casts, tags out of keys, longer keys (mito-on-disk.md 3.4 and section 4). */
 #include "engine/mito/sst_footer.h"
 
-#include <errno.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,131 +46,7 @@ int sst_default_column(struct budget *budget, const struct region_column *c, int
 
 /* ---- casts ---- */
 
-struct value {
-    enum { NONE, INTEGER, FLOATING, TEXT } kind; /* NONE = does not fit */
-    __int128 integer;
-    double number;
-    const char *text;
-    size_t size;
-};
-
-
-static struct value value_at(const struct column *c, int64_t i)
-{
-#define INTEGER_OF(ctype) (struct value){.kind = INTEGER, .integer = COLUMN_VALUES(c, ctype)[i]}
-    if (type_is_varlen(c->type)) {
-        int32_t size;
-        const uint8_t *text = column_bytes(c, i, &size);
-        return (struct value){.kind = TEXT, .text = (const char *)text, .size = (size_t)size};
-    }
-    switch ((enum type_id)c->type->id) {
-    case TYPE_BOOL: return (struct value){.kind = INTEGER, .integer = column_bool(c, i)};
-    case TYPE_INT8: return INTEGER_OF(int8_t);
-    case TYPE_INT16: return INTEGER_OF(int16_t);
-    case TYPE_INT32: return INTEGER_OF(int32_t);
-    case TYPE_INT64: return INTEGER_OF(int64_t);
-    case TYPE_UINT8: return INTEGER_OF(uint8_t);
-    case TYPE_UINT16: return INTEGER_OF(uint16_t);
-    case TYPE_UINT32: return INTEGER_OF(uint32_t);
-    case TYPE_UINT64: return INTEGER_OF(uint64_t);
-    case TYPE_FLOAT32: return (struct value){.kind = FLOATING, .number = (double)COLUMN_VALUES(c, float)[i]};
-    case TYPE_FLOAT64: return (struct value){.kind = FLOATING, .number = COLUMN_VALUES(c, double)[i]};
-    default: return (struct value){.kind = NONE};
-    }
-#undef INTEGER_OF
-}
-
-/* Texts as numbers: the whole text must be one. */
-static struct value parse(struct value v, bool floating)
-{
-    char text[64], *end;
-    if (v.size == 0 || v.size >= sizeof text || memchr(v.text, 0, v.size))
-        return (struct value){.kind = NONE};
-    memcpy(text, v.text, v.size);
-    text[v.size] = 0;
-    errno = 0;
-    if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
-        return (struct value){.kind = INTEGER, .integer = text[0] == 't'};
-    if (!floating && strchr(text, '-')) {
-        long long n = strtoll(text, &end, 10);
-        return *end || errno ? (struct value){.kind = NONE} : (struct value){.kind = INTEGER, .integer = n};
-    }
-    if (!floating) {
-        unsigned long long n = strtoull(text, &end, 10);
-        return *end || errno ? (struct value){.kind = NONE} : (struct value){.kind = INTEGER, .integer = n};
-    }
-    double d = strtod(text, &end);
-    return *end ? (struct value){.kind = NONE} : (struct value){.kind = FLOATING, .number = d};
-}
-
-static bool integer_range(const struct dtype *t, __int128 *ret_min, __int128 *ret_max)
-{
-    if (!type_is_integer(t))
-        return false;
-    int bits = type_width(t) * 8;
-    bool is_signed = type_is_signed(t);
-    *ret_max = ((__int128)1 << (bits - is_signed)) - 1;
-    *ret_min = is_signed ? -*ret_max - 1 : 0;
-    return true;
-}
-
-static int append_text(struct column_builder *b, const struct column *from, struct value v, struct error *err)
-{
-    char text[64];
-    int n = (int)v.size;
-    if (v.kind == TEXT)
-        return column_builder_append_bytes(b, v.text, v.size, err);
-    if (from->type->id == TYPE_BOOL)
-        n = snprintf(text, sizeof text, "%s", v.integer ? "true" : "false");
-    else if (v.kind == FLOATING && v.number == floor(v.number) && fabs(v.number) < 1e15)
-        n = snprintf(text, sizeof text, "%.1f", v.number);
-    else if (v.kind == FLOATING) /* the shortest text that reads back as the same number */
-        for (int digits = from->type->id == TYPE_FLOAT32 ? 6 : 15; digits <= 17; digits++) {
-            n = snprintf(text, sizeof text, "%.*g", digits, v.number);
-            double back = strtod(text, NULL);
-            if (from->type->id == TYPE_FLOAT32 ? (float)back == (float)v.number : back == v.number)
-                break;
-        }
-    else if (from->type->id == TYPE_UINT64)
-        n = snprintf(text, sizeof text, "%llu", (unsigned long long)v.integer);
-    else
-        n = snprintf(text, sizeof text, "%lld", (long long)v.integer);
-    return column_builder_append_bytes(b, text, (size_t)n, err);
-}
-
-static int append_number(struct column_builder *b, struct value v, struct error *err)
-{
-    const struct dtype *t = b->type;
-    bool floating = type_is_float(t);
-    __int128 min, max;
-    if (v.kind == TEXT)
-        v = parse(v, floating);
-    if (v.kind == NONE)
-        return column_builder_append_null(b, err);
-    if (t->id == TYPE_BOOL)
-        return column_builder_append_bool(b, v.kind == INTEGER ? v.integer != 0 : v.number != 0, err);
-    if (floating) {
-        double d = v.kind == INTEGER ? (double)v.integer : v.number;
-        float f = (float)d;
-        return column_builder_append_fixed(b, t->id == TYPE_FLOAT32 ? (void *)&f : (void *)&d, err);
-    }
-    if (v.kind == FLOATING) {
-        if (!(fabs(v.number) < 1.9e19))
-            return column_builder_append_null(b, err);
-        v.integer = (__int128)v.number;
-    }
-    if (!integer_range(t, &min, &max) || v.integer < min || v.integer > max)
-        return column_builder_append_null(b, err);
-    uint64_t bits = (uint64_t)v.integer; /* little-endian: the low bytes are the narrower value */
-    return column_builder_append_fixed(b, &bits, err);
-}
-
-int (*mito_cast_more)(struct budget *budget, struct column *c, struct dtype *type, struct column **ret_column, struct error *err);
-
-static bool castable(const struct dtype *t)
-{
-    return t->id == TYPE_BOOL || type_is_integer(t) || t->id == TYPE_FLOAT32 || t->id == TYPE_FLOAT64 || type_is_varlen(t);
-}
+int (*mito_cast)(struct budget *budget, struct column *c, struct dtype *type, struct column **ret_column, struct error *err);
 
 /* The member of that name; NULL when the struct has none. */
 static const struct column *member_named(const struct column *c, const char *name)
@@ -227,29 +100,13 @@ static int cast_struct(struct budget *budget, const struct column *c, struct dty
 
 int sst_cast(struct budget *budget, const struct column *c, struct dtype *type, struct column **ret_column, struct error *err)
 {
-    struct column_builder b;
     char from[128], to[128];
     if (c->type->id == TYPE_STRUCT && type->id == TYPE_STRUCT)
         return cast_struct(budget, c, type, ret_column, err);
-    if ((!castable(c->type) || !castable(type)) && mito_cast_more)
-        return mito_cast_more(budget, (struct column *)c, type, ret_column, err);
-    if (!castable(c->type) || !castable(type))
-        return error_set(err, ST_UNSUPPORTED, "a stored column of type %s cannot be read as %s", type_print(c->type, from, sizeof from),
-                         type_print(type, to, sizeof to));
-    TRY(column_builder_init(&b, budget, type, err));
-    int st = ST_OK;
-    for (int64_t i = 0; st == ST_OK && i < c->length; i++) {
-        if (column_is_null(c, i))
-            st = column_builder_append_null(&b, err);
-        else if (type_is_varlen(type))
-            st = append_text(&b, c, value_at(c, i), err);
-        else
-            st = append_number(&b, value_at(c, i), err);
-    }
-    if (st == ST_OK)
-        st = column_builder_finish(&b, ret_column, err);
-    column_builder_release(&b);
-    return st;
+    if (mito_cast)
+        return mito_cast(budget, (struct column *)c, type, ret_column, err);
+    return error_set(err, ST_UNSUPPORTED, "a stored column of type %s cannot be read as %s", type_print(c->type, from, sizeof from),
+                     type_print(type, to, sizeof to));
 }
 
 /* ---- keys ---- */

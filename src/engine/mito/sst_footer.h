@@ -50,7 +50,7 @@ bool sst_constant(const struct sst_footer *f, uint32_t row_group, uint32_t colum
 
 /* `n` times the column's default, or null (zero where null is not allowed). */
 int sst_default_column(struct budget *budget, const struct region_column *c, int64_t n, struct column **ret_column, struct error *err);
-/* The values under another type: numbers, booleans and strings, and what mito_cast_more() knows; what does not fit becomes null. ST_UNSUPPORTED for the rest. */
+/* The values under another type: members of structs by name, the rest by mito_cast(); what does not fit becomes null. */
 int sst_cast(struct budget *budget, const struct column *c, struct dtype *type, struct column **ret_column, struct error *err);
 /* Values of a tag out of the encoded keys (a dictionary column). */
 int sst_tag_from_key(struct budget *budget, const struct sst_footer *f, const struct sst_column *c, struct column *keys, struct column **ret_column,
