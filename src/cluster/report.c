@@ -6,13 +6,13 @@
 #include <zlib.h>
 
 #include "base/hash.h"
+#include "cluster/squeeze.h"
 
 enum {
     CHUNK_REGIONS = 64,
     COLD_AFTER = 3,     /* heartbeats without a change */
     REFRESH_EVERY = 64, /* an unchanged region is asked again each so many heartbeats, should a change ever go unnoticed */
     BYTES_MAX = 256 << 20,
-    DEFLATE_LEVEL = 1,
 };
 
 struct chunk;
@@ -28,6 +28,7 @@ struct entry {
 struct chunk {
     struct chunk *next;
     struct entry *entries[CHUNK_REGIONS];
+    uint32_t starts[CHUNK_REGIONS]; /* in plain */
     unsigned n;
     bool stale;  /* plain is not what the entries say */
     bool packed; /* deflated is plain's */
@@ -40,8 +41,9 @@ struct report {
     struct chunk *chunks;
     uint64_t updates;
     size_t n_seen;     /* entries that the last update met */
-    struct dynbuf hot; /* scratch */
-    z_stream deflater;
+    struct dynbuf hot; /* scratch, as is where each region begins in it */
+    uint32_t *starts;
+    size_t n_starts, room;
 };
 
 int report_new(struct report **ret_report, struct error *err)
@@ -51,10 +53,6 @@ int report_new(struct report **ret_report, struct error *err)
         return error_no_memory(err, sizeof(*r));
     u64_map_init(&r->entries);
     dynbuf_init(&r->hot, BYTES_MAX);
-    if (deflateInit2(&r->deflater, DEFLATE_LEVEL, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
-        free(r);
-        return error_no_memory(err, 1 << 18);
-    }
     *ret_report = r;
     return ST_OK;
 }
@@ -77,7 +75,7 @@ void report_free(struct report *r)
         free(c);
     }
     dynbuf_release(&r->hot);
-    deflateEnd(&r->deflater);
+    free(r->starts);
     free(r);
 }
 
@@ -206,35 +204,20 @@ static int refresh_chunk(struct chunk *c, struct error *err)
     if (!c->stale)
         return ST_OK;
     dynbuf_clear(&c->plain);
-    for (unsigned i = 0; i < c->n; i++)
+    for (unsigned i = 0; i < c->n; i++) {
+        c->starts[i] = (uint32_t)c->plain.size;
         TRY(message_put_region(&c->plain, &c->entries[i]->stat, c->entries[i]->engine, err));
+    }
     c->stale = c->packed = false;
     return ST_OK;
 }
 
-/* Deflates a piece up to a byte boundary, with no memory of what came before. */
-static int deflate_piece(struct report *r, const uint8_t *data, size_t size, struct dynbuf *out, struct error *err)
-{
-    z_stream *z = &r->deflater;
-    deflateReset(z);
-    z->next_in = (Bytef *)data;
-    z->avail_in = (uInt)size;
-    do {
-        TRY(dynbuf_reserve(out, 16 << 10, err));
-        z->next_out = out->data + out->size;
-        z->avail_out = 16 << 10;
-        deflate(z, Z_FULL_FLUSH);
-        out->size += (16 << 10) - z->avail_out;
-    } while (z->avail_out == 0);
-    return ST_OK;
-}
-
-static int pack_chunk(struct report *r, struct chunk *c, struct error *err)
+static int pack_chunk(struct chunk *c, struct error *err)
 {
     if (c->packed)
         return ST_OK;
     dynbuf_clear(&c->deflated);
-    TRY(deflate_piece(r, c->plain.data, c->plain.size, &c->deflated, err));
+    TRY(squeeze(c->plain.data, c->plain.size, c->starts, c->n, &c->deflated, err));
     c->crc = crc32(crc32(0, NULL, 0), c->plain.data, (uInt)c->plain.size);
     c->packed = true;
     return ST_OK;
@@ -245,12 +228,12 @@ static int write_gzip(struct report *r, struct dynbuf *out, size_t plain_bytes, 
     static const uint8_t head[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 0xff}, last_block[] = {0x03, 0x00};
     uint8_t tail[8];
     TRY(dynbuf_append(out, head, sizeof(head), err));
-    TRY(deflate_piece(r, r->hot.data, r->hot.size, out, err));
+    TRY(squeeze(r->hot.data, r->hot.size, r->starts, r->n_starts, out, err));
     uLong crc = crc32(crc32(0, NULL, 0), r->hot.data, (uInt)r->hot.size);
     for (struct chunk *c = r->chunks; c; c = c->next) {
         if (!c->n)
             continue;
-        TRY(pack_chunk(r, c, err));
+        TRY(pack_chunk(c, err));
         TRY(dynbuf_append(out, c->deflated.data, c->deflated.size, err));
         crc = crc32_combine(crc, c->crc, (z_off_t)c->plain.size);
     }
@@ -262,6 +245,21 @@ static int write_gzip(struct report *r, struct dynbuf *out, size_t plain_bytes, 
     return dynbuf_append(out, tail, sizeof(tail), err);
 }
 
+/* For the start of every region, and none is known yet. */
+static int make_room(struct report *r, struct error *err)
+{
+    r->n_starts = 0;
+    if (r->room >= r->entries.count)
+        return ST_OK;
+    size_t room = r->entries.count + r->entries.count / 4;
+    uint32_t *more = realloc(r->starts, room * sizeof(*more));
+    if (!more)
+        return error_no_memory(err, room * sizeof(*more));
+    r->starts = more;
+    r->room = room;
+    return ST_OK;
+}
+
 int report_write(struct report *r, const struct dynbuf *node, struct dynbuf *out, bool *ret_gzipped, struct error *err)
 {
     size_t pos = 0, bytes;
@@ -270,10 +268,13 @@ int report_write(struct report *r, const struct dynbuf *node, struct dynbuf *out
     dynbuf_clear(&r->hot);
     dynbuf_clear(out);
     TRY(dynbuf_append(&r->hot, node->data, node->size, err));
+    TRY(make_room(r, err));
     while (u64_map_next(&r->entries, &pos, &id, &value)) {
         const struct entry *e = value;
-        if (!e->chunk)
-            TRY(message_put_region(&r->hot, &e->stat, e->engine, err));
+        if (e->chunk)
+            continue;
+        r->starts[r->n_starts++] = (uint32_t)r->hot.size;
+        TRY(message_put_region(&r->hot, &e->stat, e->engine, err));
     }
     bytes = r->hot.size;
     for (struct chunk *c = r->chunks; c; c = c->next) {

@@ -239,9 +239,10 @@ static void add_change(struct changes *c, struct region_slot *slot, enum region_
     c->list[c->n++] = (struct role_change){slot->id, slot->engine, role};
 }
 
-/* role_lock held. */
-static void apply_changes(struct region_server *s, struct changes *c)
+/* How many regions are led from here now that were not. role_lock held. */
+static unsigned apply_changes(struct region_server *s, struct changes *c)
 {
+    unsigned promoted = 0;
     for (size_t i = 0; i < c->n; i++) {
         const struct role_change *change = &c->list[i];
         struct region_stat stat;
@@ -250,11 +251,14 @@ static void apply_changes(struct region_server *s, struct changes *c)
             rc = change->engine->ops->stat(change->engine, change->id, &stat, NULL);
         pthread_mutex_lock(&s->lock);
         struct region_slot *slot = u64_map_get(&s->slots, change->id);
-        if (slot && rc == ST_OK)
+        if (slot && rc == ST_OK) {
+            promoted += stat.role == ROLE_LEADER && slot->role != ROLE_LEADER;
             set_role_of(s, slot, stat.role);
+        }
         pthread_mutex_unlock(&s->lock);
     }
     free(c->list);
+    return promoted;
 }
 
 /* s->lock held. */
@@ -279,7 +283,6 @@ static void grant_one(struct region_server *s, const struct region_grant *g, int
         slot->granted = g->role;
         slot->granted_ns = sent_ns;
     }
-    counts->promoted += lifts;
     if (g->role != slot->role && g->role != ROLE_STAGING_LEADER && !(g->role == ROLE_DOWNGRADING_LEADER && slot->role == ROLE_FOLLOWER))
         add_change(changes, slot, g->role);
 }
@@ -296,7 +299,7 @@ void region_server_grant(struct region_server *s, const struct region_grant *gra
     for (size_t i = 0; i < n; i++)
         grant_one(s, &grants[i], sent_ns, until_ns, &changes, &counts);
     pthread_mutex_unlock(&s->lock);
-    apply_changes(s, &changes);
+    counts.promoted = apply_changes(s, &changes);
     pthread_mutex_unlock(&s->role_lock);
     *ret_counts = counts;
 }

@@ -10,6 +10,82 @@
 #include "../tool/fake_engine.h"
 #include "cluster/instruction.h"
 #include "cluster/report.h"
+#include "cluster/squeeze.h"
+
+/* ---- squeezing ---- */
+
+static void check_squeezed(const struct dynbuf *plain, const uint32_t *starts, size_t n, size_t bytes_max)
+{
+    struct dynbuf packed, back;
+    z_stream z = {0};
+    dynbuf_init(&packed, 64 << 20);
+    dynbuf_init(&back, 64 << 20);
+    assert_int_equal(squeeze(plain->data, plain->size, starts, n, &packed, NULL), ST_OK);
+    assert_true(packed.size <= bytes_max);
+    assert_int_equal(dynbuf_append(&packed, "\x03\x00", 2, NULL), ST_OK); /* the last block */
+    assert_int_equal(dynbuf_reserve(&back, plain->size + 1, NULL), ST_OK);
+    assert_int_equal(inflateInit2(&z, -15), Z_OK);
+    z.next_in = packed.data;
+    z.avail_in = (uInt)packed.size;
+    z.next_out = back.data;
+    z.avail_out = (uInt)plain->size + 1;
+    assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
+    assert_int_equal(z.total_out, plain->size);
+    assert_int_equal(z.avail_in, 0);
+    if (plain->size)
+        assert_memory_equal(back.data, plain->data, plain->size);
+    inflateEnd(&z);
+    dynbuf_release(&packed);
+    dynbuf_release(&back);
+}
+
+static unsigned any(unsigned *seed, unsigned n)
+{
+    *seed = *seed * 1103515245 + 12345;
+    return (*seed >> 16) % n;
+}
+
+static void test_squeeze(void **state)
+{
+    enum { MESSAGES = 400 };
+    uint32_t starts[MESSAGES];
+    unsigned seed = 7;
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        struct dynbuf plain;
+        size_t n = any(&seed, MESSAGES);
+        dynbuf_init(&plain, 64 << 20);
+        for (unsigned i = any(&seed, 50); i; i--)
+            assert_int_equal(dynbuf_append_byte(&plain, (uint8_t)any(&seed, 256), NULL), ST_OK);
+        for (size_t i = 0; i < n; i++) {
+            starts[i] = (uint32_t)plain.size;
+            /* Reports, with bytes of any kind in front, now and then one that has nothing to do with the others, or a long run. */
+            for (unsigned k = any(&seed, 4); k; k--)
+                assert_int_equal(dynbuf_append_byte(&plain, (uint8_t)any(&seed, 256), NULL), ST_OK);
+            if (any(&seed, 20) == 0)
+                for (unsigned k = any(&seed, 70000) * (any(&seed, 30) == 0); k; k--)
+                    assert_int_equal(dynbuf_append_byte(&plain, k % 1000 ? 'x' : '1', NULL), ST_OK);
+            else
+                assert_int_equal(dynbuf_printf(&plain, NULL, "{\"num_rows\":%u,\"memtable_size\":%u,\"manifest\":{\"Mito\":{\"manifest_version\":%u}}}%s",
+                                               any(&seed, 100), any(&seed, 1 << (1 + any(&seed, 14))), any(&seed, 12), any(&seed, 9) ? "" : "8"),
+                                 ST_OK);
+        }
+        check_squeezed(&plain, starts, n, plain.size + plain.size / 8 + 16);
+        check_squeezed(&plain, starts, 0, plain.size + plain.size / 8 + 16);
+        dynbuf_release(&plain);
+    }
+    /* What it is for: one region's report after another. */
+    struct dynbuf plain;
+    dynbuf_init(&plain, 64 << 20);
+    for (size_t i = 0; i < MESSAGES; i++) {
+        struct region_stat stat = {.region_id = (100000 + i) << 32, .num_rows = i, .memtable_bytes = 700 + i * 37 % 900, .wal_bytes = 300 + i * 17 % 400,
+                                   .manifest_bytes = 1234, .written_bytes = 90 * i};
+        starts[i] = (uint32_t)plain.size;
+        assert_int_equal(message_put_region(&plain, &stat, "mito", NULL), ST_OK);
+    }
+    check_squeezed(&plain, starts, MESSAGES, plain.size / 4);
+    dynbuf_release(&plain);
+}
 
 /* ---- messages ---- */
 
@@ -284,7 +360,7 @@ static void test_report(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_header), cmocka_unit_test(test_response), cmocka_unit_test(test_instructions),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_squeeze), cmocka_unit_test(test_header), cmocka_unit_test(test_response), cmocka_unit_test(test_instructions),
                                        cmocka_unit_test(test_bad_instructions), cmocka_unit_test(test_report)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
