@@ -133,11 +133,12 @@ def check_builds(rows, want):
     inverted = [blob(2, blob(1, c)) for c in ('host', 'code')]
     skipping = blob(3, blob(1, 'trace_id') + num(2, 1) + num(3, 10240) + fixed64(5, 0.01))
     words = blob(1, blob(1, 'msg') + num(2, 1) + num(5, 1) + num(6, 10240) + fixed64(7, 0.01))
-    handle(create_region(region, COLUMNS), timeout=30)
+    handle(create_region(region, COLUMNS, [('index.inverted_index.ignore_column_ids', '1,9')]), timeout=30)
+    handle(alter(region, blob(2, blob(1, 'app'))), timeout=30)
     handle(insert(region, COLUMNS, rows), timeout=60)
     handle(flush_request(region), timeout=60)
     handle(build, timeout=60)
-    assert index_files(folder) == [], 'nothing is wanted'
+    assert index_files(folder) == [], 'app (column 1) is to be ignored, nothing else is wanted'
     handle(alter(region, *inverted), timeout=30)
     assert index_files(folder) == [], 'in the sync build mode, files stay as they are'
     handle(build, timeout=60)

@@ -34,7 +34,7 @@ struct snapshot {
     enum sst_format format;
     enum ttl_kind ttl_kind;
     int64_t ttl_ms;
-    uint64_t index_segment_rows;
+    struct sst_index_options index; /* with a reference */
     struct pick_options pick;
     struct sst_file **files;
     uint32_t n_files;
@@ -58,6 +58,7 @@ static void snapshot_release(struct snapshot *s)
         sst_file_unref(s->files[i]);
     free(s->files);
     region_metadata_unref(s->metadata);
+    buffer_unref(s->index.ignored);
     *s = (struct snapshot){0};
 }
 
@@ -109,7 +110,7 @@ static int snapshot_take(struct mito_region *r, struct snapshot *ret, struct err
         free(files);
     } else {
         *ret = (struct snapshot){.region = r, .metadata = region_metadata_ref(r->metadata), .mode = o->append_mode ? MERGE_APPEND : o->merge_mode,
-                                 .format = r->format, .index_segment_rows = o->index_segment_rows, .files = files};
+                                 .format = r->format, .index = {o->index.segment_rows, buffer_ref(o->index.ignored)}, .files = files};
         ret->pick = (struct pick_options){.unit = r->metadata->columns[r->metadata->time_index].type->unit, .append = o->append_mode,
                                           .outputs_max = r->engine->options.max_background_compactions};
         apply_options(ret, o, &database);
@@ -192,7 +193,7 @@ static int write_outputs(struct compaction *c, struct error *err)
     TRY(read_inputs(c, &source, err));
     struct sst_write_options options = {.store = e->options.store, .region_dir = c->of->region->dir, .metadata = c->of->metadata, .format = c->of->format,
                                         .level = 1, .sequence = sequence, .indexes = e->options.compaction_indexes,
-                                        .index_segment_rows = c->of->index_segment_rows, .file_bytes_max = c->output_bytes_max,
+                                        .index = c->of->index, .file_bytes_max = c->output_bytes_max,
                                         .budget = &e->compact_budget, .work = &e->compact_work};
     int st = sst_write(&options, source, &c->outputs, &c->n_outputs, err);
     row_source_free(source);

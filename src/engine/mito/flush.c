@@ -67,7 +67,7 @@ struct flush_job {
     uint32_t n_memtables;
     uint64_t entry_id, sequence;
     int64_t time_min, time_max;
-    uint64_t index_segment_rows; /* the region's option */
+    struct sst_index_options index; /* the region's, borrowed: options change under the job lock only */
     uint32_t *columns;          /* all of them */
     bool *fields;
     struct file_meta *files;
@@ -104,7 +104,7 @@ static int write_window(struct flush_job *job, int64_t from, int64_t to, struct 
     TRY(read_memtables(job, from, to, &source, err));
     struct sst_write_options options = {.store = r->engine->options.store, .region_dir = r->dir, .metadata = job->metadata, .format = r->format, .level = 0,
                                         .sequence = job->sequence, .indexes = r->engine->options.flush_indexes,
-                                        .index_segment_rows = job->index_segment_rows, .budget = &r->engine->job_budget};
+                                        .index = job->index, .budget = &r->engine->job_budget};
     int st = sst_write(&options, source, &files, &n, err);
     row_source_free(source);
     if (st == ST_OK && n) {
@@ -142,7 +142,7 @@ static int flush_begin(struct mito_region *r, struct flush_job *job, struct erro
 {
     const struct region_metadata *m = r->metadata;
     *job = (struct flush_job){.region = r, .metadata = region_metadata_ref(r->metadata), .entry_id = r->last_entry_id, .sequence = r->committed_sequence,
-                              .index_segment_rows = r->options.index_segment_rows, .time_min = INT64_MAX, .time_max = INT64_MIN};
+                              .index = r->options.index, .time_min = INT64_MAX, .time_max = INT64_MIN};
     job->memtables = calloc(r->n_frozen + 1, sizeof *job->memtables);
     job->columns = calloc(m->n_columns, sizeof *job->columns);
     job->fields = calloc(m->n_columns, sizeof *job->fields);

@@ -22,8 +22,8 @@ static struct metric_family failures = {.name = "regiond_mito_index_build_failur
 struct build {
     struct mito_region *region;
     struct region_metadata *metadata;
-    uint8_t kinds[2]; /* by the file's level */
-    uint64_t segment_rows;
+    uint8_t kinds[2];               /* by the file's level */
+    struct sst_index_options index; /* with a reference */
     struct sst_file **files;
     uint32_t n_files;
 };
@@ -34,6 +34,7 @@ static void build_release(struct build *b)
         sst_file_unref(b->files[i]);
     free(b->files);
     region_metadata_unref(b->metadata);
+    buffer_unref(b->index.ignored);
     *b = (struct build){0};
 }
 
@@ -46,11 +47,11 @@ static uint8_t kinds_of(const struct file_meta *m, uint32_t column_id)
 }
 
 /* Whether the file has no index of a column that wants one. */
-static bool lacks(const struct sst_file *file, const struct region_metadata *metadata, uint8_t kinds)
+static bool lacks(const struct sst_file *file, const struct region_metadata *metadata, const struct sst_index_options *index, uint8_t kinds)
 {
     const struct file_meta *m = &file->meta;
     for (uint32_t i = 0; i < metadata->n_columns; i++)
-        if (sst_indexer_wanted(&metadata->columns[i]) & kinds & ~kinds_of(m, metadata->columns[i].id))
+        if (sst_indexer_wanted(&metadata->columns[i], index) & kinds & ~kinds_of(m, metadata->columns[i].id))
             return true;
     return false;
 }
@@ -63,7 +64,7 @@ static int build_new(struct mito_region *r, const uint8_t kinds[2], bool again, 
     struct build b = {.region = r,
                       .metadata = region_metadata_ref(r->metadata),
                       .kinds = {kinds[0], kinds[1]},
-                      .segment_rows = r->options.index_segment_rows,
+                      .index = {r->options.index.segment_rows, buffer_ref(r->options.index.ignored)},
                       .files = calloc(r->n_files + 1, sizeof *b.files)};
     int st = !b.files                                                    ? error_no_memory(err, r->n_files * sizeof *b.files)
              : r->state == REGION_WRITABLE || r->state == REGION_STAGING ? ST_OK
@@ -71,7 +72,7 @@ static int build_new(struct mito_region *r, const uint8_t kinds[2], bool again, 
     for (uint32_t i = 0; st == ST_OK && i < r->n_files && r->state == REGION_WRITABLE; i++) {
         struct sst_file *f = r->files[i];
         bool mine = !f->meta.region_id || f->meta.region_id == r->id, tried = atomic_load(&f->index_tried) == r->metadata->schema_version + 1;
-        if (mine && (again || !tried) && lacks(f, r->metadata, b.kinds[f->meta.level != 0]))
+        if (mine && (again || !tried) && lacks(f, r->metadata, &b.index, b.kinds[f->meta.level != 0]))
             b.files[b.n_files++] = sst_file_ref(f);
     }
     pthread_mutex_unlock(&r->lock);
@@ -181,7 +182,7 @@ static int build_file(const struct build *b, struct sst_file *file, struct error
                                   .region_dir = file->dir,
                                   .metadata = b->metadata,
                                   .indexes = b->kinds[file->meta.level != 0],
-                                  .index_segment_rows = b->segment_rows,
+                                  .index = b->index,
                                   .budget = &e->compact_budget};
     struct sst_indexer *x;
     struct file_meta meta;

@@ -197,6 +197,29 @@ static int parse_wal(struct region_options *o, struct error *err)
     return st;
 }
 
+/* "1,2,3": column ids. */
+static int parse_ignored(struct region_options *o, struct error *err)
+{
+    static const char key[] = "index.inverted_index.ignore_column_ids";
+    const char *v = get(o, key), *p = v;
+    if (!v || !*v)
+        return ST_OK;
+    TRY(buffer_new(NULL, (strlen(v) / 2 + 1) * sizeof(uint32_t), &o->index.ignored, err));
+    uint32_t *ids = (uint32_t *)(void *)o->index.ignored->data, n = 0;
+    for (bool more = true; more; p++) {
+        uint64_t id = 0;
+        const char *start = p;
+        for (; *p >= '0' && *p <= '9' && id <= UINT32_MAX; p++)
+            id = id * 10 + (uint64_t)(*p - '0');
+        if (p == start || id > UINT32_MAX || (*p && *p != ','))
+            return bad(key, v, err);
+        ids[n++] = (uint32_t)id;
+        more = *p == ',';
+    }
+    o->index.ignored->size = n * sizeof *ids;
+    return ST_OK;
+}
+
 /* Everything from o->kv. */
 static int parse_all(struct region_options *o, bool opening, struct error *err)
 {
@@ -206,7 +229,8 @@ static int parse_all(struct region_options *o, bool opening, struct error *err)
     TRY(parse_modes(o, opening, err));
     TRY(parse_compaction(o, err));
     TRY(parse_wal(o, err));
-    TRY(parse_number(o, "index.inverted_index.segment_row_count", &o->index_segment_rows, err));
+    TRY(parse_number(o, "index.inverted_index.segment_row_count", &o->index.segment_rows, err));
+    TRY(parse_ignored(o, err));
     for (unsigned i = 0; i < 2; i++)
         TRY(parse_number(o, numbers[i], &ignored, err));
     const char *fork = get(o, "memtable.partition_tree.fork_dictionary_bytes"), *kind = get(o, "memtable.type");
@@ -243,6 +267,7 @@ int region_options_copy(const struct region_options *o, struct region_options *r
     struct region_options copy = *o;
     copy.storage = NULL;
     TRY(kv_list_copy(o->kv, o->n_kv, &copy.kv, err));
+    buffer_ref(copy.index.ignored);
     if (o->storage && !(copy.storage = strdup(o->storage))) {
         region_options_release(&copy);
         return error_no_memory(err, 64);
@@ -255,6 +280,7 @@ void region_options_release(struct region_options *o)
 {
     kv_list_free(o->kv, o->n_kv);
     free(o->storage);
+    buffer_unref(o->index.ignored);
     *o = (struct region_options){.sst_format = -1};
 }
 

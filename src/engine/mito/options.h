@@ -9,11 +9,18 @@
 #include <stdint.h>
 
 #include "arrow/type.h"
+#include "base/buffer.h"
 #include "base/error.h"
 #include "engine/mito/source.h"
 
 enum ttl_kind { TTL_UNSET, TTL_FOREVER, TTL_INSTANT, TTL_DURATION };
 enum wal_provider { WAL_PROVIDER_RAFT_ENGINE, WAL_PROVIDER_KAFKA, WAL_PROVIDER_NOOP };
+
+/* Options of inverted indexes. */
+struct sst_index_options {
+    uint64_t segment_rows;   /* 0 = default */
+    struct buffer *ignored;  /* ids (u32) of columns that get none; NULL = none */
+};
 
 struct region_options {
     enum ttl_kind ttl_kind;
@@ -27,7 +34,7 @@ struct region_options {
     int64_t trigger_file_num;           /* 0 = default */
     int64_t compaction_time_window_ms;  /* 0 = inferred */
     uint64_t max_output_file_bytes;     /* 0 = default */
-    uint64_t index_segment_rows;        /* 0 = default */
+    struct sst_index_options index;
     enum wal_provider wal_provider;
     char *storage;                      /* NULL = the default store */
     struct kv *kv; uint32_t n_kv;       /* the map, owned */

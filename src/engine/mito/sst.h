@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "engine/mito/manifest.h"
+#include "engine/mito/options.h"
 #include "engine/mito/source.h"
 #include "engine/mito/sst_cache.h"
 #include "os/thread.h"
@@ -54,7 +55,7 @@ struct sst_write_options {
     uint8_t level;
     uint64_t sequence;                   /* every row's __sequence, and FileMeta.sequence */
     uint8_t indexes;                     /* kinds of indexes to write (enum sst_index_kind bits), for the columns that want them */
-    uint64_t index_segment_rows;         /* rows per segment of an inverted index; 0 = default */
+    struct sst_index_options index;      /* borrowed */
     uint64_t file_bytes_max;             /* start another file past this many; 0 = never */
     struct budget *budget;
     struct work_context *work;

@@ -59,7 +59,7 @@ void sst_index_select(const struct sst_file *file, const struct sst_footer *f, c
 struct sst_indexer;
 
 /* Kinds of index (enum sst_index_kind bits) that files have of such a column. */
-uint8_t sst_indexer_wanted(const struct region_column *c);
+uint8_t sst_indexer_wanted(const struct region_column *c, const struct sst_index_options *options);
 /* For a new file with these options; *ret_indexer = NULL when none of its columns wants an index. */
 int sst_indexer_new(const struct sst_write_options *o, struct sst_indexer **ret_indexer, struct error *err);
 void sst_indexer_free(struct sst_indexer *x); /* NULL is allowed */

@@ -73,10 +73,19 @@ static bool has_our_words(const struct region_column *c, const struct region_ful
     return f->enable && !f->chinese && !f->tantivy && type_is_string(c->type);
 }
 
-uint8_t sst_indexer_wanted(const struct region_column *c)
+static bool is_ignored(const struct sst_index_options *o, uint32_t column_id)
+{
+    const uint32_t *ids = o->ignored ? (const uint32_t *)(const void *)o->ignored->data : NULL;
+    for (size_t i = 0; ids && i < o->ignored->size / sizeof *ids; i++)
+        if (ids[i] == column_id)
+            return true;
+    return false;
+}
+
+uint8_t sst_indexer_wanted(const struct region_column *c, const struct sst_index_options *options)
 {
     struct region_index_options w = region_index_options(c);
-    return (uint8_t)((w.inverted ? SST_INDEX_INVERTED : 0) | (has_our_words(c, &w.fulltext) ? SST_INDEX_FULLTEXT : 0) |
+    return (uint8_t)((w.inverted && !is_ignored(options, c->id) ? SST_INDEX_INVERTED : 0) | (has_our_words(c, &w.fulltext) ? SST_INDEX_FULLTEXT : 0) |
                      (w.skipping ? SST_INDEX_BLOOM : 0));
 }
 
@@ -98,7 +107,7 @@ static void find_columns(struct sst_indexer *x, const struct sst_write_options *
     static const enum sst_index_kind order[] = {SST_INDEX_INVERTED, SST_INDEX_FULLTEXT, SST_INDEX_BLOOM};
     for (size_t k = 0; k < sizeof order / sizeof *order; k++)
         for (uint32_t i = 0; i < o->metadata->n_columns; i++)
-            if (o->indexes & order[k] & sst_indexer_wanted(&o->metadata->columns[i]))
+            if (o->indexes & order[k] & sst_indexer_wanted(&o->metadata->columns[i], &o->index))
                 add_column(x, o, i, order[k]);
 }
 
@@ -112,7 +121,7 @@ int sst_indexer_new(const struct sst_write_options *o, struct sst_indexer **ret_
     x->store = o->store;
     x->dir = o->region_dir;
     x->metadata = o->metadata;
-    x->segment_rows = o->index_segment_rows ? o->index_segment_rows : SEGMENT_ROWS;
+    x->segment_rows = o->index.segment_rows ? o->index.segment_rows : SEGMENT_ROWS;
     if (SST_ROW_GROUP_ROWS % x->segment_rows)
         x->segment_rows = SST_ROW_GROUP_ROWS; /* as the peer does */
     dynbuf_init(&x->value, 64 << 20);
