@@ -63,6 +63,8 @@ struct wal {
 
 /* Leader only, without the lock: syncs the newest segment. */
 int wal_sync_newest(struct wal *w, struct error *err);
+/* Makes the empty successor of a segment that is synced, or cut to what was. It tells every later scan so: damage in the segment is no unsynced tail. */
+int wal_vouch(struct wal *w, uint64_t sequence, struct error *err);
 void segment_free(struct segment *s);
 void span_free(struct span *span);
 void wal_segment_path(const struct wal *w, uint64_t sequence, char ret_path[PATH_BYTES]);

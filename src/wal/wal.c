@@ -10,7 +10,7 @@
  * record of a region. `synced` says how much of the segment was on disk when the record was written: an
  * invalid record in the newest segment is damage when a later record vouches for its bytes, and otherwise an unsynced tail, which nobody was
  * promised. A segment is synced before its successor is begun, hence only the newest can have such a tail; an
- * empty successor counts.
+ * empty successor counts, and a clean stop leaves one.
  *
  * The first thread that waits becomes the leader: it takes what is queued, writes it with one call, syncs once, and wakes the others. A failed
  * write is undone by truncation, and everything queued then fails, so that no later record overtakes an earlier one. A failed sync or truncation
@@ -485,8 +485,8 @@ void wal_close(struct wal *w)
     if (w->has_syncer)
         pthread_join(w->syncer, NULL);
     if (w->file) {
-        if (!w->stats.failed)
-            wal_sync_newest(w, NULL);
+        if (!w->stats.failed && wal_sync_newest(w, NULL) == ST_OK)
+            (void)wal_vouch(w, w->segments[w->count - 1]->sequence, NULL); /* without it, damage would read as a tail of a kill */
         w->file->ops->close(w->file);
     }
     if (w->lock_file)

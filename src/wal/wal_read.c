@@ -166,8 +166,7 @@ static int scan_records(struct wal *w, struct segment *s, struct segment_cursor 
     return ST_OK;
 }
 
-/* An empty successor, which tells later scans that what is left of this segment was synced: the cut tail may have held the only record that did. */
-static int vouch_for(struct wal *w, uint64_t sequence, struct error *err)
+int wal_vouch(struct wal *w, uint64_t sequence, struct error *err)
 {
     struct fs *fs = w->options.fs;
     char path[PATH_BYTES];
@@ -225,7 +224,7 @@ static int scan_segment(struct wal *w, uint64_t sequence, bool newest, struct wa
     if (st == ST_OK && newest) {
         if (c.at < size) {
             report->torn_bytes += size - c.at;
-            st = report->skipped_records ? vouch_for(w, sequence, err) : ST_OK;
+            st = report->skipped_records ? wal_vouch(w, sequence, err) : ST_OK; /* the cut tail may have held the only record that did */
             if (st == ST_OK)
                 st = f->ops->truncate(f, c.at, err);
         }
@@ -378,6 +377,10 @@ int wal_inspect(struct fs *fs, const char *path, int (*each)(void *ctx, uint64_t
     uint64_t size, sequence, salt;
     struct segment_cursor c = { 0 };
     int st = f->ops->size(f, &size, err);
+    if (st == ST_OK && size == 0) { /* it vouches for its predecessor */
+        f->ops->close(f);
+        return ST_OK;
+    }
     if (st == ST_OK)
         st = fs_read_exact(f, 0, head, sizeof(head), err);
     if (st == ST_OK && !segment_header_get(head, &sequence, &salt))

@@ -99,7 +99,7 @@ def main():
     damaged(home, 'damaged delta', lambda c, f: flip(f('manifest/*001.json')[0], 3), 4, 'broken')
     damaged(home, 'missing beginning', lambda c, f: os.remove(f('manifest/*000.json')[0]), 4, 'broken')
     damaged(home, 'drop that was cut short', lambda c, f: open(os.path.dirname(f('*.parquet')[0]) + '/.dropping', 'w').close(), 0, 'dropped', region=2)
-    wal = sorted(glob.glob(os.path.join(home, 'wal/regiond/*.wal')))[-1]
+    wal = sorted(p for p in glob.glob(os.path.join(home, 'wal/regiond/*.wal')) if os.path.getsize(p))[-1] # an empty one says that the stop was clean
     name = os.path.relpath(wal, home)
     damaged(home, 'damaged log', lambda c, f: flip(os.path.join(c, name), 300), 4, 'broken')
     server.remove()

@@ -54,7 +54,7 @@ def overwrite(path, at, n):
 
 def log_record(home, region):
     """Offset of some record of the region in the newest segment, behind which others follow."""
-    path = sorted(glob.glob(os.path.join(home, 'wal/regiond/*.wal')))[-1]
+    path = sorted(p for p in glob.glob(os.path.join(home, 'wal/regiond/*.wal')) if os.path.getsize(p))[-1]
     lines = subprocess.run([CTL, 'inspect', 'wal', path], capture_output=True, text=True).stdout.splitlines()
     offsets = [int(line.split()[0]) for line in lines if f' {region} ' in f' {" ".join(line.split())} ']
     return path, offsets[-3]
