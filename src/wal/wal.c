@@ -13,8 +13,9 @@
  * empty successor counts, and a clean stop leaves one.
  *
  * The first thread that waits becomes the leader: it takes what is queued, writes it with one call, syncs once, and wakes the others. A failed
- * write is undone by truncation, and everything queued then fails, so that no later record overtakes an earlier one. A failed sync or truncation
- * makes the log read-only: after a failed sync the kernel may have dropped the pages, and a second sync would lie.
+ * write is undone by truncation, and everything queued then fails, so that no later record overtakes an earlier one. So is, in the fsync mode, a batch
+ * whose sync found the disk full. Any other failed sync, or a failed truncation, makes the log read-only: after a failed sync the kernel may have
+ * dropped the pages, and a second sync would lie.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -96,13 +97,16 @@ static void fail_log(struct wal *w, const struct error *why)
     snprintf(w->stats.failure, sizeof(w->stats.failure), "%.200s; the log is read-only until a restart", why->msg);
 }
 
-/* A failed sync: what the kernel holds is in doubt, so nothing may be promised any more. */
-static int sync_or_fail(struct wal *w, struct fs_file *f, struct error *err)
+/* A failed sync: what the kernel holds is in doubt, so nothing may be promised any more. `takes_back`: the caller takes back what it could not sync for
+ * want of space, and the log goes on without it when there is some again. */
+static int sync_or_fail(struct wal *w, struct fs_file *f, bool takes_back, struct error *err)
 {
     struct error why;
     int st = f ? f->ops->sync(f, &why) : w->options.fs->ops->sync_dir(w->options.fs, w->dir, &why);
     if (st == ST_OK)
         return ST_OK;
+    if (takes_back && st == ST_NO_SPACE)
+        return error_set(err, st, "%s", why.msg);
     pthread_mutex_lock(&w->lock);
     fail_log(w, &why);
     st = error_set(err, ST_STORAGE, "%s", w->stats.failure);
@@ -117,7 +121,7 @@ static int write_head(struct wal *w, struct segment *s, struct fs_file *f, struc
     segment_header_put(header, s->sequence, s->salt);
     struct iovec v = { header, sizeof(header) };
     TRY(f->ops->write_at(f, 0, &v, 1, err));
-    TRY(sync_or_fail(w, f, err));
+    TRY(sync_or_fail(w, f, true, err));
     struct dynbuf list;
     dynbuf_init(&list, SIZE_MAX / 2);
     pthread_mutex_lock(&w->lock);
@@ -131,7 +135,7 @@ static int write_head(struct wal *w, struct segment *s, struct fs_file *f, struc
         s->size = s->body_at = SEGMENT_HEADER_BYTES + RECORD_HEADER_BYTES + list.size;
     }
     dynbuf_release(&list);
-    return st == ST_OK ? sync_or_fail(w, f, err) : st;
+    return st == ST_OK ? sync_or_fail(w, f, true, err) : st;
 }
 
 /* Leader only, without the lock. */
@@ -151,7 +155,7 @@ static int begin_segment(struct wal *w, struct error *err)
     if (st == ST_OK)
         st = write_head(w, s, f, err);
     if (st == ST_OK)
-        st = sync_or_fail(w, NULL, err);
+        st = sync_or_fail(w, NULL, true, err);
     if (st == ST_OK) {
         pthread_mutex_lock(&w->lock);
         st = wal_add_segment(w, s, err);
@@ -177,7 +181,7 @@ int wal_sync_newest(struct wal *w, struct error *err)
     uint64_t size = w->segments[w->count - 1]->size;
     if (w->synced == size)
         return ST_OK;
-    TRY(sync_or_fail(w, w->file, err));
+    TRY(sync_or_fail(w, w->file, false, err));
     pthread_mutex_lock(&w->lock);
     w->synced = size;
     w->stats.syncs++;
@@ -262,13 +266,24 @@ static int write_batch(struct wal *w, struct request *batch, struct error *err)
         st = w->file->ops->write_at(w->file, s->size, iov, (int)at, err);
     if (iov != stack)
         free(iov);
+    bool written = st == ST_OK, syncs = w->options.durability == WAL_FSYNC;
+    if (written && syncs)
+        st = sync_or_fail(w, w->file, true, err);
+    /* What lies before was synced by the batches before, so that a second sync proves it: only what is cut off was ever in doubt. */
+    bool taken_back = !written || st == ST_NO_SPACE;
     struct error undo;
-    int undone = st == ST_OK ? ST_OK : w->file->ops->truncate(w->file, s->size, &undo);
+    int undone = taken_back ? w->file->ops->truncate(w->file, s->size, &undo) : ST_OK;
+    if (taken_back && written && undone == ST_OK)
+        undone = w->file->ops->sync(w->file, &undo);
     pthread_mutex_lock(&w->lock);
     if (undone != ST_OK)
         fail_log(w, &undo);
-    if (st == ST_OK) {
+    if (!taken_back) {
         s->size = end;
+        if (st == ST_OK && syncs) {
+            w->synced = end;
+            w->stats.syncs++;
+        }
     } else { /* each region gets back the entry before its first one in the batch */
         for (struct request *r = batch; r != unindexed; r = r->next) {
             bool first = true;
@@ -286,7 +301,7 @@ static int write_batch(struct wal *w, struct request *batch, struct error *err)
         }
     }
     pthread_mutex_unlock(&w->lock);
-    return st == ST_OK && w->options.durability == WAL_FSYNC ? wal_sync_newest(w, err) : st;
+    return st;
 }
 
 static void finish(struct wal *w, struct request *list, int st, const struct error *err)

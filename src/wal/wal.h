@@ -49,8 +49,9 @@ int wal_open(const struct wal_options *options, struct wal **ret_wal, struct wal
 void wal_close(struct wal *w);
 
 /* Appends the concatenation of iov as one record. Calls for one region must be made in entry order (they are logged in call order); from any thread.
- * A failed write is undone; it fails the appends queued behind it too, and nothing else. A failed sync, or a write that could not be undone, makes
- * the log read-only: every later append fails with the same message until the process restarts. Region UINT64_MAX is refused. */
+ * A failed write is undone; it fails the appends queued behind it too, and nothing else; so does, in the fsync mode, a sync that finds the disk full.
+ * Any other failed sync, or a write that could not be undone, makes the log read-only: every later append fails with the same message until the process
+ * restarts. Region UINT64_MAX is refused. */
 int wal_append(struct wal *w, uint64_t region_id, uint64_t entry_id, const struct iovec *iov, int n, struct error *err);
 
 /* The two halves of wal_append(), for callers that hold a lock while they order the records: enqueue puts the record in the log's queue and returns
