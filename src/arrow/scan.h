@@ -66,7 +66,7 @@ struct scan_request {
     const struct scan_predicate *predicates;
     uint32_t n_predicates;
     int64_t limit;                           /* at least this many rows are enough (after the predicates hold exactly); -1 = all */
-    bool want_key_order;                     /* rows sorted by (primary key nulls first, time); the stream says in `ordered` whether they are */
+    bool want_key_order;                     /* rows sorted by (primary key nulls first, time); of tables with `key_ordered` */
     bool last_row_only;                      /* only the newest row of each series is needed */
     bool has_memtable_max_sequence;          /* memtable rows with sequence <= this */
     uint64_t memtable_max_sequence;
@@ -110,6 +110,7 @@ struct table {
     int32_t time_index;        /* -1 = none (the inspection tables) */
     uint64_t region_id;
     bool append_mode;
+    bool key_ordered;          /* scans can give rows in the order of the key's values, columns in the order of `key`, and time */
 };
 
 static inline void scan_stats_add(struct scan_stats *to, const struct scan_stats *more)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "exec/bind_internal.h"
+#include "exec/oper_compute.h"
 
 enum { TOPK_MAX = 1 << 24 };
 
@@ -66,6 +67,23 @@ static int append_exprs(struct binder *b, struct bound *in, struct plan_expr *co
     return binder_project(b, in, exprs, total, err);
 }
 
+/* Whether a scan in key order gives what the sort asks for: all of the key and the time, of types whose encoded keys order like their values. */
+static bool is_key_order(const struct bound *in, const struct oper_sort_key *keys, uint32_t n)
+{
+    const struct table *t = in->table;
+    if (!in->scan || !t->key_ordered || n != t->n_key + 1)
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t column = i < t->n_key ? (int32_t)t->key[i] : t->time_index;
+        const struct dtype *type = in->oper->schema->fields[keys[i].column]->type;
+        if (in->source[keys[i].column] != column || keys[i].spec.descending || !keys[i].spec.nulls_first)
+            return false;
+        if (i < t->n_key && !type_is_string(type_values(type)) && !type_is_integer(type_values(type)))
+            return false;
+    }
+    return true;
+}
+
 int bind_sort(struct binder *b, struct plan_rel *rel, int64_t limit, struct bound *ret, struct error *err)
 {
     struct oper_sort_key keys[32];
@@ -89,8 +107,13 @@ int bind_sort(struct binder *b, struct plan_rel *rel, int64_t limit, struct boun
         keys[i] = (struct oper_sort_key){columns[i], binder_sort_spec(rel->sorts[i].direction)};
     }
     struct oper *input = ret->oper;
+    bool presorted = is_key_order(ret, keys, n);
+    if (presorted)
+        oper_scan_set_key_order(ret->scan);
     ret->oper = NULL;
-    TRY(oper_sort_new(input, keys, n, limit > TOPK_MAX ? -1 : limit, &ret->oper, err));
+    TRY(oper_sort_new(input, keys, n, presorted || limit <= TOPK_MAX ? limit : -1, &ret->oper, err));
+    if (presorted)
+        oper_sort_set_presorted(ret->oper);
     if (ret->oper->schema->n_fields == width)
         return ST_OK;
     uint32_t *first = ARENA_ARRAY(b->arena, width ? width : 1, uint32_t, err);

@@ -79,6 +79,8 @@ struct oper_sort_key {
 
 /* limit -1 = all rows; else only the first `limit` ones come out, in bounded memory. */
 int oper_sort_new(struct oper *input, const struct oper_sort_key *keys, uint32_t n_keys, int64_t limit, struct oper **ret_oper, struct error *err);
+/* The input comes in the order that is wanted: the sort hands its batches on. */
+void oper_sort_set_presorted(struct oper *sort);
 
 struct oper_measure {
     struct agg_call call;      /* resolved; taken, with one reference to each constant */

@@ -32,5 +32,6 @@ void oper_scan_add_part(struct oper *scan, const struct oper *part);
 /* Adds hints to a scan that has not started; columns index the table's schema, values are referenced. */
 int oper_scan_add_predicate(struct oper *scan, const struct scan_predicate *predicate, struct error *err);
 void oper_scan_set_last_row(struct oper *scan, bool as_peer);
+void oper_scan_set_key_order(struct oper *scan);
 
 #endif

@@ -106,6 +106,12 @@ void oper_scan_set_limit(struct oper *o, int64_t limit)
         ((struct scan_oper *)o)->request.limit = limit;
 }
 
+void oper_scan_set_key_order(struct oper *o)
+{
+    if (o->ops == &scan_ops)
+        ((struct scan_oper *)o)->request.want_key_order = true;
+}
+
 void oper_scan_set_last_row(struct oper *base, bool as_peer)
 {
     struct scan_oper *o = (struct scan_oper *)base;

@@ -29,6 +29,8 @@ struct sort_oper {
     int64_t n_order, at;
     struct sort_runs *runs;  /* NULL while everything fits into memory */
     uint64_t spills, spilled_bytes, spilled_rows;
+    bool presorted;          /* nothing of the above is needed but the limit */
+    int64_t passed;
 };
 
 /* The order of b's rows, at most `limit` (-1 = all); *bound becomes the last one's key when there are `limit` of them. */
@@ -210,9 +212,29 @@ static int collect(struct sort_oper *o, struct error *err)
     return order_rows(o, o->all, err);
 }
 
+static int pass_on(struct sort_oper *o, struct batch **ret_batch, struct error *err)
+{
+    struct batch *b = NULL;
+    int64_t left = o->limit < 0 ? INT64_MAX : o->limit - o->passed;
+    if (left)
+        TRY(oper_next(o->base.input, &b, err));
+    int st = ST_OK;
+    if (b && b->n_rows > left) {
+        st = batch_slice(b, 0, left, ret_batch, err);
+        batch_unref(b);
+    } else {
+        *ret_batch = b;
+    }
+    if (st == ST_OK && *ret_batch)
+        o->passed += (*ret_batch)->n_rows;
+    return st;
+}
+
 static int sort_next(struct oper *base, struct batch **ret_batch, struct error *err)
 {
     struct sort_oper *o = (struct sort_oper *)base;
+    if (o->presorted)
+        return pass_on(o, ret_batch, err);
     if (!o->sorted && o->limit != 0)
         TRY(collect(o, err));
     if (o->runs)
@@ -271,6 +293,11 @@ static uint32_t sort_metrics(const struct oper *base, bool verbose, struct oper_
 }
 
 static const struct oper_ops sort_ops = {sort_next, sort_free, sort_describe, sort_metrics};
+
+void oper_sort_set_presorted(struct oper *sort)
+{
+    ((struct sort_oper *)sort)->presorted = true;
+}
 
 int oper_sort_new(struct oper *input, const struct oper_sort_key *keys, uint32_t n_keys, int64_t limit, struct oper **ret_oper, struct error *err)
 {

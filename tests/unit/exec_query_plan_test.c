@@ -132,6 +132,31 @@ static void test_sort_fetch(void **state)
     assert_non_null(strstr(run(plan_of(r_fetch(read_all(), 0, x_window()), "h t v f s")), "window"));
 }
 
+/* A table that can give rows in the order that a sort asks for is asked for it, and then nothing is sorted. */
+static void test_sort_by_key(void **state)
+{
+    struct msg order[] = {sort_field(x_field(0), 1), sort_field(x_field(1), 1)}, other[] = {sort_field(x_field(1), 1), sort_field(x_field(0), 1)};
+    struct msg last[] = {sort_field(x_field(0), 2), sort_field(x_field(1), 1)};
+    const char *as_given = "a 1 10 1.5 x\na 2 20 NULL y\nb 3 NULL 2.5 NULL\nNULL 4 40 4 z\nb 5 50 5 q\na 6 NULL 7 p\n";
+    (void)state;
+    table->base.time_index = 0;
+    assert_string_equal(run(plan_of(r_sort(read_all(), order, 2), "h t v f s")),
+                        "NULL 4 40 4 z\na 1 10 1.5 x\na 2 20 NULL y\na 6 NULL 7 p\nb 3 NULL 2.5 NULL\nb 5 50 5 q\n");
+    assert_false(table->last.want_key_order);
+    table->base.key_ordered = true; /* which it does not keep: the rows show that nobody sorts */
+    assert_string_equal(run(plan_of(r_sort(read_all(), order, 2), "h t v f s")), as_given);
+    assert_true(table->last.want_key_order);
+    assert_non_null(strstr(metrics, "SortExec"));
+    assert_string_equal(run(plan_of(r_fetch(r_sort(read_all(), order, 2), 1, x_int(4)), "h t v f s")),
+                        "a 2 20 NULL y\nb 3 NULL 2.5 NULL\nNULL 4 40 4 z\nb 5 50 5 q\n");
+    run(plan_of(r_sort(read_all(), other, 2), "h t v f s"));
+    assert_false(table->last.want_key_order);
+    run(plan_of(r_sort(read_all(), last, 2), "h t v f s"));
+    assert_false(table->last.want_key_order);
+    run(plan_of(r_sort(read_all(), order, 1), "h t v f s"));
+    assert_false(table->last.want_key_order);
+}
+
 static void test_aggregate(void **state)
 {
     struct msg host = x_field(0), v = x_field(2), f = x_field(3), ts = x_field(1), s = x_field(4), by_ts = sort_field(x_field(1), 2);
@@ -368,7 +393,7 @@ static void test_errors(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_aggregate), CASE(test_aggregate_shortcuts), CASE(test_grouping_sets), CASE(test_computed_keys_of_sets), CASE(test_moments_of_integers), CASE(test_filtered_arguments), CASE(test_rare_literals), CASE(test_virtual_table), CASE(test_union), CASE(test_exchange), CASE(test_metrics),
+    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_sort_by_key), CASE(test_aggregate), CASE(test_aggregate_shortcuts), CASE(test_grouping_sets), CASE(test_computed_keys_of_sets), CASE(test_moments_of_integers), CASE(test_filtered_arguments), CASE(test_rare_literals), CASE(test_virtual_table), CASE(test_union), CASE(test_exchange), CASE(test_metrics),
                                        CASE(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -213,6 +213,13 @@ static uint32_t check(struct fixture *x)
     compare(x, &q, pool);
     q.n_columns = 0;
     compare(x, &q, pool);
+    q.want_key_order = true;
+    q.columns = all;
+    q.n_columns = COLUMNS;
+    q.n_predicates = 1;
+    compare(x, &q, pool);
+    q.columns = all + 2;
+    q.want_key_order = false;
     q.n_columns = 1;
     q.n_predicates = 0;
     q.last_row_only = true;
@@ -274,6 +281,43 @@ static void find_newest(struct fixture *x, bool last_row_only, struct newest *re
     }
     batch_stream_free(s);
     table_free(t);
+}
+
+/* Rows in key order are the same rows, in that order. */
+static void check_key_order(struct fixture *x)
+{
+    static const uint32_t all[COLUMNS] = {HOST, TS, V, F};
+    struct scan_request q = {.columns = all, .n_columns = COLUMNS, .limit = -1};
+    uint64_t sums[2] = {0, 0};
+    int64_t counts[2] = {0, 0};
+    for (int ordered = 0; ordered < 2; ordered++) {
+        int64_t last_host = -1, last_time = 0;
+        struct table *t;
+        struct batch_stream *s;
+        struct batch *b;
+        q.want_key_order = ordered;
+        assert_int_equal(x->node.engine->ops->table(x->node.engine, REGION, &t, NULL), ST_OK);
+        assert_true(t->key_ordered);
+        assert_int_equal(t->ops->scan(t, &q, NULL, &s, NULL), ST_OK);
+        while (batch_stream_next(s, &b, NULL) == ST_OK && b) {
+            counts[ordered] += b->n_rows;
+            for (int64_t i = 0; i < b->n_rows; i++) {
+                int64_t host = host_of(b->columns[HOST], i), time = COLUMN_VALUES(b->columns[TS], int64_t)[i];
+                uint64_t hash = 0;
+                assert_true(!ordered || host > last_host || (host == last_host && time >= last_time));
+                last_host = host;
+                last_time = time;
+                for (uint32_t c = 0; c < COLUMNS; c++)
+                    hash = hash_u64(hash ^ hash_value(b->columns[c], i));
+                sums[ordered] += hash;
+            }
+            batch_unref(b);
+        }
+        batch_stream_free(s);
+        table_free(t);
+    }
+    assert_int_equal(counts[0], counts[1]);
+    assert_int_equal(sums[0], sums[1]);
 }
 
 /* The rows that the hint leaves out are none of the newest. Returns how many it leaves. */
@@ -339,6 +383,7 @@ static void test_side_by_side(void **state)
             flush(&x);
     }
     assert_in_range(check(&x), 2, 12); /* a compaction may have put some together */
+    check_key_order(&x);
     destroy(&x);
 }
 
@@ -365,6 +410,7 @@ static void test_overlapping(void **state)
         put(&x, false, 20, 5, 100, 50, 1, 3);
         check(&x);
         check_newest(&x);
+        check_key_order(&x);
         destroy(&x);
     }
 }

@@ -3,6 +3,8 @@
 
 #include "engine/mito/scan_plan.h"
 
+enum { KEY_ORDER_SOURCES_MAX = 8 }; /* a merge holds a row group of each; a sort of more rows may go to disk */
+
 void mito_table_unref(struct mito_table *t)
 {
     if (atomic_fetch_sub(&t->refs, 1) != 1)
@@ -56,7 +58,8 @@ static int take_snapshot(struct mito_table *t, struct mito_region *r, struct err
                              .n_key = t->metadata->n_key,
                              .time_index = (int32_t)t->metadata->time_index,
                              .region_id = r->id,
-                             .append_mode = r->options.append_mode};
+                             .append_mode = r->options.append_mode,
+                             .key_ordered = !t->metadata->sparse_key && t->n_files + t->n_memtables <= KEY_ORDER_SOURCES_MAX};
     return ST_OK;
 }
 
