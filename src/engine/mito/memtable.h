@@ -56,6 +56,9 @@ int memtable_view_source_new(struct memtable_view *v, const struct read_request 
 /* Cuts the source of a view before its first row is read, as sst_source_cut() does; none where its rows are not sorted for good or are not read at all. */
 int memtable_source_cut(const struct row_source *whole, int64_t part_rows, struct source_part **ret_parts, uint32_t *ret_n, struct error *err);
 int memtable_source_part(const struct row_source *whole, const struct source_part *part, struct row_source **ret_source, struct error *err);
+/* As sst_source_keys() and sst_source_cut_keys(), for any source of a view. */
+uint32_t memtable_source_keys(const struct row_source *whole, int64_t stride, struct key_bytes *ret_keys, uint32_t room);
+void memtable_source_cut_keys(const struct row_source *whole, const struct key_bytes *keys, uint32_t n, struct source_part *ret_parts);
 /* Whether a view can be cut: its source is cheap to make, and its parts are cheap, too. */
 bool memtable_view_can_cut(const struct memtable_view *v, const struct read_request *request);
 

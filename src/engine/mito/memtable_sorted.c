@@ -342,7 +342,7 @@ int memtable_source_cut(const struct row_source *whole, int64_t part_rows, struc
     uint32_t n = 0, span = 0, at = 0;
     for (int64_t left = s->left; left > 0; left -= parts[n++].rows) {
         int64_t rows = left < part_rows ? left : part_rows;
-        parts[n] = (struct source_part){span, at, rows, rows};
+        parts[n] = (struct source_part){.first = span, .at = at, .n = rows, .rows = rows};
         while (rows > 0) {
             int64_t rest = s->spans[span].n - at, step = rows < rest ? rows : rest;
             rows -= step;
@@ -355,7 +355,7 @@ int memtable_source_cut(const struct row_source *whole, int64_t part_rows, struc
     return ST_OK;
 }
 
-int memtable_source_part(const struct row_source *whole, const struct source_part *part, struct row_source **ret_source, struct error *err)
+int memtable_sorted_part(const struct row_source *whole, const struct source_part *part, struct row_source **ret_source, struct error *err)
 {
     struct sorted_source *s = malloc(sizeof *s);
     if (!s)
@@ -369,4 +369,71 @@ int memtable_source_part(const struct row_source *whole, const struct source_par
     s->left = part->n;
     *ret_source = &s->base;
     return ST_OK;
+}
+
+/* ---- parts between keys ---- */
+
+bool memtable_is_sorted_source(const struct row_source *s)
+{
+    return s->ops == &sorted_ops;
+}
+
+static uint32_t rank_of_run(const struct sorted_source *s, uint32_t run)
+{
+    return series_snapshot_ranks(s->view->series)[s->runs[run].series];
+}
+
+uint32_t memtable_sorted_keys(const struct row_source *whole, int64_t stride, struct key_bytes *ret_keys, uint32_t room)
+{
+    const struct sorted_source *s = (const struct sorted_source *)whole;
+    const struct column *keys = series_snapshot_keys(s->view->series);
+    int64_t rows = 0;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->n_spans && n < room; i++) {
+        const struct span *span = &s->spans[i];
+        uint32_t end = span->first + span->n, run = span->run;
+        for (uint32_t row = span->first; row < end && n < room; run++) {
+            if (rows >= stride) {
+                int32_t size;
+                const uint8_t *data = column_bytes(keys, rank_of_run(s, run), &size);
+                ret_keys[n++] = (struct key_bytes){data, (size_t)size};
+                rows = 0;
+            }
+            uint32_t to = s->runs[run + 1].first < end ? s->runs[run + 1].first : end;
+            rows += to - row;
+            row = to;
+        }
+    }
+    return n;
+}
+
+/* The first row of the part whose key is not below `key`. */
+static uint32_t row_from_key(const struct sorted_source *s, const struct key_bytes *key)
+{
+    uint32_t rank = key_bytes_lower_bound(series_snapshot_keys(s->view->series), key), low = 0, high = s->part->n_runs;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (rank_of_run(s, middle) < rank)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return s->runs[low].first;
+}
+
+void memtable_sorted_cut_keys(const struct row_source *whole, const struct key_bytes *keys, uint32_t n, struct source_part *ret_parts)
+{
+    const struct sorted_source *s = (const struct sorted_source *)whole;
+    uint32_t span = 0, at = 0;
+    for (uint32_t i = 0; i <= n; i++) {
+        uint32_t end = i < n ? row_from_key(s, &keys[i]) : UINT32_MAX;
+        ret_parts[i] = (struct source_part){.first = span, .at = at};
+        while (span < s->n_spans && s->spans[span].first + at < end) {
+            uint32_t to = end - s->spans[span].first < s->spans[span].n ? end - s->spans[span].first : s->spans[span].n;
+            ret_parts[i].n += to - at;
+            at = to == s->spans[span].n ? 0 : to;
+            span += to == s->spans[span].n;
+        }
+        ret_parts[i].rows = ret_parts[i].n;
+    }
 }

@@ -421,10 +421,12 @@ static int source_next(struct row_source *base, struct row_batch **ret_batch, st
 static void source_free(struct row_source *base)
 {
     struct memtable_source *s = (struct memtable_source *)base;
-    buffer_unref(s->refs);
-    buffer_unref(s->ranks);
-    free(s->columns);
-    memtable_view_free(s->view);
+    if (!s->borrows) {
+        buffer_unref(s->refs);
+        buffer_unref(s->ranks);
+        free(s->columns);
+        memtable_view_free(s->view);
+    }
     free(s);
 }
 
@@ -487,4 +489,69 @@ int memtable_source_new(struct memtable *m, const struct read_request *q, struct
     struct memtable_view *view;
     TRY(memtable_view_all(m, &view, err));
     return memtable_view_source_new(view, q, ret_source, err);
+}
+
+/* ---- parts ---- */
+
+uint32_t memtable_source_keys(const struct row_source *whole, int64_t stride, struct key_bytes *ret_keys, uint32_t room)
+{
+    const struct memtable_source *s = (const struct memtable_source *)whole;
+    uint32_t n = 0, last = 0;
+    if (memtable_is_sorted_source(whole))
+        return memtable_sorted_keys(whole, stride, ret_keys, room);
+    const uint32_t *ranks = (const uint32_t *)(const void *)s->ranks->data;
+    for (int64_t i = stride; i < s->n_rows && n < room; i += stride) {
+        int32_t size;
+        if (ranks[i] <= last)
+            continue;
+        last = ranks[i];
+        const uint8_t *data = column_bytes(series_snapshot_keys(s->series), last, &size);
+        ret_keys[n++] = (struct key_bytes){data, (size_t)size};
+    }
+    return n;
+}
+
+/* The first row whose rank is not below `rank`. */
+static int64_t rank_lower_bound(const struct memtable_source *s, uint32_t rank)
+{
+    const uint32_t *ranks = (const uint32_t *)(const void *)s->ranks->data;
+    int64_t low = 0, high = s->n_rows;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (ranks[middle] < rank)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void memtable_source_cut_keys(const struct row_source *whole, const struct key_bytes *keys, uint32_t n, struct source_part *ret_parts)
+{
+    const struct memtable_source *s = (const struct memtable_source *)whole;
+    if (memtable_is_sorted_source(whole)) {
+        memtable_sorted_cut_keys(whole, keys, n, ret_parts);
+        return;
+    }
+    int64_t from = 0;
+    for (uint32_t i = 0; i <= n; i++) {
+        int64_t to = i < n ? rank_lower_bound(s, key_bytes_lower_bound(series_snapshot_keys(s->series), &keys[i])) : s->n_rows;
+        ret_parts[i] = (struct source_part){.first = (uint32_t)from, .n = to - from, .rows = to - from};
+        from = to;
+    }
+}
+
+int memtable_source_part(const struct row_source *whole, const struct source_part *part, struct row_source **ret_source, struct error *err)
+{
+    if (memtable_is_sorted_source(whole))
+        return memtable_sorted_part(whole, part, ret_source, err);
+    struct memtable_source *s = malloc(sizeof *s);
+    if (!s)
+        return error_no_memory(err, sizeof *s);
+    *s = *(const struct memtable_source *)whole;
+    s->borrows = true;
+    s->next_row = part->first;
+    s->n_rows = part->first + part->n;
+    *ret_source = &s->base;
+    return ST_OK;
 }

@@ -27,12 +27,19 @@ struct memtable_source {
     int64_t n_rows, next_row;
     uint32_t *columns, n_columns;
     bool any_deletes;
+    bool borrows;            /* a part of another source, to which everything belongs */
     struct budget *budget;
     struct work_context *work;
 };
 
 /* Opens and sorts: what memtable_view_source_new() does with parts that are not sorted. Takes the view, also on failure. */
 int memtable_sort_view(struct memtable_view *view, const struct read_request *q, struct memtable_source **ret_source, struct error *err);
+
+/* memtable_source_keys() and _cut_keys() for a view that is one sorted part. */
+bool memtable_is_sorted_source(const struct row_source *s);
+uint32_t memtable_sorted_keys(const struct row_source *whole, int64_t stride, struct key_bytes *ret_keys, uint32_t room);
+void memtable_sorted_cut_keys(const struct row_source *whole, const struct key_bytes *keys, uint32_t n, struct source_part *ret_parts);
+int memtable_sorted_part(const struct row_source *whole, const struct source_part *part, struct row_source **ret_source, struct error *err);
 
 /* Reads a view that is one sorted part (memtable_sorted.c). Takes the view, also on failure. */
 int memtable_sorted_source_new(struct memtable_view *view, const struct read_request *q, struct row_source **ret_source, struct error *err);

@@ -152,6 +152,7 @@ int scan_plan_new(struct mito_table *t, const struct scan_request *request, stru
     atomic_fetch_add(&t->refs, 1);
     p->work = work;
     p->budget = work && work->budget ? work->budget : &t->engine->scan_budget;
+    arena_init(&p->arena, p->budget);
     p->time_min = INT64_MIN;
     p->time_max = INT64_MAX;
     int st = copy_request(p, request, err);
@@ -175,6 +176,7 @@ void scan_plan_unref(struct scan_plan *p)
     for (uint32_t i = 0; i < p->n_wholes; i++)
         row_source_free(p->wholes[i]);
     free(p->wholes);
+    arena_release(&p->arena);
     free(p->pieces);
     for (uint32_t i = 0; p->predicates && i < p->request.n_predicates; i++)
         scan_predicate_unref(&p->predicates[i]);
@@ -212,8 +214,8 @@ struct read_request scan_plan_read(const struct scan_plan *p, bool alone, bool l
                                  .need_key = !alone};
 }
 
-int scan_plan_open(const struct scan_plan *p, struct scan_origin *o, bool alone, bool last_rows, struct scan_stats *stats, struct row_source **ret_source,
-                   struct error *err)
+int scan_plan_open(const struct scan_plan *p, struct scan_origin *o, bool alone, bool last_rows, struct scan_stats *stats,
+                   struct row_source **ret_source, struct error *err)
 {
     struct read_request q = scan_plan_read(p, alone, last_rows, stats);
     struct memtable_view *view = o->view;
@@ -242,8 +244,8 @@ static int join_sources(struct scan_stream *s, struct row_source **sources, uint
     return ST_OK;
 }
 
-/* Whether the newest row of a series in the group is among the newest ones of its origins. Not where a delete may take it away, or a partition's filter. */
-static int last_rows_suffice(const struct scan_plan *p, const struct scan_piece *piece, bool *ret_suffice, struct error *err)
+/* Not where a delete may take it away, or a partition's filter. */
+int scan_plan_last_rows(const struct scan_plan *p, const struct scan_piece *piece, bool *ret_suffice, struct error *err)
 {
     bool may_delete = false;
     *ret_suffice = p->request.last_row_only && piece->n == 1;
@@ -267,7 +269,7 @@ static int open_group(struct scan_stream *s, const struct scan_piece *piece, str
     const struct scan_plan *p = s->plan;
     uint32_t n = 0;
     bool last_rows;
-    TRY(last_rows_suffice(p, piece, &last_rows, err));
+    TRY(scan_plan_last_rows(p, piece, &last_rows, err));
     struct row_source **sources = calloc(piece->n, sizeof *sources);
     int st = sources ? ST_OK : error_no_memory(err, piece->n * sizeof *sources);
     for (; st == ST_OK && n < piece->n; n += st == ST_OK)
@@ -281,15 +283,30 @@ static int open_group(struct scan_stream *s, const struct scan_piece *piece, str
     return st;
 }
 
+/* Leaves s->source NULL where the piece holds nothing. */
 static int open_piece(struct scan_stream *s, const struct scan_piece *piece, struct error *err)
 {
     const struct scan_plan *p = s->plan;
-    struct row_source *part;
-    if (!piece->whole)
+    uint32_t n = 0;
+    if (!piece->parts)
         return open_group(s, piece, err);
-    TRY(p->origins[piece->first].file ? sst_source_part(piece->whole, &piece->part, &s->stats, &part, err)
-                                      : memtable_source_part(piece->whole, &piece->part, &part, err));
-    return join_sources(s, &part, 1, err);
+    struct row_source **sources = calloc(piece->n, sizeof *sources);
+    int st = sources ? ST_OK : error_no_memory(err, piece->n * sizeof *sources);
+    for (uint32_t i = 0; st == ST_OK && i < piece->n; i++) {
+        const struct scan_part *part = &piece->parts[i];
+        if (part->part.n == 0)
+            continue;
+        st = p->origins[piece->first + i].file ? sst_source_part(part->whole, &part->part, &s->stats, &sources[n], err)
+                                               : memtable_source_part(part->whole, &part->part, &sources[n], err);
+        n += st == ST_OK;
+    }
+    if (st == ST_OK && n)
+        st = join_sources(s, sources, n, err);
+    else
+        for (uint32_t i = 0; i < n; i++)
+            row_source_free(sources[i]);
+    free(sources);
+    return st;
 }
 
 static int stream_next(struct batch_stream *base, struct batch **ret_batch, struct error *err)
@@ -303,6 +320,7 @@ static int stream_next(struct batch_stream *base, struct batch **ret_batch, stru
             if (s->next == s->end)
                 return ST_OK;
             TRY(open_piece(s, &s->plan->pieces[s->next++], err));
+            continue;
         }
         TRY(row_source_next(s->source, &rows, err));
         if (!rows) {

@@ -2,6 +2,7 @@
 #ifndef ENGINE_MITO_SCAN_PLAN_H
 #define ENGINE_MITO_SCAN_PLAN_H
 
+#include "base/arena.h"
 #include "engine/mito/mito.h"
 
 struct mito_table {
@@ -26,12 +27,17 @@ struct scan_origin {            /* a memtable or a file, not opened yet */
     uint64_t age; /* files by sequence, then memtables: older ones first */
 };
 
-/* What is read in one go: a group of origins, or a part of an origin that stands alone. */
+/* A part of an origin that has been opened; the plan owns the whole. */
+struct scan_part {
+    struct row_source *whole;
+    struct source_part part;
+};
+
+/* What is read in one go: a group of origins, or a part of it. */
 struct scan_piece {
-    uint32_t first, n;        /* origins */
-    int64_t rows;             /* at most, before merging */
-    struct row_source *whole; /* the opened origin, owned by the plan; NULL: the piece opens its origins */
-    struct source_part part;  /* of it */
+    uint32_t first, n;       /* origins */
+    int64_t rows;            /* at most, before merging */
+    struct scan_part *parts; /* n, the plan's; NULL: the piece opens its origins */
 };
 
 /* Shared by the streams of a scan. Nothing in it changes once there is a stream, but that each origin is opened by the one stream that reads it. */
@@ -53,6 +59,7 @@ struct scan_plan {
     struct row_source **wholes;
     uint32_t n_wholes;
     struct scan_stats stats; /* of opening them */
+    struct arena arena;      /* what scan_cut.c notes */
 };
 
 /* The groups as pieces. One reference to the caller. */
@@ -60,10 +67,12 @@ int scan_plan_new(struct mito_table *t, const struct scan_request *request, stru
                   struct error *err);
 void scan_plan_unref(struct scan_plan *p);
 int scan_plan_add_piece(struct scan_plan *p, const struct scan_piece *piece, struct error *err);
+/* Whether the newest row of a series in the group is among the newest ones of its origins, and that is all that is asked for. */
+int scan_plan_last_rows(const struct scan_plan *p, const struct scan_piece *group, bool *ret_suffice, struct error *err);
 /* How origin `o` is to be read; `alone`: it is all of its group; `last_rows`: of each series only the newest row that it has matters. */
 struct read_request scan_plan_read(const struct scan_plan *p, bool alone, bool last_rows, struct scan_stats *stats);
-int scan_plan_open(const struct scan_plan *p, struct scan_origin *o, bool alone, bool last_rows, struct scan_stats *stats, struct row_source **ret_source,
-                   struct error *err);
+int scan_plan_open(const struct scan_plan *p, struct scan_origin *o, bool alone, bool last_rows, struct scan_stats *stats,
+                   struct row_source **ret_source, struct error *err);
 
 /* The rows of the pieces [first, first + n) one after another. */
 int scan_stream_new(struct scan_plan *p, uint32_t first, uint32_t n, struct batch_stream **ret_stream, struct error *err);

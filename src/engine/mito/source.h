@@ -6,6 +6,8 @@
 #ifndef ENGINE_MITO_SOURCE_H
 #define ENGINE_MITO_SOURCE_H
 
+#include <string.h>
+
 #include "arrow/column.h"
 #include "arrow/scan.h"
 #include "base/context.h"
@@ -49,11 +51,42 @@ static inline void row_source_free(struct row_source *s)
         s->ops->free(s);
 }
 
-/* A piece of a source that stands alone: where it begins and how long it is, in the source's own units, and its rows at most. */
+/* An encoded primary key; the bytes belong to a source. */
+struct key_bytes {
+    const uint8_t *data;
+    size_t size;
+};
+
+/* A piece of a source: where it begins and how long it is, in the source's own units (n = 0: nothing), its rows at most, and the keys it is bounded by: from
+ * `low` on, before `high`; NULL = not bounded by keys. */
 struct source_part {
     uint32_t first, at;
     int64_t n, rows;
+    const struct key_bytes *low, *high;
 };
+
+static inline int key_bytes_compare(const uint8_t *data, size_t size, const struct key_bytes *key)
+{
+    size_t least = size < key->size ? size : key->size;
+    int c = least ? memcmp(data, key->data, least) : 0;
+    return c ? c : (size > key->size) - (size < key->size);
+}
+
+/* The first entry of a Binary column, whose values ascend, that is not below the key. */
+static inline uint32_t key_bytes_lower_bound(const struct column *keys, const struct key_bytes *key)
+{
+    uint32_t low = 0, high = (uint32_t)keys->length;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int32_t size;
+        const uint8_t *data = column_bytes(keys, middle, &size);
+        if (key_bytes_compare(data, (size_t)size, key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
 
 /* What is wanted of a memtable or an SST; columns are indexes into `metadata` (the region's current one). */
 struct read_request {

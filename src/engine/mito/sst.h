@@ -75,7 +75,13 @@ int sst_may_delete(struct sst_file *file, bool *ret_may, struct error *err);
 
 /* Cuts what sst_source_new() has made, before its first row is read, into parts of whole row groups; none where it is no such source. */
 int sst_source_cut(const struct row_source *whole, int64_t part_rows, struct source_part **ret_parts, uint32_t *ret_n, struct error *err);
-/* One part as a source. It borrows from the whole, which may have any number of parts in use, each by a thread of its own. */
+/* Whether the file's keys are those of the region as they are: else it cannot be cut at keys. */
+bool sst_source_has_keys(const struct row_source *whole);
+/* The same at keys, for sources that are merged: some keys that come in it in ascending order, about one every `stride` rows, at most `room`... */
+uint32_t sst_source_keys(const struct row_source *whole, int64_t stride, struct key_bytes *ret_keys, uint32_t room);
+/* ... and the n + 1 parts between n ascending keys. */
+void sst_source_cut_keys(const struct row_source *whole, const struct key_bytes *keys, uint32_t n, struct source_part *ret_parts);
+/* One part as a source, for as long as `part` stays where it is. It borrows from the whole, which may have any number of parts in use, each by a thread of its own. */
 int sst_source_part(const struct row_source *whole, const struct source_part *part, struct scan_stats *stats, struct row_source **ret_source,
                     struct error *err);
 

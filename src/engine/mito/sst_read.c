@@ -29,6 +29,7 @@ struct sst_source {
     struct row_batch *group;        /* the decoded row group */
     int64_t row;
     bool borrows;                   /* a part of another source, to which all but `group` belongs */
+    const struct source_part *part; /* what it is bounded by then */
 };
 
 /* A row group while it is read. All the columns hold the selected rows. */
@@ -211,6 +212,57 @@ static int cut_times(struct sst_source *s, struct parts *p, struct error *err)
     return narrow(s, p, n, err);
 }
 
+static const struct parquet_bounds *key_bounds(const struct sst_source *s, uint32_t row_group)
+{
+    static const struct parquet_bounds unknown;
+    uint32_t first, n;
+    parquet_column_leaves(s->footer->parquet, s->footer->key, &first, &n);
+    return n == 1 ? &parquet_row_group(s->footer->parquet, row_group)->chunks[first].bounds : &unknown;
+}
+
+static bool surely_below(const struct parquet_bounds *b, const struct key_bytes *key)
+{
+    return b->has_max && key_bytes_compare(b->max, b->max_size, key) < 0;
+}
+
+static bool surely_from(const struct parquet_bounds *b, const struct key_bytes *key)
+{
+    return b->has_min && key_bytes_compare(b->min, b->min_size, key) >= 0;
+}
+
+/* The first of the selected rows whose key is not below `key`: keys ascend. */
+static int64_t rows_below(const struct parts *p, const struct key_bytes *key)
+{
+    const uint32_t *codes = COLUMN_VALUES(p->key, uint32_t);
+    int64_t low = 0, high = p->rows.n_rows;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        int32_t size;
+        const uint8_t *data = column_bytes(p->key->dictionary, codes[middle], &size);
+        if (key_bytes_compare(data, (size_t)size, key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static int cut_keys(struct sst_source *s, struct parts *p, struct error *err)
+{
+    const struct parquet_bounds *b = key_bounds(s, p->row_group);
+    const struct key_bytes *low = s->part ? s->part->low : NULL, *high = s->part ? s->part->high : NULL;
+    low = low && surely_from(b, low) ? NULL : low;
+    high = high && surely_below(b, high) ? NULL : high;
+    if (!p->rows.n_rows || (!low && !high))
+        return ST_OK;
+    TRY(read_keys(s, p, err));
+    TRY(room_for_kept(p, err));
+    int64_t from = low ? rows_below(p, low) : 0, to = high ? rows_below(p, high) : p->rows.n_rows;
+    for (int64_t i = from; i < to; i++)
+        p->kept[i - from] = (uint32_t)i;
+    return narrow(s, p, to > from ? to - from : 0, err);
+}
+
 /* The last row of each run of one key: the newest, as times ascend in it. */
 static int keep_last_rows(struct sst_source *s, struct parts *p, struct error *err)
 {
@@ -238,6 +290,7 @@ static int select_rows(struct sst_source *s, struct parts *p, struct error *err)
         s->request.stats->pages_pruned += pruned;
     if (s->request.limit && !s->request.n_predicates && s->base.unique && !sst_times_cut(s->footer, &s->request, p->row_group))
         row_selection_cut(&p->rows, s->left);
+    TRY(cut_keys(s, p, err));
     TRY(test_predicates(s, p, SEMANTIC_TAG, err));
     TRY(cut_times(s, p, err));
     TRY(keep_last_rows(s, p, err));
@@ -473,6 +526,45 @@ int sst_source_cut(const struct row_source *whole, int64_t part_rows, struct sou
     return ST_OK;
 }
 
+uint32_t sst_source_keys(const struct row_source *whole, int64_t stride, struct key_bytes *ret_keys, uint32_t room)
+{
+    const struct sst_source *s = (const struct sst_source *)whole;
+    uint32_t n = 0;
+    int64_t rows = 0;
+    for (uint32_t i = 0; i < s->n_row_groups && n < room; i++) {
+        const struct parquet_bounds *b = key_bounds(s, s->row_groups[i]);
+        if (rows >= stride && b->has_min && (n == 0 || key_bytes_compare(b->min, b->min_size, &ret_keys[n - 1]) > 0)) {
+            ret_keys[n++] = (struct key_bytes){b->min, b->min_size};
+            rows = 0;
+        }
+        rows += parquet_row_group(s->footer->parquet, s->row_groups[i])->n_rows;
+    }
+    return n;
+}
+
+bool sst_source_has_keys(const struct row_source *whole)
+{
+    const struct sst_source *s = (const struct sst_source *)whole;
+    const struct region_metadata *region = s->request.metadata, *own = s->footer->metadata;
+    return region->sparse_key == own->sparse_key && (own->sparse_key || own->n_key == region->n_key);
+}
+
+void sst_source_cut_keys(const struct row_source *whole, const struct key_bytes *keys, uint32_t n, struct source_part *ret_parts)
+{
+    const struct sst_source *s = (const struct sst_source *)whole;
+    for (uint32_t i = 0, at = 0; i <= n; i++) {
+        struct source_part *p = &ret_parts[i];
+        *p = (struct source_part){.low = i ? &keys[i - 1] : NULL, .high = i < n ? &keys[i] : NULL};
+        while (p->low && at < s->n_row_groups && surely_below(key_bounds(s, s->row_groups[at]), p->low))
+            at++;
+        p->first = at;
+        for (uint32_t g = at; g < s->n_row_groups && !(p->high && surely_from(key_bounds(s, s->row_groups[g]), p->high)); g++) {
+            p->n++;
+            p->rows += parquet_row_group(s->footer->parquet, s->row_groups[g])->n_rows;
+        }
+    }
+}
+
 int sst_source_part(const struct row_source *whole, const struct source_part *part, struct scan_stats *stats, struct row_source **ret_source,
                     struct error *err)
 {
@@ -481,6 +573,7 @@ int sst_source_part(const struct row_source *whole, const struct source_part *pa
         return error_no_memory(err, sizeof *s);
     *s = *(const struct sst_source *)whole;
     s->borrows = true;
+    s->part = part;
     s->next = part->first;
     s->n_row_groups = part->first + (uint32_t)part->n;
     s->request.stats = stats;
