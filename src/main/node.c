@@ -216,7 +216,7 @@ static int start_engines(struct node *n, struct error *err)
         .min_compaction_interval_ms = config_duration_ms(c, OPT_MITO_MIN_COMPACTION),
         .auto_flush_interval_ms = config_duration_ms(c, OPT_MITO_AUTO_FLUSH), .wal_purge_bytes = config_u64(c, OPT_WAL_PURGE_THRESHOLD),
         .write_stall_max_ms = WRITE_STALL_MAX_MS, .gc_enabled = config_bool(c, OPT_MITO_GC_ENABLE),
-        .gc_lingering_ms = config_duration_ms(c, OPT_MITO_GC_LINGER)};
+        .gc_lingering_ms = config_duration_ms(c, OPT_MITO_GC_LINGER), .gc_unknown_ms = config_duration_ms(c, OPT_MITO_GC_UNKNOWN)};
     if (strcasecmp(config_text(c, OPT_MITO_INDEX_BUILD_MODE), "async") == 0)
         build_later(&o);
     TRY(mito_engine_new(&o, &mito, err));

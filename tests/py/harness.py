@@ -121,6 +121,40 @@ def blob(field, value):
     return varint(field << 3 | 2) + varint(len(value)) + value
 
 
+def fields(data):
+    """Protobuf fields in order as (number, int or bytes)."""
+    out, i = [], 0
+
+    def read():
+        nonlocal i
+        shift = value = 0
+        while True:
+            byte = data[i]
+            i += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+    while i < len(data):
+        key = read()
+        if key & 7 == 0:
+            out.append((key >> 3, read()))
+        elif key & 7 == 2:
+            n = read()
+            if i + n > len(data):
+                raise ValueError('cut off')
+            out.append((key >> 3, data[i:i + n]))
+            i += n
+        else:
+            raise ValueError(f'wire type {key & 7}')
+    return out
+
+
+def message(data):
+    """The last value of each field."""
+    return dict(fields(data))
+
+
 INT32, INT64, FLOAT64, STRING, TS_MS = 3, 4, 10, 12, 16       # ColumnDataType
 TAG, FIELD, TIME = 0, 1, 2                            # SemanticType
 MEMBER = {INT32: 3, INT64: 4, FLOAT64: 10, STRING: 13, TS_MS: 17} # member of Value's oneof

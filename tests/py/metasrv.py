@@ -14,43 +14,9 @@ from concurrent import futures
 
 import grpc
 
-from harness import blob, free_port, num, varint
+from harness import blob, fields, free_port, message, num, varint
 
 LEADER, FOLLOWER, DOWNGRADING, STAGING = 0, 1, 2, 3
-
-
-def fields(data):
-    """Protobuf fields in order as (number, int or bytes)."""
-    out, i = [], 0
-
-    def read():
-        nonlocal i
-        shift = value = 0
-        while True:
-            byte = data[i]
-            i += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-    while i < len(data):
-        key = read()
-        if key & 7 == 0:
-            out.append((key >> 3, read()))
-        elif key & 7 == 2:
-            n = read()
-            if i + n > len(data):
-                raise ValueError('cut off')
-            out.append((key >> 3, data[i:i + n]))
-            i += n
-        else:
-            raise ValueError(f'wire type {key & 7}')
-    return out
-
-
-def message(data):
-    """The last value of each field."""
-    return dict(fields(data))
 
 
 class Heartbeat:

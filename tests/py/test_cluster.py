@@ -12,9 +12,10 @@ import urllib.request
 import grpc
 import zstandard
 
-from harness import (DO_GET, FIELD, HANDLE, INT32, INT64, STRING, TAG, TIME, TS_MS, Server, blob, create_region, free_port, insert, need_shared, num, scan_all)
+from harness import (DO_GET, FIELD, HANDLE, INT32, INT64, STRING, TAG, TIME, TS_MS, Server, blob, create_region, fields, free_port, insert, message, need_shared, num,
+                     scan_all)
 import test_metric
-from metasrv import DOWNGRADING, FOLLOWER, LEADER, STAGING, Heartbeat, Metasrv, fields, garbage, message
+from metasrv import DOWNGRADING, FOLLOWER, LEADER, STAGING, Heartbeat, Metasrv, garbage
 
 COLUMNS = [('device_id', INT64, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
 REGION = 1024 << 32
@@ -394,6 +395,30 @@ def test_gc():
     check('an empty order', m.instruct(2, {'GcRegions': {'regions': [], 'file_refs_manifest': {}, 'full_file_listing': False}})['result'] ==
           {'Ok': {'deleted_files': {}, 'deleted_indexes': {}, 'need_retry_regions': [], 'processed_regions': []}})
     check('rows are all there', len(rows_of(s, region)) == 3)
+
+    # What a crash left: of these files no manifest knows. The old ones go with a full listing, and only with one.
+    left = {name: os.path.join(folder, name) for name in ('11111111-2222-4333-8444-555555555555.parquet', '11111111-2222-4333-8444-666666666666.parquet',
+                                                          'index/11111111-2222-4333-8444-555555555555.puffin', 'notes.parquet')}
+    os.makedirs(os.path.join(folder, 'index'), exist_ok=True)
+    for name, path in left.items():
+        with open(path, 'w') as f:
+            f.write('x')
+        if '6666' not in name:
+            os.utime(path, (time.time() - 3700, time.time() - 3700))
+    for file in parquet() - {name[:-8] for name in left}:
+        os.utime(os.path.join(folder, file + '.parquet'), (time.time() - 3700, time.time() - 3700))
+    order = {'regions': [region], 'file_refs_manifest': refs['file_refs_manifest'], 'full_file_listing': False}
+    m.instruct(2, {'GcRegions': order})
+    check('without a listing they stay', all(map(os.path.exists, left.values())))
+    named = {**refs['file_refs_manifest'], 'file_refs': {str(region): [{'region_id': region, 'file_id': '11111111-2222-4333-8444-555555555555', 'index_version': None}]}}
+    m.instruct(2, {'GcRegions': {**order, 'file_refs_manifest': named, 'full_file_listing': True}})
+    check('nor do files go that a node still needs', all(map(os.path.exists, left.values())))
+    done = m.instruct(2, {'GcRegions': {**order, 'full_file_listing': True}})['result']['Ok']
+    check('old files of no manifest are collected', [name for name, path in left.items() if not os.path.exists(path)] ==
+          ['11111111-2222-4333-8444-555555555555.parquet', 'index/11111111-2222-4333-8444-555555555555.puffin'] and
+          done['deleted_files'] == {str(region): ['11111111-2222-4333-8444-555555555555'] * 2} and
+          done['deleted_indexes'] == {str(region): [['11111111-2222-4333-8444-555555555555', 0]]}, done)
+    check('and the region has its rows', len(rows_of(s, region)) == 3)
     # A region that is not here but on the route, even one without a leader, may have its files in use.
     m.kv[b'__table_route/1025'] = json.dumps({'type': 'physical', 'region_routes': [{'region': {'id': region | 5}, 'leader_peer': None}]}).encode()
     got = m.instruct(2, {'GcRegions': {'regions': [region | 5], 'file_refs_manifest': {}, 'full_file_listing': True}})

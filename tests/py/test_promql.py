@@ -7,8 +7,8 @@ import struct
 import grpc
 import pyarrow as pa
 
-from differential.engine import flight_table, proto_fields
-from harness import DO_GET, FIELD, FLOAT64, HANDLE, STRING, TAG, TIME, TS_MS, Server, blob, bulk_insert, create_region, flush_request, num
+from differential.engine import flight_table
+from harness import DO_GET, FIELD, FLOAT64, HANDLE, STRING, TAG, TIME, TS_MS, Server, blob, bulk_insert, create_region, flush_request, message, num
 
 REGION = 2100 << 32
 COLUMNS = [('host', STRING, TAG), ('ts', TS_MS, TIME), ('v', FLOAT64, FIELD)]
@@ -65,8 +65,8 @@ def query(server, rel, names, context=b''):
 def kinds(messages):
     """Header types of the messages: 0 metadata only, 1 schema, 2 dictionary, 3 record batch."""
     out = []
-    for message in messages:
-        header = dict(proto_fields(message)).get(2, b'')
+    for data in messages:
+        header = message(data).get(2, b'')
         root = struct.unpack_from('<I', header)[0]
         vtable = root - struct.unpack_from('<i', header, root)[0]
         slot = struct.unpack_from('<H', header, vtable + 6)[0] if struct.unpack_from('<H', header, vtable)[0] > 6 else 0
@@ -74,8 +74,8 @@ def kinds(messages):
     return out
 
 
-def metrics(message):
-    return json.loads(dict(proto_fields(dict(proto_fields(dict(proto_fields(message))[3]))[2]))[1])
+def metrics(data):
+    return json.loads(message(message(message(data)[3])[2])[1])
 
 
 def rows(messages):

@@ -2,8 +2,8 @@
  *
  * With gc.enable a file that leaves the manifest stays in the store and on record (manifest.h, removed files), because a region of another node may
  * still list or read it. Metasrv asks every node which files it still needs and sends the answers with the order to collect. What goes: files on
- * record for longer than the lingering time that neither the manifest nor an answer names; with a full listing of a region that exists no more, every
- * file that no answer names.
+ * record for longer than the lingering time that neither the manifest nor an answer names; with a full listing also the old files of which there is
+ * no record at all (a flush or compaction that a crash cut short), and of a region that exists no more every file that no answer names.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,6 +111,62 @@ static int delete_file(struct mito_engine *e, const char *dir, const struct remo
     return store->ops->remove(store, key, err);
 }
 
+struct unknown_search {
+    struct mito_region *region;
+    const struct region_gc_request *request;
+    int64_t until_ms;
+    struct region_file_sink *deleted;
+};
+
+static bool held(struct mito_engine *e, const char *file_id)
+{
+    bool found = false;
+    pthread_mutex_lock(&e->held_lock);
+    for (struct held_file *h = e->held; h && !found; h = h->next)
+        found = strcmp(h->file->meta.file_id, file_id) == 0 && atomic_load(&h->file->refs) > 1;
+    pthread_mutex_unlock(&e->held_lock);
+    return found;
+}
+
+/* "<uuid>.parquet", "index/<uuid>.puffin" or "index/<uuid>.<version>.puffin" of which nobody knows. */
+static int examine_unknown(void *ctx, const struct object_info *info, struct error *err)
+{
+    struct unknown_search *s = ctx;
+    const struct manifest *m = manifest_state(s->region->manifest);
+    const char *slash = strrchr(info->key, '/'), *name = slash ? slash + 1 : info->key, *suffix = name + FILE_ID_SIZE - 1;
+    if (info->is_dir || info->modified_ms >= s->until_ms || !mito_is_data_file(name))
+        return ST_OK;
+    struct removed_file f = {.is_index = strcmp(suffix, ".parquet") != 0};
+    memcpy(f.file_id, name, FILE_ID_SIZE - 1);
+    f.has_index_version = f.is_index;
+    f.index_version = f.is_index && strcmp(suffix, ".puffin") != 0 ? strtoull(suffix + 1, NULL, 10) : 0;
+    if (listed(m, &f) || referenced(s->request, f.file_id) || held(s->region->engine, f.file_id))
+        return ST_OK;
+    for (uint32_t i = 0; i < m->n_removed; i++) /* these go by their own time */
+        if (strcmp(m->removed[i].file_id, f.file_id) == 0)
+            return ST_OK;
+    struct object_store *store = s->region->engine->options.store;
+    TRY(store->ops->remove(store, info->key, err));
+    return tell(s->deleted, s->region->id, &f, err);
+}
+
+/* Only of a region that takes writes, for a staged one has files that its manifest does not list yet; nor while a compaction or an index build
+ * writes some. job_lock held. */
+static int collect_unknown(struct mito_region *r, const struct region_gc_request *q, struct region_file_sink *deleted, struct error *err)
+{
+    char index[1280];
+    struct object_store *store = r->engine->options.store;
+    struct unknown_search s = {r, q, clock_wall_ms() - r->engine->options.gc_unknown_ms, deleted};
+    pthread_mutex_lock(&r->lock);
+    bool due = r->state == REGION_WRITABLE && !r->rewriting;
+    pthread_mutex_unlock(&r->lock);
+    if (!due)
+        return ST_OK;
+    snprintf(index, sizeof index, "%sindex/", r->dir);
+    TRY(store->ops->list(store, r->dir, false, examine_unknown, &s, err));
+    return store->ops->list(store, index, false, examine_unknown, &s, err);
+}
+
 /* A region that is open here: what its manifest has on record. job_lock held. */
 static int collect_open(struct mito_region *r, const struct region_gc_request *q, struct region_file_sink *deleted, struct error *err)
 {
@@ -137,7 +193,7 @@ static int collect_open(struct mito_region *r, const struct region_gc_request *q
     mito_note_manifest(r);
     pthread_mutex_unlock(&r->lock);
     free(gone);
-    return st;
+    return st == ST_OK && q->full_listing ? collect_unknown(r, q, deleted, err) : st;
 }
 
 struct sweep {

@@ -47,6 +47,7 @@ struct mito_options {
     int64_t scan_part_rows;      /* the least that a part of a scan has, as far as the data can be cut so; 0 = 65,536 */
     bool gc_enabled;             /* removed files stay until a metasrv has them collected (gc.c) */
     int64_t gc_lingering_ms;
+    int64_t gc_unknown_ms;       /* how old a file that no manifest has on record must be */
 };
 
 enum region_state {
@@ -283,6 +284,7 @@ void mito_schedule_index_build(struct mito_region *r);
 
 /* orphans.c: removes files of the folder that the region does not list, once, before its first job writes one. job_lock held. */
 void mito_remove_orphans(struct mito_region *r);
+bool mito_is_data_file(const char *name); /* named as SST and index files are */
 
 /* region_files.c. One compaction or index build of a region at a time: false = it is busy. */
 bool mito_rewrite_begin(struct mito_region *r);

@@ -23,7 +23,7 @@ struct search {
 };
 
 /* "<uuid>.parquet", "<uuid>.puffin", "<uuid>.<version>.puffin" */
-static bool is_data_file(const char *name)
+bool mito_is_data_file(const char *name)
 {
     size_t size = strlen(name);
     for (int i = 0; i < UUID_SIZE; i++) {
@@ -50,7 +50,7 @@ static int examine(void *ctx, const struct object_info *info, struct error *err)
 {
     struct search *s = ctx;
     const char *slash = strrchr(info->key, '/'), *name = slash ? slash + 1 : info->key;
-    if (info->is_dir || !is_data_file(name))
+    if (info->is_dir || !mito_is_data_file(name))
         return ST_OK;
     for (uint32_t i = 0; i < s->region->n_files; i++) /* nobody else changes the list under the job lock */
         if (strncmp(s->region->files[i]->meta.file_id, name, UUID_SIZE) == 0 && !is_other_index(&s->region->files[i]->meta, info->key))

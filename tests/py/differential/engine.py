@@ -9,7 +9,7 @@ import grpc
 import pyarrow as pa
 from datafusion import SessionConfig, SessionContext, substrait
 
-from harness import DO_GET, FIELD, HANDLE, TIME, Server, blob, bulk_insert, num
+from harness import DO_GET, FIELD, HANDLE, TIME, Server, blob, bulk_insert, message, num
 
 REGION = 77 << 32
 # ColumnDataType by Arrow type, as on the wire.
@@ -41,36 +41,11 @@ def create_request(schema):
     return blob(1, b'') + blob(5, body + blob(5, 'greptime/public') + blob(7, b'\x1a\x00'))
 
 
-def proto_fields(message):
-    """(number, value) of a protobuf message: bytes or int."""
-    at = 0
-
-    def varint():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 0x7f) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while at < len(message):
-        key = varint()
-        if key & 7 == 2:
-            size = varint()
-            yield key >> 3, message[at:at + size]
-            at += size
-        else:
-            yield key >> 3, varint()
-
-
 def flight_table(messages):
     """The Arrow table in a stream of FlightData."""
     out = io.BytesIO()
-    for message in messages:
-        parts = dict(proto_fields(message))
+    for data in messages:
+        parts = message(data)
         header, body = parts.get(2, b''), parts.get(1000, b'')
         if not header:
             continue
