@@ -59,6 +59,8 @@ struct region_stat { /* mito-engine.md 9.1 */
     uint64_t num_rows, memtable_bytes, wal_bytes, manifest_bytes, sst_bytes, sst_num, index_bytes, written_bytes;
     uint64_t manifest_version, flushed_entry_id, last_entry_id, committed_sequence, removed_files;
     bool overtaken;         /* another node has written to it: it follows until it has caught up */
+    bool manifest_in_doubt; /* whether its last change took effect is not known yet; no writes before that is settled */
+    bool flush_failed;      /* the last one: its rows stay in memory and in the log */
     bool has_metadata_part; /* a physical metric region: the sums above are of both its parts, the counters of its data part */
     uint64_t metadata_manifest_version, metadata_flushed_entry_id, metadata_last_entry_id;
 };

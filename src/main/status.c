@@ -28,13 +28,17 @@ static struct metric_family degraded = {.name = "regiond_degraded", .help = "1 w
 
 static struct metric_family disk_free_bytes = {.name = "regiond_disk_free_bytes", .help = "bytes free on the disk of the data home", .kind = METRIC_GAUGE};
 
-enum { DISK_FULL, WAL_DISK_FULL, NO_RESERVE, TORN_TAIL, WAL_DAMAGED, WAL_FAILED, PEER_LOG_DAMAGED, REGIONS_FAILED, REGIONS_FOUND, REGIONS_OVERTAKEN, METASRV_LOST, NO_LEASE, DEGRADED_COUNT };
+enum {
+    DISK_FULL, WAL_DISK_FULL, NO_RESERVE, TORN_TAIL, WAL_DAMAGED, WAL_FAILED, PEER_LOG_DAMAGED, REGIONS_FAILED, REGIONS_FOUND, REGIONS_OVERTAKEN,
+    MANIFESTS_IN_DOUBT, FLUSHES_FAILED, METASRV_LOST, NO_LEASE, DEGRADED_COUNT
+};
 static const char *const degraded_names[] = {"disk_full", "wal_disk_full", "no_disk_reserve", "wal_torn_tail", "wal_damaged", "wal_failed",
-                                             "greptimedb_log_damaged", "regions_failed", "regions_read_only", "regions_overtaken", "metasrv_lost", "no_lease"};
+                                             "greptimedb_log_damaged", "regions_failed", "regions_read_only", "regions_overtaken",
+                                             "manifests_in_doubt", "flushes_failed", "metasrv_lost", "no_lease"};
 
 /* ---- collecting ---- */
 
-struct tally { json_t *regions, *messages; int64_t count, failed, opening, found, overtaken, rows; };
+struct tally { json_t *regions, *messages; int64_t count, failed, opening, found, overtaken, in_doubt, unflushed, rows; };
 
 static int add_region(void *ctx, const struct region_info *r, struct error *err)
 {
@@ -56,6 +60,8 @@ static int add_region(void *ctx, const struct region_info *r, struct error *err)
     if (r->has_stat) {
         t->rows += (int64_t)r->stat.num_rows;
         t->overtaken += r->stat.overtaken;
+        t->in_doubt += r->stat.manifest_in_doubt;
+        t->unflushed += r->stat.flush_failed;
         json_object_set_new(o, "role", json_string(roles[r->stat.role]));
         json_object_set_new(o, "rows", json_integer((json_int_t)r->stat.num_rows));
         json_object_set_new(o, "memtable_bytes", json_integer((json_int_t)r->stat.memtable_bytes));
@@ -176,6 +182,12 @@ static json_t *degraded_list(const struct node_view *v, const struct wal_stats *
     snprintf(text, sizeof text, "another node has written to %lld regions that were led from here; they follow until metasrv has them catch up: do two nodes have one id?",
              (long long)t->overtaken);
     degrade(list, REGIONS_OVERTAKEN, t->overtaken > 0, text);
+    snprintf(text, sizeof text, "whether the last change of the manifests of %lld regions took effect is not known; the next write to each finds out, check the disk",
+             (long long)t->in_doubt);
+    degrade(list, MANIFESTS_IN_DOUBT, t->in_doubt > 0, text);
+    snprintf(text, sizeof text, "the last flush of %lld regions failed: their rows stay in memory and in the log, which grows; the server's log says why, it is tried again",
+             (long long)t->unflushed);
+    degrade(list, FLUSHES_FAILED, t->unflushed > 0, text);
     if (v->cluster)
         degraded_cluster(v, list);
     return list;

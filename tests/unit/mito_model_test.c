@@ -81,8 +81,8 @@ enum op_kind {
     OP_CREATE,
     OP_KINDS
 };
-static const char *const op_names[] = {"write",       "bulk insert", "delete", "flush",    "compact",     "add column", "drop column",
-                                       "modify type", "default",     "option", "set index", "build index", "truncate", "drop region", "create"};
+static const char *const op_names[] = {"write",   "bulk insert", "delete",    "flush",       "compact",  "add column",  "drop column", "modify type",
+                                       "default", "option",      "set index", "build index", "truncate", "drop region", "create"};
 
 struct op {
     enum op_kind kind;
@@ -433,8 +433,13 @@ static int read_table(struct run *run, struct table *table, uint64_t memtable_se
     uint32_t all[COLUMNS];
     for (uint32_t c = 0; c < ret->n_columns; c++)
         all[c] = c;
-    struct scan_request q = {.columns = all, .n_columns = ret->n_columns, .limit = -1, .predicates = predicate, .n_predicates = predicate != NULL,
-                             .has_memtable_max_sequence = true, .memtable_max_sequence = memtable_sequence};
+    struct scan_request q = {.columns = all,
+                             .n_columns = ret->n_columns,
+                             .limit = -1,
+                             .predicates = predicate,
+                             .n_predicates = predicate != NULL,
+                             .has_memtable_max_sequence = true,
+                             .memtable_max_sequence = memtable_sequence};
     if (run->step % 2)
         return read_parts(run, table, &q, ret, err);
     node_calls();
@@ -777,7 +782,7 @@ static int do_alter(struct run *run, struct region *r, const struct op *op, stru
             pb_put_uint(&set, 2, 1, NULL);
         pb_put_uint(&set, kind == 1 ? 6 : 3, 100, NULL);
         if (kind == 1)
-            pb_put_uint(&set, 5, 1, NULL); /* Bloom filters */
+            pb_put_uint(&set, 5, 1, NULL);                                 /* Bloom filters */
         pb_put_fixed64(&set, kind == 1 ? 7 : 5, 0x3f847ae147ae147b, NULL); /* 0.01 */
         put_message(&item, kind, &set);
         put_message(&body, 1, &item);
@@ -938,8 +943,8 @@ static bool choose_column(struct run *run, struct region *r, struct op *op)
 }
 
 static const uint8_t weights[OP_KINDS] = {
-    [OP_WRITE] = 50,      [OP_BULK] = 15,  [OP_REMOVE] = 10, [OP_FLUSH] = 10, [OP_COMPACT] = 5,  [OP_ADD] = 4,
-    [OP_DROP_COLUMN] = 3, [OP_MODIFY] = 3, [OP_DEFAULT] = 2, [OP_OPTION] = 2, [OP_INDEX] = 4, [OP_BUILD] = 4, [OP_TRUNCATE] = 1, [OP_DROP_REGION] = 1};
+    [OP_WRITE] = 50, [OP_BULK] = 15,   [OP_REMOVE] = 10, [OP_FLUSH] = 10, [OP_COMPACT] = 5, [OP_ADD] = 4,      [OP_DROP_COLUMN] = 3,
+    [OP_MODIFY] = 3, [OP_DEFAULT] = 2, [OP_OPTION] = 2,  [OP_INDEX] = 4,  [OP_BUILD] = 4,   [OP_TRUNCATE] = 1, [OP_DROP_REGION] = 1};
 
 static bool choose(struct run *run, struct region *r, struct op *op)
 {
@@ -1252,6 +1257,54 @@ static void random_operations(void **state)
     }
 }
 
+/* ---- readers ---- */
+
+static void must(struct run *run, struct region *r, const struct op *op)
+{
+    struct error err = {0};
+    if (do_op(run, r, op, &err) != ST_OK)
+        fail_msg("%s: %s", op_names[op->kind], err.msg);
+    succeed(r, op);
+}
+
+static int count_object(void *ctx, const struct object_info *info, struct error *err)
+{
+    (void)err;
+    *(uint32_t *)ctx += !info->is_dir;
+    return ST_OK;
+}
+
+/* A reader has files that a compaction replaced before the region was dropped: they go after it, and then all does. */
+static void reader_outlives_drop(void **state)
+{
+    (void)state;
+    log_set_level(LOG_OFF);
+    begin(&run, 2);
+    struct region *r = &run.regions[0];
+    struct engine *e = run.node.engine;
+    struct region_stat before, after;
+    uint32_t objects = 0;
+    must(&run, r, &(struct op){.kind = OP_CREATE, .value = "flat"});
+    for (int64_t i = 0; i < 8; i++) {
+        struct op write = {.kind = OP_WRITE, .n_rows = 1};
+        write.rows[0].values[0] = i;
+        must(&run, r, &write);
+        must(&run, r, &(struct op){.kind = OP_FLUSH});
+    }
+    hold(&run, r);
+    assert_int_equal(e->ops->stat(e, r->id, &before, NULL), ST_OK);
+    must(&run, r, &(struct op){.kind = OP_COMPACT});
+    assert_int_equal(e->ops->stat(e, r->id, &after, NULL), ST_OK);
+    assert_true(after.sst_num < before.sst_num);
+    must(&run, r, &(struct op){.kind = OP_DROP_REGION});
+    mito_reap_dropped((struct mito_engine *)e, false);
+    check_held(&run);
+    mito_reap_dropped((struct mito_engine *)e, false);
+    assert_int_equal(run.node.store->ops->list(run.node.store, "data", true, count_object, &objects, NULL), ST_OK);
+    assert_int_equal(objects, 0);
+    end(&run);
+}
+
 /* ---- every call fails ---- */
 
 struct leaks {
@@ -1462,7 +1515,7 @@ static void every_allocation_fails(void **state)
 int main(void)
 {
     mito_cast = expr_try_cast_column;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_operations), cmocka_unit_test(every_call_fails),
-                                       cmocka_unit_test(every_allocation_fails)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_operations), cmocka_unit_test(reader_outlives_drop),
+                                       cmocka_unit_test(every_call_fails), cmocka_unit_test(every_allocation_fails)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

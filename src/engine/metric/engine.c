@@ -321,6 +321,8 @@ static int engine_stat(struct engine *e, uint64_t id, struct region_stat *ret_st
     data.index_bytes += meta.index_bytes;
     data.written_bytes += meta.written_bytes;
     data.overtaken |= meta.overtaken;
+    data.manifest_in_doubt |= meta.manifest_in_doubt;
+    data.flush_failed |= meta.flush_failed;
     data.has_metadata_part = true;
     data.metadata_manifest_version = meta.manifest_version;
     data.metadata_flushed_entry_id = meta.flushed_entry_id;

@@ -157,7 +157,8 @@ static int engine_stat(struct engine *e, uint64_t region_id, struct region_stat 
     pthread_mutex_lock(&r->lock);
     struct region_stat s = {.region_id = r->id, .manifest_bytes = r->manifest_bytes, .sst_num = r->n_files, .written_bytes = r->written_bytes,
                             .manifest_version = r->manifest_version, .flushed_entry_id = r->flushed_entry_id, .last_entry_id = r->last_entry_id,
-                            .committed_sequence = r->committed_sequence, .removed_files = r->removed_files, .role = mito_role_of(r->state), .overtaken = r->overtaken};
+                            .committed_sequence = r->committed_sequence, .removed_files = r->removed_files, .role = mito_role_of(r->state), .overtaken = r->overtaken,
+                            .manifest_in_doubt = r->in_doubt, .flush_failed = r->flush_failed};
     add_memtable(&s, r->active);
     for (uint32_t i = 0; i < r->n_frozen; i++)
         add_memtable(&s, r->frozen[i]);
@@ -247,6 +248,10 @@ static void keep_flushed(struct mito_engine *e)
     }
     free(all);
     wal_stats(e->options.wal, &wal);
+    if (wal.failed && !e->log_failure_told) {
+        log_error("wal", "%s: writes are refused, reads and flushes go on; mend the disk and restart the node", wal.failure);
+        e->log_failure_told = true;
+    }
     if (wal.bytes > e->options.wal_purge_bytes && wal.oldest_pinning_region &&
         mito_region_get(e, wal.oldest_pinning_region, &pinning, NULL) == ST_OK) {
         flush_quietly(pinning, "the WAL is longer than wal.purge_threshold");

@@ -245,6 +245,9 @@ int mito_flush_locked(struct mito_region *r, struct error *err)
         remove_written(&job);
     }
     flush_end(&job);
+    pthread_mutex_lock(&r->lock);
+    r->flush_failed = st != ST_OK;
+    pthread_mutex_unlock(&r->lock);
     pthread_mutex_lock(&r->engine->memory_lock);
     pthread_cond_broadcast(&r->engine->memory_freed);
     pthread_mutex_unlock(&r->engine->memory_lock);

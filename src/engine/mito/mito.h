@@ -60,6 +60,7 @@ struct mito_region {
     struct mito_engine *engine;
     uint64_t id;
     char *dir;                          /* "data/.../1024_0000000001/" */
+    struct sst_folder *folder;          /* who uses it; NULL once the region is dropped */
 
     pthread_mutex_t job_lock;           /* one flush, alter, truncate or compaction commit at a time; guards `manifest` and its updates */
     struct manifest_manager *manifest;
@@ -73,6 +74,7 @@ struct mito_region {
     char *staging_expr;                 /* REGION_STAGING: the expression to be; NULL = all writes are rejected */
     bool freezing;                      /* a flush waits for writes in flight; new ones wait for it */
     bool in_doubt;                      /* the manifest is: no writes before that is settled */
+    bool flush_failed;                  /* the last one */
     bool overtaken;                     /* another node has written to the manifest: a follower until it has caught up */
     uint32_t inflight;                  /* writes between numbering and memtable */
     struct region_metadata *metadata;
@@ -108,6 +110,7 @@ struct mito_engine {
     struct work_context compact_work;   /* cancelled when the engine stops */
     _Atomic bool flush_scheduled, space_flush_scheduled;
     int64_t space_flush_ms;             /* when the last one began; the keeper's */
+    bool log_failure_told;              /* the keeper's */
     pthread_mutex_t memory_lock;
     pthread_cond_t memory_freed;        /* after each flush */
     pthread_t keeper;                   /* house-keeping thread */

@@ -59,6 +59,8 @@ static int file_open(struct mito_region *r, const struct file_meta *meta, struct
         st = sst_file_new(r->engine->options.store, dir ? dir : r->dir, &copy, &r->engine->caches, ret_file, err);
         if (st != ST_OK)
             file_meta_release(&copy);
+        else if (!dir)
+            (*ret_file)->folder = sst_folder_ref(r->folder);
     }
     free(dir);
     return st;

@@ -13,10 +13,11 @@
 static struct metric_family overtaken_regions = {.name = "regiond_mito_regions_overtaken_total", .kind = METRIC_COUNTER,
                                                  .help = "regions that became followers because another node had written to their manifest"};
 
-/* A dropped region's folder and the files of it that scans may still read. */
+/* A dropped region's folder and the files that it listed. Scans may still read these, and others that a compaction had replaced. */
 struct dropped_region {
     struct dropped_region *next;
     char *dir;
+    struct sst_folder *folder;
     struct sst_file **files;
     uint32_t n_files;
     int64_t since_ms;
@@ -60,6 +61,7 @@ static void region_free(struct mito_region *r)
     pthread_mutex_destroy(&r->job_lock);
     pthread_mutex_destroy(&r->lock);
     pthread_cond_destroy(&r->changed);
+    sst_folder_unref(r->folder);
     free(r->dir);
     free(r);
 }
@@ -95,8 +97,12 @@ int mito_region_wrong_state(const struct mito_region *r, const char *wanted, str
 static struct mito_region *region_alloc(struct mito_engine *e, uint64_t id)
 {
     struct mito_region *r = calloc(1, sizeof *r);
-    if (!r)
+    struct sst_folder *folder = r ? sst_folder_new() : NULL;
+    if (!folder) {
+        free(r);
         return NULL;
+    }
+    r->folder = folder;
     atomic_init(&r->refs, 1);
     r->engine = e;
     r->id = id;
@@ -215,11 +221,18 @@ bool mito_note_doubt(struct mito_region *r)
     const struct engine_host *host = &r->engine->host;
     bool doubt = manifest_in_doubt(r->manifest), overtaken = manifest_overtaken(r->manifest);
     pthread_mutex_lock(&r->lock);
+    bool was_in_doubt = r->in_doubt;
     r->in_doubt = doubt;
     bool fresh = overtaken && !r->overtaken;
     if (fresh)
         mito_note_overtaken(r);
     pthread_mutex_unlock(&r->lock);
+    if (doubt && !was_in_doubt)
+        log_error("mito",
+                  "whether the last change of the manifest of region %llu took effect is not known (%s): reads go on, a write first finds out; check the disk",
+                  (unsigned long long)r->id, r->dir);
+    else if (was_in_doubt && !doubt && !overtaken)
+        log_info("mito", "the manifest of region %llu is settled", (unsigned long long)r->id);
     if (!fresh)
         return doubt;
     metric_add(metric_plain(&overtaken_regions), 1);
@@ -246,7 +259,10 @@ static bool still_read(const struct dropped_region *d)
     for (uint32_t i = 0; i < d->n_files; i++)
         if (atomic_load(&d->files[i]->refs) > 1)
             return true;
-    return false;
+    uint32_t listed = 0; /* in this folder */
+    for (uint32_t i = 0; i < d->n_files; i++)
+        listed += d->files[i]->folder == d->folder;
+    return d->folder && (uint32_t)atomic_load(&d->folder->refs) > listed + 1;
 }
 
 static int remove_folder(struct mito_engine *e, const struct dropped_region *d, struct error *err)
@@ -277,6 +293,7 @@ static void reap(struct mito_engine *e, struct dropped_region *d)
         at = &(*at)->next;
     *at = d->next;
     pthread_cond_broadcast(&e->reaped);
+    sst_folder_unref(d->folder);
     free(d->files);
     free(d->dir);
     free(d);
@@ -571,6 +588,8 @@ static void leave_to_keeper(struct mito_region *r, bool keep_files)
     if (d) {
         d->keep_files = keep_files;
         d->dir = strdup(r->dir);
+        d->folder = r->folder;
+        r->folder = NULL;
         d->files = r->files;
         d->n_files = r->n_files;
         d->since_ms = clock_wall_ms();

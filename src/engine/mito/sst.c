@@ -41,6 +41,27 @@ void sst_remove_index(struct object_store *store, const char *dir, const struct 
         store->ops->remove(store, key, NULL);
 }
 
+struct sst_folder *sst_folder_new(void)
+{
+    struct sst_folder *f = calloc(1, sizeof *f);
+    if (f)
+        atomic_init(&f->refs, 1);
+    return f;
+}
+
+struct sst_folder *sst_folder_ref(struct sst_folder *f)
+{
+    if (f)
+        atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+    return f;
+}
+
+void sst_folder_unref(struct sst_folder *f)
+{
+    if (f && atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) == 1)
+        free(f);
+}
+
 int sst_file_new(struct object_store *store, const char *region_dir, struct file_meta *meta, struct sst_caches *caches, struct sst_file **ret_file,
                  struct error *err)
 {
@@ -68,7 +89,9 @@ int sst_file_reindexed(const struct sst_file *f, const struct file_meta *meta, s
     struct file_meta copy;
     TRY(file_meta_copy(meta, &copy, err));
     int st = sst_file_new(f->store, f->dir, &copy, f->caches, ret_file, err);
-    if (st != ST_OK)
+    if (st == ST_OK)
+        (*ret_file)->folder = sst_folder_ref(f->folder);
+    else
         file_meta_release(&copy);
     return st;
 }
@@ -102,6 +125,7 @@ void sst_file_unref(struct sst_file *f)
     sst_file_unref(f->successor);
     pthread_mutex_destroy(&f->lock);
     file_meta_release(&f->meta);
+    sst_folder_unref(f->folder);
     free(f->dir);
     free(f);
 }

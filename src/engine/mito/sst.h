@@ -13,6 +13,12 @@
 
 enum { SST_ROW_GROUP_ROWS = 102400 };
 
+/* Counts who uses a region's folder: its files, listed or still read, and the region. */
+struct sst_folder { _Atomic int refs; };
+struct sst_folder *sst_folder_new(void); /* NULL: no memory */
+struct sst_folder *sst_folder_ref(struct sst_folder *f);
+void sst_folder_unref(struct sst_folder *f); /* NULL is allowed, as above */
+
 /* A live file: shared by the versions that list it and the scans that read it. When `deleted` is set and the last reference goes, the object (and its
  * index files) are removed from the store: readers keep what they hold. */
 struct sst_file {
@@ -21,6 +27,7 @@ struct sst_file {
     struct file_meta meta;
     struct object_store *store;    /* borrowed; outlives all files */
     char *dir;                     /* region dir with a trailing slash */
+    struct sst_folder *folder;     /* a reference; NULL = nobody counts */
     pthread_mutex_t lock;          /* guards `footer` */
     struct sst_footer *footer;     /* decoded Parquet footer: while somebody uses it, be it the cache */
     struct sst_caches *caches;     /* NULL = nothing is kept */
