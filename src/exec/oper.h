@@ -66,6 +66,8 @@ struct table *oper_scan_table(struct oper *o);
 /* The batches of inputs[0..n), n > 0, one after another, under `schema`. Takes the inputs, not the array. */
 int oper_union_new(struct oper *const *inputs, uint32_t n, struct schema *schema, struct oper **ret_oper, struct error *err);
 
+bool oper_is_union(const struct oper *o);
+
 /* One batch, referenced: a virtual table. */
 int oper_values_new(struct work_context *work, struct batch *batch, struct oper **ret_oper, struct error *err);
 

@@ -485,14 +485,19 @@ static int exchange_new(struct oper *chain, struct thread_pool *workers, struct 
     return ST_OK;
 }
 
-int oper_parallelise(struct oper **root, struct thread_pool *workers, struct error *err)
+/* `limited`: a LIMIT above may leave most rows unread, and nothing between gathers them. */
+static int parallelise(struct oper **root, struct thread_pool *workers, bool limited, struct error *err)
 {
     struct oper *o = *root;
     if (is_chain(o))
-        return exchange_new(o, workers, root, err);
+        return limited ? ST_OK : exchange_new(o, workers, root, err);
+    limited = oper_is_limit(o) || (limited && (oper_is_compute(o) || oper_is_union(o)));
     for (uint32_t i = 0; i < o->n_others; i++)
-        TRY(oper_parallelise(&o->others[i], workers, err));
-    if (!o->input || (oper_is_limit(o) && is_chain(o->input)))
-        return ST_OK;
-    return oper_parallelise(&o->input, workers, err);
+        TRY(parallelise(&o->others[i], workers, limited, err));
+    return o->input ? parallelise(&o->input, workers, limited, err) : ST_OK;
+}
+
+int oper_parallelise(struct oper **root, struct thread_pool *workers, struct error *err)
+{
+    return parallelise(root, workers, false, err);
 }

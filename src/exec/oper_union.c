@@ -41,6 +41,11 @@ static int union_describe(const struct oper *base, struct dynbuf *out, bool verb
 
 static const struct oper_ops union_ops = {union_next, union_free, union_describe, NULL};
 
+bool oper_is_union(const struct oper *o)
+{
+    return o->ops == &union_ops;
+}
+
 int oper_union_new(struct oper *const *inputs, uint32_t n, struct schema *schema, struct oper **ret_oper, struct error *err)
 {
     struct union_oper *o = calloc(1, sizeof *o);

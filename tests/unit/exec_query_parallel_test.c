@@ -344,6 +344,30 @@ static void test_freed_early(void **state)
     thread_pool_free(pool);
 }
 
+/* Nothing is run ahead of a LIMIT that may be satisfied at once. */
+static void test_limited(void **state)
+{
+    struct budget budget;
+    struct work_context work;
+    struct thread_pool *pool;
+    struct oper *both, *first;
+    (void)state;
+    with_budget(&work, &budget, SIZE_MAX);
+    assert_int_equal(thread_pool_new("query", 3, 1000, &pool, NULL), ST_OK);
+    struct oper *inputs[] = {picked(scan(&work)), picked(scan(&work))};
+    struct schema *schema = schema_ref(inputs[0]->schema);
+    assert_int_equal(oper_union_new(inputs, 2, schema, &both, NULL), ST_OK);
+    schema_unref(schema);
+    assert_int_equal(oper_limit_new(both, 0, 10, &first, NULL), ST_OK);
+    table->pulled = 0;
+    struct answer a = run(first, pool, -1);
+    assert_int_equal(a.status, ST_OK);
+    assert_int_equal(a.rows, 10);
+    thread_pool_free(pool);
+    assert_int_equal(table->pulled, 1);
+    assert_int_equal(budget.used, 0);
+}
+
 static struct budget node;
 
 /* Others take nearly all of the node's memory while parts are being aggregated. */
@@ -466,7 +490,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_answers), cmocka_unit_test(test_as_without_parts), cmocka_unit_test(test_failure),
         cmocka_unit_test(test_cancelled),    cmocka_unit_test(test_freed_early),      cmocka_unit_test(test_short_memory),
-        cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_limited),      cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_many_at_once),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
