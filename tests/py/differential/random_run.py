@@ -104,6 +104,8 @@ class RandomRun:
             frame = self.pair.session.sql(sql)
             plan = self.pair.encode(frame)
             return plan, frame.to_arrow_table()
+        except (SystemExit, KeyboardInterrupt):
+            raise
         except BaseException as e:  # panics as well
             return plan, Failed(str(e))
 
