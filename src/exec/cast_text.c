@@ -32,13 +32,16 @@ static size_t print_int128(__int128 v, char *out, size_t room)
     return (size_t)snprintf(out, room, "%s%s", v < 0 ? "-" : "", digits + n);
 }
 
-static size_t print_decimal(__int128 v, int scale, char *out, size_t room)
+/* As Arrow: of a product that outgrew its type, the first digits. */
+static size_t print_decimal(__int128 v, int precision, int scale, char *out, size_t room)
 {
     char digits[48], zeros[48];
     bool negative = v < 0;
     size_t n = print_int128(v, digits, sizeof digits);
     if (negative)
         memmove(digits, digits + 1, n--);
+    if (n > (size_t)precision)
+        digits[n = (size_t)precision] = 0;
     if (scale <= 0 || scale > 38) {
         scale = scale < -38 ? -38 : scale > 0 ? 0 : scale;
         memset(zeros, '0', sizeof zeros);
@@ -164,7 +167,7 @@ static size_t print_value(const struct column *c, int64_t i, char *out, size_t r
     case TYPE_UINT64: return (size_t)snprintf(out, room, "%llu", (unsigned long long)COLUMN_VALUES(c, uint64_t)[i]);
     case TYPE_FLOAT32: return print_float((double)COLUMN_VALUES(c, float)[i], true, out, room);
     case TYPE_FLOAT64: return print_float(COLUMN_VALUES(c, double)[i], false, out, room);
-    case TYPE_DECIMAL128: return print_decimal(COLUMN_VALUES(c, __int128)[i], c->type->scale, out, room);
+    case TYPE_DECIMAL128: return print_decimal(COLUMN_VALUES(c, __int128)[i], c->type->precision, c->type->scale, out, room);
     case TYPE_DATE32: return print_date(COLUMN_VALUES(c, int32_t)[i], out, room);
     case TYPE_TIMESTAMP: return print_timestamp(c->type, COLUMN_VALUES(c, int64_t)[i], out, room);
     case TYPE_DATE64: return print_timestamp(type_temporal(TYPE_TIMESTAMP, UNIT_MILLI), COLUMN_VALUES(c, int64_t)[i], out, room);
