@@ -264,7 +264,8 @@ def other_type(table):
     return table.set_column(table.num_columns - 1, 'other', pa.nulls(table.num_rows, pa.duration('s')))
 
 
-SPOILS = [last_value_other, other_type, lambda table: table.slice(1), lambda table: Failed('UNKNOWN: Internal error: column types must match schema types')]
+SPOILS = [last_value_other, other_type, lambda table: table.slice(1),
+          lambda table: Failed('UNKNOWN: Internal error: column types must match schema types')]
 PLANTS = ['i64 + 1', 'f64', 'f32 * 2', "s || 'x'", 'd', 't_ns', 'b', 'dec', 'x', '[n, m]', "coalesce(s, 'none')"]
 
 
