@@ -184,10 +184,12 @@ def report(asked, memory, disk, duck, fusion, peaks):
         heads += ['DuckDB, wall', 'CPU', 'DataFusion, wall', 'CPU', 'SST / DuckDB', 'SST / better', 'memtables / better']
     run.table(f'{STEPS * HOSTS:,} rows, ms (medians)', heads, lines)
     mean = lambda v: math.exp(sum(map(math.log, v)) / len(v))
+    if not ratios:
+        print(f'\nPeak resident memory, MiB: {peaks[0]:.0f} (idle {peaks[1]:.0f}, {peaks[2]:.0f} soon afterwards).')
     if ratios:
         print(f'\nGeometric mean of CPU over DuckDB\'s: SSTs {mean([r[0] for r in ratios]):.2f}, memtables {mean([r[1] for r in ratios]):.2f}; over the better of the two: '
               f'SSTs {mean(best):.2f}.')
-        print(f'Peak resident memory, MiB: regiond {peaks[0]:.0f} (idle {peaks[1]:.0f}), DuckDB {duck["peak"]:.0f} (idle {duck["base"]:.0f}), '
+        print(f'Peak resident memory, MiB: regiond {peaks[0]:.0f} (idle {peaks[1]:.0f}, {peaks[2]:.0f} soon afterwards), DuckDB {duck["peak"]:.0f} (idle {duck["base"]:.0f}), '
               f'DataFusion {fusion["peak"]:.0f} (idle {fusion["base"]:.0f}).')
 
 
@@ -218,9 +220,11 @@ def main():
     s.start()
     idle = run.status(s, 'VmRSS')
     disk, from_disk, peak = regiond(s, asked, a.rounds)
+    time.sleep(4)   # the allocator gives back what has been free for two seconds
+    after = run.status(s, 'VmRSS')
     nothing = {'times': {}, 'answers': {}}
     duck, fusion = (nothing, nothing) if a.no_others else (run_other(e, s.home, asked, a.rounds) for e in ('duckdb', 'datafusion'))
-    report(asked, memory or disk, disk, duck, fusion, (peak, idle))
+    report(asked, memory or disk, disk, duck, fusion, (peak, idle, after))
     wrong = [f'{name} from {where}' for where, got in (('memtables', answers), ('SSTs', from_disk)) for name, rows in got.items()
              if name in duck['answers'] and not same(rows, [tuple(r) for r in duck['answers'][name]])]
     print('\nAnswers that differ from DuckDB\'s: ' + (', '.join(wrong) or 'none' if duck['answers'] else 'not compared'))
