@@ -2,7 +2,8 @@
 
     test_random.py [--seed N] [--count ROUNDS] [--seconds S] [--only expressions|sorts|aggregates] [--rows N]
 
-A round is 40 expressions, one sort or a query of 12 aggregations; round i has seed N + i, and `--seed N+i --count 1` with the same --only runs it again.
+A round is 40 expressions, one sort or a query of 12 aggregations; round i has seed N + i, and `--seed N+i --count 1` with the same --only runs it
+again.
 """
 import argparse
 import collections

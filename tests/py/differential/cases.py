@@ -1,8 +1,7 @@
 """SQL expressions over the columns of t, by group. Each is one query; those that fail on some row are run again row by row.
 
-A pair (expression,
-        ulps) allows floats to be that many units apart: libraries for the same function round differently. Known differences that are meant are in DIFFERENT
-with the reason.
+A pair (expression, ulps) allows floats to be that many units apart: libraries for the same function round differently. Known differences that are
+meant are in DIFFERENT with the reason.
 """
 
 NUMBERS = ['i8', 'i16', 'i32', 'i64', 'u8', 'u16', 'u32', 'u64', 'f32', 'f64']

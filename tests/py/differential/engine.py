@@ -146,7 +146,8 @@ class Pair:
         if isinstance(theirs, Failed) or isinstance(ours, Failed):
             if isinstance(theirs, Failed) and isinstance(ours, Failed):
                 return None
-            return f'DataFusion: {str(theirs)[:200] if isinstance(theirs, Failed) else "ok"}; regiond: {str(ours)[:200] if isinstance(ours, Failed) else "ok"}'
+            shown = [str(r)[:200] if isinstance(r, Failed) else 'ok' for r in results]
+            return f'DataFusion: {shown[0]}; regiond: {shown[1]}'
         if theirs.num_rows != ours.num_rows:
             return f'DataFusion has {theirs.num_rows} rows, regiond {ours.num_rows}'
         for i, name in enumerate(theirs.column_names):

@@ -125,7 +125,7 @@ class RandomRun:
 
     @staticmethod
     def verdict_of_failure(plan, theirs, ours, lazily=False):
-        """Of two results of which one is a Failed at least: Skipped, or the difference. `lazily`: which rows are computed is the optimizer's choice."""
+        """Of two results of which one is a Failed at least: Skipped, or the difference. `lazily`: the optimizer chooses which rows are computed."""
         if not plan:
             return NOT_PLANNED
         if not isinstance(theirs, Failed):
@@ -195,7 +195,8 @@ class RandomRun:
     def sort_round(self, seed):
         rng = random.Random(seed)
         kinds = [r for r in ROOTS if r not in ('bytes', 'ints')]  # decode() of a constant fails, and DataFusion does not compute constant keys
-        keys = [f'{expression(rng, rng.choice(kinds), 1)} {rng.choice(["ASC", "DESC"])} NULLS {rng.choice(["FIRST", "LAST"])}' for _ in range(rng.choice([1, 2, 3]))]
+        keys = [f'{expression(rng, rng.choice(kinds), 1)} {rng.choice(["ASC", "DESC"])} NULLS {rng.choice(["FIRST", "LAST"])}'
+                for _ in range(rng.choice([1, 2, 3]))]
         limit = rng.choice(['', '', ' LIMIT 10', ' LIMIT 3 OFFSET 2', ' LIMIT 0'])
         sql = f'SELECT k FROM t ORDER BY {", ".join(keys)}, k{limit}'
         self.conclude(seed, sql, self.whole(sql, 0, [0]), 1)

@@ -5,17 +5,19 @@ import random
 
 import pyarrow as pa
 
-TEXTS = ['', 'a', 'abc', 'ABC', ' pad ', 'a,b,,c', 'äöü', 'straße', 'ΑΣ ΟΔΟΣ', 'e\u0301te\u0301', '😀👩‍👩‍👧', 'foo.bar.baz', '100%_\\', '%', 'x' * 300, 'İstanbul', 'ǅ ﬁ',
-         "it's", '\t\n', 'NaN', '12', '-7', '1.5', 'true', '2024-02-29', '2024-02-29T12:34:56.789', '1969-12-31 23:59:59.5', '12:34:56', 'abcabcabc', 'Ab1-cd_2',
-         'zz\u0000y', '\u202eabc']
-FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 1e-300, 1e300, -1e300, 5e-324, float('inf'), float('-inf'), float('nan'), 3.14159, 1e15 + 0.5,
-          123456.789, 0.1, 100.0, 7.0, -0.999, 2.0 ** 53, 2.0 ** 63]
+TEXTS = ['', 'a', 'abc', 'ABC', ' pad ', 'a,b,,c', 'äöü', 'straße', 'ΑΣ ΟΔΟΣ', 'e\u0301te\u0301', '😀👩‍👩‍👧', 'foo.bar.baz', '100%_\\', '%', 'x' * 300,
+         'İstanbul', 'ǅ ﬁ', "it's", '\t\n', 'NaN', '12', '-7', '1.5', 'true', '2024-02-29', '2024-02-29T12:34:56.789', '1969-12-31 23:59:59.5',
+         '12:34:56', 'abcabcabc', 'Ab1-cd_2', 'zz\u0000y', '\u202eabc']
+FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 1e-300, 1e300, -1e300, 5e-324, float('inf'), float('-inf'), float('nan'), 3.14159,
+          1e15 + 0.5, 123456.789, 0.1, 100.0, 7.0, -0.999, 2.0 ** 53, 2.0 ** 63]
 SECONDS = [0, 1, -1, 59, -59, 86399, 86400, -86400, 951782400, 1709210096, 1711846800, 4102444800, -2208988800, 1000000000, 8000000000, -8000000000]
-WIDE_SECONDS = [253402300799, -62135596800, 253402300800, -62135596801] # beyond what 64 bits of nanoseconds hold, where DataFusion's date_bin and date_trunc wrap
+# beyond what 64 bits of nanoseconds hold, where DataFusion's date_bin and date_trunc wrap
+WIDE_SECONDS = [253402300799, -62135596800, 253402300800, -62135596801]
 
 
 def integers(low, high):
-    return [v for v in (0, 1, -1, 2, -2, 3, 5, 7, 10, -10, 12, 20, 21, 31, 63, 64, 65, 100, 127, -128, 255, 1000, low, low + 1, high, high - 1) if low <= v <= high]
+    some = (0, 1, -1, 2, -2, 3, 5, 7, 10, -10, 12, 20, 21, 31, 63, 64, 65, 100, 127, -128, 255, 1000, low, low + 1, high, high - 1)
+    return [v for v in some if low <= v <= high]
 
 
 def batch(rows=64, seed=52):
@@ -47,7 +49,8 @@ def batch(rows=64, seed=52):
                                    datetime.date(1969, 12, 31), datetime.date(2023, 1, 1), datetime.date(2020, 12, 31), datetime.date(1900, 3, 1)])),
         *((f't_{u}', pa.timestamp(u), column(times(p))) for u, p in (('s', 1), ('ms', 10 ** 3), ('us', 10 ** 6), ('ns', 10 ** 9))),
         ('w_ms', pa.timestamp('ms'), column([v * 1000 for v in SECONDS + WIDE_SECONDS])),
-        ('dec', pa.decimal128(20, 4), column([decimal.Decimal(v) for v in ('0', '1', '-1', '0.0001', '-0.0001', '12.3456', '-12.3450', '9999999999999999.9999',
-                                                                          '-9999999999999999.9999', '2.5', '-2.5', '100', '0.05')])),
+        ('dec', pa.decimal128(20, 4), column([decimal.Decimal(v) for v in (
+            '0', '1', '-1', '0.0001', '-0.0001', '12.3456', '-12.3450', '9999999999999999.9999', '-9999999999999999.9999',
+            '2.5', '-2.5', '100', '0.05')])),
     ]
     return pa.record_batch([pa.array(v, t) for _, t, v in columns], pa.schema([pa.field(n, t, n not in ('ts',)) for n, t, _ in columns]))
