@@ -95,6 +95,7 @@ int main(int argc, char **argv)
             node_stop(node);
             log_info("regiond", "Goodbye!");
         } else if (atomic_load(&stop)) {
+            pthread_join(waiter, NULL);
             log_info("regiond", "Goodbye!");
         } else {
             log_error("regiond", "cannot start: %s", err.msg);

@@ -213,9 +213,11 @@ class Seed:
             try:
                 self.c.calls[self.leader](insert(self.region, COLUMNS, [(0, 0, 0)]), timeout=3)
                 return
-            except grpc.RpcError:
+            except grpc.RpcError as e:
+                last = f'{e.code().name}: {e.details()}'
                 time.sleep(0.02)
-        raise AssertionError('nobody leads')
+        lines = [line for n in (1, 2) for line in self.c.servers[n].tail().splitlines() if str(self.region) in line]
+        raise AssertionError('\n'.join([f'node {self.leader} does not lead: {last}', f'route {self.m.route.get(self.region)}, state {self.m.state.get(self.region)}', *lines]))
 
     def run(self):
         self.begin = time.monotonic()
