@@ -8,6 +8,7 @@
 struct entry {
     struct cache_key key;
     struct cached *value;
+    unsigned rounds;     /* that it still gets as the oldest */
     struct entry *chain; /* in its bucket; also of entries that are to be freed */
     struct entry *newer, *older;
 };
@@ -21,7 +22,7 @@ struct cache {
     struct entry *newest, *oldest;
 };
 
-enum { BUCKETS_MIN = 64 };
+enum { BUCKETS_MIN = 64, ROUNDS_MAX = 3 };
 
 void cached_unref(struct cached *v)
 {
@@ -166,6 +167,7 @@ struct cached *cache_get(struct cache *c, struct cache_key key)
         atomic_fetch_add_explicit(&value->refs, 1, memory_order_relaxed);
         unlink_entry(c, e);
         link_entry(c, e);
+        e->rounds += e->rounds < ROUNDS_MAX;
     }
     evict(c, &gone);
     pthread_mutex_unlock(&c->lock);
@@ -174,12 +176,34 @@ struct cached *cache_get(struct cache *c, struct cache_key key)
     return value;
 }
 
-/* Puts the entry in. */
+/* Whether the newcomer has room, or gets it from entries that nobody uses. */
+static bool make_room(struct cache *c, size_t bytes, struct entry **gone)
+{
+    while (c->oldest && c->bytes + bytes > c->options.bytes_max) {
+        struct entry *e = c->oldest;
+        if (!e->rounds) {
+            take_out(c, find(c, e->key), gone);
+            continue;
+        }
+        e->rounds--;
+        unlink_entry(c, e);
+        link_entry(c, e);
+        return false;
+    }
+    return true;
+}
+
+/* Puts the entry in, or among those to be freed. */
 static void insert(struct cache *c, struct entry *e, struct entry **gone)
 {
     struct entry **at = find(c, e->key);
     if (*at)
         take_out(c, at, gone);
+    if (!make_room(c, e->value->bytes, gone)) {
+        e->chain = *gone;
+        *gone = e;
+        return;
+    }
     if (c->n_entries == c->n_buckets)
         grow(c);
     at = bucket_of(c, e->key);
@@ -195,7 +219,7 @@ void cache_put(struct cache *c, struct cache_key key, struct cached *value)
     struct entry *gone = NULL, *e = cache_admits(c, value->bytes) ? malloc(sizeof *e) : NULL;
     if (e) {
         atomic_fetch_add_explicit(&value->refs, 1, memory_order_relaxed);
-        *e = (struct entry){.key = key, .value = value};
+        *e = (struct entry){.key = key, .value = value, .rounds = 1};
     }
     pthread_mutex_lock(&c->lock);
     if (e)

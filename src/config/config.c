@@ -356,7 +356,7 @@ int config_finish(struct config *c, struct error *err)
         c->values[OPT_MITO_WRITE_REJECT].number = config_u64(c, OPT_MITO_WRITE_BUFFER) * 2;
     default_number(c, OPT_MITO_META_CACHE, at_most(mem / 32, 128 * mib));
     default_number(c, OPT_MITO_VECTOR_CACHE, at_most(mem / 16, 512 * mib));
-    default_number(c, OPT_MITO_PAGE_CACHE, mem / 8);
+    default_number(c, OPT_MITO_PAGE_CACHE, at_most(mem / 8, 64 * mib)); /* the peer's has no bound; beyond this one, memory is better left to queries */
     default_number(c, OPT_MITO_SELECTOR_CACHE, at_most(mem / 16, 512 * mib));
     default_number(c, OPT_MITO_RANGE_CACHE, at_most(mem / 16, 512 * mib));
     default_number(c, OPT_MITO_INDEX_META_CACHE, at_most(mem / 32, 64 * mib));

@@ -205,7 +205,7 @@ static int start_engines(struct node *n, struct error *err)
         .store = n->store, .wal = n->wal, .disk = n->disk, .wal_disk = n->wal_disk, .peer_log = n->peer_log, .root_budget = &n->root, .node_id = config_u64(c, OPT_NODE_ID),
         .write_buffer_bytes = config_u64(c, OPT_MITO_WRITE_BUFFER), .write_reject_bytes = config_u64(c, OPT_MITO_WRITE_REJECT),
         .caches = {config_u64(c, OPT_MITO_META_CACHE), config_u64(c, OPT_MITO_INDEX_META_CACHE), config_u64(c, OPT_MITO_INDEX_CONTENT_CACHE),
-                   config_u64(c, OPT_MITO_INDEX_PAGE)},
+                   config_u64(c, OPT_MITO_INDEX_PAGE), config_u64(c, OPT_MITO_PAGE_CACHE)},
         .checkpoint_distance = (uint32_t)config_u64(c, OPT_MITO_CHECKPOINT_DISTANCE),
         .default_flat_format = config_bool(c, OPT_MITO_FLAT_FORMAT),
         .flush_indexes = index_kinds(c, OPT_MITO_INV_FLUSH, OPT_MITO_FT_FLUSH, OPT_MITO_BF_FLUSH),

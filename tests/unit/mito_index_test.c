@@ -230,6 +230,7 @@ static void scan(struct sst_file *f, const struct scan_predicate *p, uint32_t n,
                              .predicates = p,
                              .n_predicates = n,
                              .append = true,
+                             .keep = true,
                              .alone = true,
                              .time_min = INT64_MIN,
                              .time_max = INT64_MAX,
@@ -603,7 +604,8 @@ static void test_caches(void **state)
     (void)state;
     for (int k = 0; k < 3; k++) {
         struct sst_file *plain = write_file(ALL), *f;
-        struct sst_cache_sizes sizes = {1 << 20, k ? 1 << 20 : 0, k == 2 ? 64 << 20 : 1 << 17, 4096};
+        struct sst_cache_sizes sizes = {1 << 20, k ? 1 << 20 : 0, k == 2 ? 64 << 20 : 1 << 17, 4096, (size_t)k << 22};
+        int64_t decoded = metric_of("greptime_mito_cache_hit", "page");
         budget_init(&root, "root", "memory_limit", (size_t)1 << 30, NULL);
         assert_int_equal(sst_caches_init(&caches, &root, &root, &sizes, NULL), ST_OK);
         assert_int_equal(file_meta_copy(&plain->meta, &copy, NULL), ST_OK);
@@ -611,6 +613,8 @@ static void test_caches(void **state)
         same_answers(f, 12);
         assert_true(budget_used(cache_budget(caches.index_content)) <= sizes.index_content + 8192);
         assert_true((budget_used(cache_budget(caches.index_metadata)) > 0) == (k > 0));
+        assert_true((metric_of("greptime_mito_cache_hit", "page") > decoded + 10) == (k > 0));
+        assert_true(budget_used(cache_budget(caches.columns)) <= sizes.columns * 5 / 4 && (k == 0 || budget_used(cache_budget(caches.columns)) > 0));
         if (k == 2) {
             char key[200];
             int64_t left = rows_left(f, 3, SCAN_EQ, 9200, ALL), misses = metric_of("greptime_mito_cache_miss", "index_content"),
@@ -624,6 +628,7 @@ static void test_caches(void **state)
         }
         sst_file_unref(f);
         sst_file_unref(plain);
+        assert_int_equal(budget_used(cache_budget(caches.columns)), 0);
         assert_int_equal(budget_used(cache_budget(caches.index_content)), 0);
         assert_int_equal(budget_used(cache_budget(caches.index_metadata)), 0);
         sst_caches_release(&caches);

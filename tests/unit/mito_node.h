@@ -62,7 +62,7 @@ static inline int node_open(struct node *n, struct fs *fs, struct error *err)
                               .checkpoint_distance = 3,
                               .default_flat_format = true,
                               .query_indexes = SST_INDEX_ALL,
-                              .caches = {1 << 20, 1 << 20, 1 << 18, 4096},
+                              .caches = {1 << 20, 1 << 20, 1 << 18, 4096, 1 << 16},
                               .max_background_jobs = 1,
                               .auto_flush_interval_ms = INT64_MAX / 2,
                               .wal_purge_bytes = UINT64_MAX,

@@ -32,7 +32,7 @@ struct mito_options {
     uint64_t node_id;
     size_t write_buffer_bytes;   /* global_write_buffer_size: flush at half, stall at all of it */
     size_t write_reject_bytes;   /* global_write_buffer_reject_size */
-    struct sst_cache_sizes caches; /* sst_meta_cache_size, index.*_cache_size, index.content_cache_page_size */
+    struct sst_cache_sizes caches; /* sst_meta_cache_size, index.*_cache_size, index.content_cache_page_size, page_cache_size */
     uint32_t checkpoint_distance;
     bool default_flat_format;
     uint8_t flush_indexes, compaction_indexes, query_indexes; /* enum sst_index_kind bits: what is built when, and what queries may use */

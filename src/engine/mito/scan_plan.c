@@ -207,6 +207,7 @@ struct read_request scan_plan_read(const struct scan_plan *p, bool alone, bool l
                                  .time_max = p->time_max,
                                  .has_max_sequence = p->request.has_memtable_max_sequence,
                                  .max_sequence = p->request.memtable_max_sequence,
+                                 .keep = true,
                                  .indexes = p->snapshot->indexes,
                                  .budget = p->budget,
                                  .work = p->work,

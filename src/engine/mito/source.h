@@ -99,6 +99,7 @@ struct read_request {
     int64_t limit;              /* a source of rows that stand for themselves may end after this many; 0 = all */
     int64_t time_min, time_max; /* inclusive, in the time index's unit */
     bool has_max_sequence; uint64_t max_sequence; /* memtables only */
+    bool keep;                  /* decoded columns may stay in the caches: other scans may want them */
     uint8_t indexes;            /* kinds of index that may be used (enum sst_index_kind bits) */
     struct budget *budget;      /* where batches are charged */
     struct work_context *work;  /* may be NULL */

@@ -124,12 +124,16 @@ int sst_caches_init(struct sst_caches *c, struct budget *footers_budget, struct 
                                                                                             : sizes->index_page};
     TRY(new_cache("index_metadata", "index metadata", "memory_limit or region_engine.mito.index.metadata_cache_size", root, sizes->index_metadata,
                   &c->index_metadata, err));
-    int st = new_cache("index_content", "index contents", "memory_limit or region_engine.mito.index.content_cache_size", root, sizes->index_content,
+    int st = new_cache("page", "decoded columns", "memory_limit or region_engine.mito.page_cache_size", root, sizes->columns, &c->columns, err);
+    if (st == ST_OK)
+        st = new_cache("index_content", "index contents", "memory_limit or region_engine.mito.index.content_cache_size", root, sizes->index_content,
                        &c->index_content, err);
-    if (st != ST_OK)
-        cache_free(c->index_metadata);
-    else
+    if (st == ST_OK) {
         sst_cache_init(&c->footers, footers_budget, sizes->footers);
+        return ST_OK;
+    }
+    cache_free(c->index_metadata);
+    cache_free(c->columns);
     return st;
 }
 
@@ -137,5 +141,6 @@ void sst_caches_release(struct sst_caches *c)
 {
     cache_free(c->index_metadata);
     cache_free(c->index_content);
+    cache_free(c->columns);
     sst_cache_release(&c->footers);
 }

@@ -1,4 +1,5 @@
-/* What is kept of SSTs between scans: decoded footers, the last used first, up to a number of bytes; and what has been read of index files. */
+/* What is kept of SSTs between scans: decoded footers, the last used first, up to a number of bytes; what has been read of
+ * index files; and columns. */
 #ifndef ENGINE_MITO_SST_CACHE_H
 #define ENGINE_MITO_SST_CACHE_H
 
@@ -23,10 +24,11 @@ struct sst_caches {
     struct cache *index_metadata; /* items: 0, the list of blobs with what they say of themselves */
     struct cache *index_content;  /* items: pages of index files, by number */
     size_t index_page_bytes;
+    struct cache *columns;        /* items: decoded columns of row groups (sst_column.c) */
 };
 
 struct sst_cache_sizes {
-    size_t footers, index_metadata, index_content, index_page; /* bytes */
+    size_t footers, index_metadata, index_content, index_page, columns; /* bytes */
 };
 
 /* `footers` is the account of decoded footers, `root` that of the node. */

@@ -9,7 +9,7 @@
 
 #include "engine/mito/predicate.h"
 #include "engine/mito/sst_index.h"
-#include "engine/mito/sst_select.h"
+#include "engine/mito/sst_column.h"
 
 #define BATCH_ROWS 8192
 
@@ -46,12 +46,11 @@ struct parts {
 static int read_stored(struct sst_source *s, struct parts *p, uint32_t column, struct dtype *type, int flags, bool required, struct column **ret_column,
                        struct error *err)
 {
-    struct parquet_source source = sst_parquet_source(s->reader);
-    bool all = p->rows.n_rows == parquet_row_group(s->footer->parquet, p->row_group)->n_rows;
-    struct parquet_selection some = {p->rows.ranges, p->rows.n};
+    struct sst_column_request q = {s->file, s->footer, sst_parquet_source(s->reader), p->row_group, column, type, flags, &p->rows,
+                                   s->request.budget, s->request.keep};
     struct column *c;
     TRY(work_check(s->request.work, err));
-    TRY(parquet_read_column(s->footer->parquet, &source, p->row_group, column, all ? NULL : &some, type, flags, s->request.budget, &c, err));
+    TRY(sst_column_read(&q, &c, err));
     if (required && column_null_count(c) > 0) {
         column_unref(c);
         return error_set(err, ST_CORRUPT, "column %u of SST %s has nulls where none may be", column, s->file->meta.file_id);
