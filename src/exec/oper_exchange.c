@@ -350,6 +350,7 @@ static int pull(struct core *c, struct batch **ret_batch, struct error *err)
         }
         struct batch *b;
         claim(c, mine);
+        call_workers(c);
         run(c, mine, &b);
         if (b)
             keep(c, mine, b);

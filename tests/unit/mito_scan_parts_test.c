@@ -222,6 +222,9 @@ static uint32_t check_some(struct fixture *x, bool brief)
     q.want_key_order = false;
     q.n_columns = 1;
     q.n_predicates = 0;
+    q.want_key_order = true;
+    compare(x, &q, pool);
+    q.want_key_order = false;
     q.last_row_only = true;
     compare(x, &q, pool);
     q.limit = 10;
