@@ -149,6 +149,14 @@ def defaults(server):
     r.alter(DROP_DEFAULTS, blob(1, blob(1, 'a')))
     r.write([('h9', T0 + 1, 'z')], [('host', STRING, TAG), ('ts', TS_MS, TIME), ('s', STRING, FIELD)])
     everywhere(r, [('h1', 1), ('h2', 2), ('h1', 3), ('h9', 42), ('h9', None)], 'host', 'a')
+    r = two_parts(server, 3008)  # a default goes along with its column's type, as the rows do
+    r.alter(ADD, add(column('t', TS_MS, 4, default='{"Value":{"Timestamp":{"value":1700000000120,"unit":"Millisecond"}}}'),
+                     column('d', DATE, 5, default='{"Value":{"Date":-1}}'), column('y', STRING, 6, default='{"Value":{"String":"yes"}}'),
+                     column('n', STRING, 7, default='{"Value":{"String":"none"}}'), column('i', INT32, 9, default='{"Value":{"Int32":1}}')))
+    for name, datatype in (('t', STRING), ('d', TS_MS), ('y', BOOL), ('n', INT32), ('i', DATE)):
+        r.alter(MODIFY, blob(1, blob(1, name) + num(2, datatype)))
+    day = datetime.timedelta(1)
+    everywhere(r, [('2023-11-14T22:13:20.120', datetime.datetime(1970, 1, 1) - day, True, None, datetime.date(1970, 1, 1) + day)] * 3, 't', 'd', 'y', 'n', 'i')
     print('defaults set and dropped')
 
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/civil.h"
 #include "format/region/internal.h"
 
 static const char *const unit_names[] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
@@ -465,35 +466,84 @@ static double value_number(const char *text)
     return strcasecmp(text, "true") == 0 ? 1 : strtod(text, NULL);
 }
 
-static int cast_text(struct region_column *c, const struct dtype *from, const char *text, struct error *err)
+/* Words for truths, or a beginning of one, as Arrow reads them; "" for other texts, which no boolean column takes. */
+static const char *boolean_of(const char *text)
 {
-    static const int64_t per_second[] = {1, 1000, 1000000, 1000000000};
-    const struct dtype *to = c->type;
-    char buf[80];
-    if (to->id == TYPE_BOOL && !type_is_string(from)) {
-        text = value_number(text) != 0 ? "true" : "false";
-    } else if (from->id == TYPE_BOOL && number_tag(to)) {
-        text = strcmp(text, "true") == 0 ? "1" : "0";
-    } else if (type_is_integer(to) && (type_is_float(from) || from->id == TYPE_DECIMAL128)) {
+    static const struct { const char *word, *value; } words[] = {{"true", "true"}, {"yes", "true"}, {"on", "true"}, {"1", "true"},
+                                                                  {"false", "false"}, {"no", "false"}, {"off", "false"}, {"0", "false"}};
+    size_t n = strlen(text);
+    for (size_t i = 0; n && strcasecmp(text, "o") != 0 && i < sizeof words / sizeof *words; i++)
+        if (n <= strlen(words[i].word) && strncasecmp(text, words[i].word, n) == 0)
+            return words[i].value;
+    return "";
+}
+
+/* A date, and the time of day when `clock` is set: the fraction in threes of digits, as Arrow prints it. */
+static void print_instant(int64_t units, int64_t per_second, bool clock, char *out, size_t room)
+{
+    int64_t year, day = floor_div(units, 86400 * per_second), rest = floor_mod(units, 86400 * per_second), second = rest / per_second;
+    int64_t nanos = rest % per_second * (1000000000 / per_second);
+    int32_t month, mday;
+    civil_of_days(day, &year, &month, &mday);
+    int n = snprintf(out, room, "%04lld-%02d-%02d", (long long)year, month, mday);
+    if (!clock)
+        return;
+    n += snprintf(out + n, room - (size_t)n, "T%02d:%02d:%02d", (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60));
+    int digits = nanos == 0 ? 0 : nanos % 1000000 == 0 ? 3 : nanos % 1000 == 0 ? 6 : 9;
+    for (int i = digits; i && i < 9; i++)
+        nanos /= 10;
+    if (digits)
+        snprintf(out + n, room - (size_t)n, ".%0*lld", digits, (long long)nanos);
+}
+
+/* The default's text under the new type: in `buf`, or as it is. */
+static const char *cast_text(const struct dtype *from, const struct dtype *to, const char *text, char *buf, size_t room)
+{
+    static const int64_t units[] = {1, 1000, 1000000, 1000000000};
+    bool instant = from->id == TYPE_TIMESTAMP, to_date = to->id == TYPE_DATE32;
+    if (to->id == TYPE_BOOL)
+        return type_is_string(from) ? boolean_of(text) : value_number(text) != 0 ? "true" : "false";
+    if (from->id == TYPE_BOOL && number_tag(to))
+        return strcmp(text, "true") == 0 ? "1" : "0";
+    if (type_is_integer(to) && (type_is_float(from) || from->id == TYPE_DECIMAL128)) {
         double d = strtod(text, NULL);
         if (from->id == TYPE_DECIMAL128)
             d /= pow(10, from->scale);
-        snprintf(buf, sizeof buf, "%.0f", trunc(fabs(d) < 1e20 ? d : 1e20));
-        text = strcmp(buf, "-0") == 0 ? "0" : buf;
-    } else if (from->id == TYPE_TIMESTAMP && to->id == TYPE_TIMESTAMP) {
-        __int128 n = strtoll(text, NULL, 10);
-        n = n * per_second[to->unit];
-        int64_t by = per_second[from->unit];
+        snprintf(buf, room, "%.0f", trunc(fabs(d) < 1e20 ? d : 1e20));
+        return strcmp(buf, "-0") == 0 ? "0" : buf;
+    }
+    if ((instant || from->id == TYPE_DATE32) && to->id == TYPE_TIMESTAMP) {
+        int64_t by = instant ? units[from->unit] : 1;
+        __int128 n = (__int128)strtoll(text, NULL, 10) * (instant ? 1 : 86400) * units[to->unit];
         n = n >= 0 ? n / by : -((-n + by - 1) / by);
         if (n < INT64_MIN || n > INT64_MAX)
-            return error_set(err, ST_INVALID_ARGUMENTS, "the default of column %s leaves the range of its new type", c->name);
-        snprintf(buf, sizeof buf, "%lld", (long long)n);
-        text = buf;
+            return "";
+        snprintf(buf, room, "%lld", (long long)n);
+    } else if (instant && (to_date || type_is_string(to))) {
+        print_instant(strtoll(text, NULL, 10), units[from->unit], !to_date, buf, room);
+    } else if ((from->id == TYPE_DATE32 && type_is_string(to)) || (from->id == TYPE_INT32 && to_date)) {
+        print_instant(strtoll(text, NULL, 10) * 86400, 1, false, buf, room);
     } else if (from->id == TYPE_DECIMAL128 && (type_is_float(to) || type_is_string(to))) {
-        snprintf(buf, sizeof buf, "%.*f", from->scale > 0 ? from->scale : 0, strtod(text, NULL) / pow(10, from->scale));
-        text = buf;
+        snprintf(buf, room, "%.*f", from->scale > 0 ? from->scale : 0, strtod(text, NULL) / pow(10, from->scale));
+    } else if (from->id == TYPE_FLOAT32 && to->id == TYPE_FLOAT64) {
+        snprintf(buf, room, "%.17g", (double)strtof(text, NULL));
+    } else {
+        return text;
     }
-    return default_from_literal(c, text, strlen(text), type_is_string(from), false, err);
+    return buf;
+}
+
+/* What does not fit becomes NULL, as in rows. */
+static int set_cast(struct region_column *c, const struct dtype *from, const char *text, struct error *err)
+{
+    char buf[80];
+    text = cast_text(from, c->type, text, buf, sizeof buf);
+    int st = default_from_literal(c, text, strlen(text), type_is_string(from), false, NULL);
+    if (st == ST_OK)
+        return ST_OK;
+    if (st != ST_INVALID_ARGUMENTS || !c->nullable)
+        return error_set(err, st, "the default of column %s cannot be cast to its new type", c->name);
+    return default_from_text("{\"Value\":\"Null\"}", 16, c, err);
 }
 
 int default_cast(struct region_column *c, const struct dtype *from, struct error *err)
@@ -510,7 +560,7 @@ int default_cast(struct region_column *c, const struct dtype *from, struct error
     if (st == ST_OK)
         st = dynbuf_append_byte(&text, 0, err);
     if (st == ST_OK)
-        st = cast_text(c, from, (const char *)text.data, err);
+        st = set_cast(c, from, (const char *)text.data, err);
     dynbuf_release(&text);
     return st;
 }
