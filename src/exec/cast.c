@@ -18,7 +18,7 @@ struct scalar {
     uint64_t u;
     double f;
     __int128 d;
-    int scale; /* AS_DECIMAL */
+    int precision, scale; /* AS_DECIMAL */
 };
 
 static bool is_number(const struct dtype *t)
@@ -90,7 +90,7 @@ static struct scalar read_number(const struct column *c, int64_t i)
     case TYPE_UINT64: s.form = AS_UINT; s.u = COLUMN_VALUES(c, uint64_t)[i]; break;
     case TYPE_FLOAT32: s.form = AS_FLOAT; s.f = (double)COLUMN_VALUES(c, float)[i]; break;
     case TYPE_FLOAT64: s.form = AS_FLOAT; s.f = COLUMN_VALUES(c, double)[i]; break;
-    case TYPE_DECIMAL128: s.form = AS_DECIMAL; s.d = COLUMN_VALUES(c, __int128)[i]; s.scale = c->type->scale; break;
+    case TYPE_DECIMAL128: s.form = AS_DECIMAL; s.d = COLUMN_VALUES(c, __int128)[i]; s.precision = c->type->precision; s.scale = c->type->scale; break;
     default: s.i = COLUMN_VALUES(c, int64_t)[i];
     }
     return s;
@@ -119,6 +119,13 @@ static bool rescale(__int128 v, int from, int to, __int128 *out)
     return true;
 }
 
+/* Whether every decimal of its type fits: Arrow then does not look at the value, which may have outgrown its type. */
+static bool always_fits(const struct scalar *s, const struct dtype *to)
+{
+    int more = to->scale - s->scale;
+    return s->form == AS_DECIMAL && (more >= 0 ? s->precision + more <= to->precision : s->precision + more < to->precision);
+}
+
 static bool write_decimal(const struct scalar *s, const struct dtype *to, uint8_t *out)
 {
     __int128 d, limit = power10(to->precision);
@@ -134,7 +141,7 @@ static bool write_decimal(const struct scalar *s, const struct dtype *to, uint8_
     } else if (!rescale(s->form == AS_UINT ? (__int128)s->u : s->i, 0, to->scale, &d)) {
         return false;
     }
-    if (d >= limit || d <= -limit)
+    if (!always_fits(s, to) && (d >= limit || d <= -limit))
         return false;
     memcpy(out, &d, 16);
     return true;
