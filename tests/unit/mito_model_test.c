@@ -5,7 +5,7 @@
  *   MODEL_SEEDS=1000 MODEL_OPS=5000 MODEL_FIRST=1 mito_model_test     default: a short slice
  *   MODEL_TRACE=1                                                     prints each operation
  *   MODEL_CHECK=1                                                     checks after each one
- *   MODEL_ALLOC_STRIDE=1                                              lets each allocation of a course fail, once and for ever; default: every 797th
+ *   MODEL_ALLOC_STRIDE=1                                              lets each allocation of a course fail, once and for ever; default: every 1597th
  *   MODEL_SWEEP_SEEDS=9                                               courses for these two; default: 2
  *   MODEL_STRIDE=1                                                    lets each file call of a course fail, once and for ever; default: every 29th
  *
@@ -1488,7 +1488,7 @@ static void every_allocation_fails(void **state)
 {
     (void)state;
     log_set_level(LOG_OFF);
-    uint64_t stride = number_of("MODEL_ALLOC_STRIDE", 797), first = number_of("MODEL_ALLOC", 1), runs = 0;
+    uint64_t stride = number_of("MODEL_ALLOC_STRIDE", 1597), first = number_of("MODEL_ALLOC", 1), runs = 0;
     uint64_t last = getenv("MODEL_ALLOC") && !getenv("MODEL_ALLOC_STRIDE") ? first : UINT64_MAX;
     for (uint64_t seed = 3; seed < 3 + number_of("MODEL_SWEEP_SEEDS", 2); seed++) {
         uint64_t calls = alloc_run(&run, seed, 0, false);

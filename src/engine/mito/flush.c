@@ -207,7 +207,8 @@ static int flush_commit(struct flush_job *job, struct error *err)
         mito_files_publish(r, &added);
         for (uint32_t i = 0; i < job->n_memtables; i++)
             memtable_unref(r->frozen[i]);
-        memmove(r->frozen, r->frozen + job->n_memtables, (r->n_frozen - job->n_memtables) * sizeof *r->frozen);
+        if (job->n_memtables) /* none for entries without rows */
+            memmove(r->frozen, r->frozen + job->n_memtables, (r->n_frozen - job->n_memtables) * sizeof *r->frozen);
         r->n_frozen -= job->n_memtables;
         r->flushed_entry_id = job->entry_id;
         r->last_flush_ms = clock_wall_ms();
