@@ -283,6 +283,9 @@ static void grant_one(struct region_server *s, const struct region_grant *g, int
         slot->granted = g->role;
         slot->granted_ns = sent_ns;
     }
+    /* Demoted by a lease, as by the end of one: it has rows that nobody else has (metasrv may have answered a beat from before an upgrade). */
+    if (g->role == ROLE_FOLLOWER && slot->role != ROLE_FOLLOWER)
+        slot->expired = true;
     if (g->role != slot->role && g->role != ROLE_STAGING_LEADER && !(g->role == ROLE_DOWNGRADING_LEADER && slot->role == ROLE_FOLLOWER))
         add_change(changes, slot, g->role);
 }

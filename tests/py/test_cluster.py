@@ -652,6 +652,37 @@ def test_stale_leader_grant():
     s.stop(), m.stop()
 
 
+def test_demoted_leader():
+    """A leader that a lease made a follower (metasrv answered a beat from before an upgrade) has rows that nobody else has: a downgrade does not pass them over."""
+    m = Metasrv(interval_ms=300, lease_seconds=2)
+    s = node(m, 1)
+    m.route[REGION] = 1
+    call = call_of(s)
+    call(create_region(REGION, COLUMNS), timeout=10)
+    m.wait_beats(1, 2)
+    call(insert(REGION, COLUMNS, [(1, 1, 1)]), timeout=10)
+    down = {'DowngradeRegions': [{'region_id': REGION, 'flush_timeout': {'secs': 1, 'nanos': 0}}]}
+
+    def demote():
+        m.operating[(REGION, 1)] = FOLLOWER
+        m.route.pop(REGION)
+        m.wait_beats(1, 3)
+        check('demoted', rejected(call, insert(REGION, COLUMNS, [(2, 2, 2)])))
+    demote()
+    reply = m.instruct(1, down)['replies'][0]
+    check('not done without the rows', reply['exists'] and 'cannot be flushed' in (reply['error'] or ''), reply)
+    m.state[REGION] = DOWNGRADING
+    m.route[REGION] = 1
+    reply = m.instruct(1, down)['replies'][0]
+    folder = os.path.join(s.home, f'data/greptime/public/{REGION >> 32}/{REGION >> 32}_0000000000')
+    check('done with them', reply['error'] is None and len([f for f in os.listdir(folder) if f.endswith('.parquet')]) == 1, reply)
+    m.state.pop(REGION), m.route.pop(REGION)
+    m.wait_beats(1, 2)
+    start = time.monotonic()
+    check('once it is done it is done', m.instruct(1, down)['replies'][0]['error'] is None and time.monotonic() - start < 0.5)
+    s.stop(), m.stop()
+
+
 # ---- a metasrv that misbehaves ----
 
 def test_faults():
@@ -760,7 +791,7 @@ def test_starts():
 
 
 def main():
-    tests = [test_upstream, test_migration, test_split_merge, test_metric_migration, test_metric_repartition, test_gc, test_database_options, test_overtaken, test_partition_of_route, test_instructions, test_leases, test_stale_leader_grant, test_faults, test_starts]
+    tests = [test_upstream, test_migration, test_split_merge, test_metric_migration, test_metric_repartition, test_gc, test_database_options, test_overtaken, test_partition_of_route, test_instructions, test_leases, test_stale_leader_grant, test_demoted_leader, test_faults, test_starts]
     wanted = sys.argv[1:]
     for t in tests:
         if not wanted or t.__name__ in wanted:
