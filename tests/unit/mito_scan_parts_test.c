@@ -11,7 +11,7 @@
 #include "base/hash.h"
 #include "os/thread.h"
 
-enum { HOSTS = 40, TIMES = 600, ROWS_A_WRITE = 10000, PART_ROWS = 3000, COLUMNS = 4 };
+enum { HOSTS = 40, TIMES = 450, ROWS_A_WRITE = 10000, PART_ROWS = 3000, COLUMNS = 4 };
 enum { HOST, TS, V, F };
 
 static const uint64_t REGION = (uint64_t)1024 << 32;
@@ -358,7 +358,7 @@ static void test_rewritten(void **state)
     struct fixture x;
     (void)state;
     create(&x, NULL, NULL);
-    put(&x, false, 0, HOSTS, 0, TIMES, 2, 0);
+    put(&x, false, 0, HOSTS, 0, TIMES, 1, 0);
     put(&x, false, 0, HOSTS, 0, TIMES, 3, 4);
     put(&x, true, 5, 20, 100, 200, 7, 0);
     assert_true(check(&x) >= 2); /* sorted, but some keys and times are there twice: cut between keys only */
@@ -372,13 +372,13 @@ static void test_sst(void **state)
     struct fixture x;
     (void)state;
     create(&x, NULL, NULL);
-    for (int host = 0; host < 5 * HOSTS; host += HOSTS) /* more than one row group */
+    for (int host = 0; host < 6 * HOSTS; host += HOSTS) /* more than one row group */
         put(&x, false, host, HOSTS, 0, TIMES, 1, 0);
     flush(&x);
-    assert_true(check_some(&x, true) >= 5 * HOSTS * TIMES / 102400);
-    put(&x, false, 0, 5 * HOSTS, TIMES / 2, TIMES, 9, 1);
+    assert_true(check_some(&x, true) >= 6 * HOSTS * TIMES / 102400);
+    put(&x, false, 0, 6 * HOSTS, TIMES / 2, TIMES, 9, 1);
     put(&x, true, HOSTS, 2 * HOSTS, 0, TIMES, 13, 1);
-    assert_true(check_some(&x, true) >= 5 * HOSTS * TIMES / 102400); /* now merged with a memtable, between the keys of the row groups */
+    assert_true(check_some(&x, true) >= 6 * HOSTS * TIMES / 102400); /* now merged with a memtable, between the keys of the row groups */
     destroy(&x);
 }
 
@@ -408,20 +408,20 @@ static void test_overlapping(void **state)
         create(&x, options[mode][0], options[mode][1]);
         put(&x, false, 0, HOSTS, 0, TIMES, 1, 0);
         flush(&x);
-        check(&x);
+        check_some(&x, true);
         put(&x, false, 10, HOSTS, 200, TIMES, 3, 1);
-        check(&x);
+        check_some(&x, true);
         flush(&x);
-        check(&x);
+        check_some(&x, true);
         put(&x, false, 0, 2 * HOSTS, 0, 2 * TIMES, 7, 2);
         if (mode < 2)
             put(&x, true, 5, HOSTS, 100, TIMES, 11, 0);
-        check(&x);
+        check_some(&x, true);
         flush(&x);
         put(&x, false, 20, 5, 100, 50, 1, 3);
-        check(&x);
+        check_some(&x, true);
         put(&x, false, 0, 2 * HOSTS, 50, TIMES, 1, 4);
-        assert_true(check(&x) >= 2);
+        assert_true(check_some(&x, true) >= 2);
         if (mode < 2)
             put(&x, true, 7, HOSTS, 60, TIMES, 5, 4);
         assert_true(check(&x) >= 2);
