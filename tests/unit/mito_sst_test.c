@@ -8,8 +8,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "engine/mito/mito.h"
 #include "engine/mito/predicate.h"
 #include "engine/mito/sst.h"
+#include "exec/expr.h"
 #include "format/key/key.h"
 
 #define DIR_KEY "data/r/"
@@ -518,6 +520,7 @@ static void footer_cache(void **state)
 static int set_up(void **state)
 {
     (void)state;
+    mito_cast = expr_try_cast_column;
     return mkdtemp(root) && object_store_open_folder(fs_posix(), root, &store, NULL) == ST_OK ? 0 : 1;
 }
 
