@@ -340,8 +340,10 @@ int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct er
             wal_drop_span(w, w->segments[i], region_id);
     }
     struct region_state *r = u64_map_get(&w->regions, region_id);
-    if (r && r->expected <= entry_id)
+    if (r && r->expected && r->expected <= entry_id) {
+        r->last_entry_id = r->last_entry_id > r->expected ? r->last_entry_id : r->expected; /* the next scan may expect it again */
         r->expected = 0;
+    }
     int st = end_obsolete(w, err);
     st = status_merge(st, delete_segments(w, st == ST_OK ? err : NULL));
     pthread_mutex_unlock(&w->lock);

@@ -8,8 +8,8 @@ duplicated and reordered responses. Checked:
 
   - a write that was sent to a node after another one was told to lead is never acknowledged by the first;
   - a write that was sent to a node when no lease of it could still run is never acknowledged;
-  - at the end every acknowledged row is on the leading node, those excepted that a failover without the old leader had to leave behind: rows that were acknowledged
-    after its last flush and never flushed (their log is local to it).
+  - at the end every acknowledged row is on the leading node, those excepted that were left behind because they were never flushed (their log is local to a node): by a
+    failover without the old leader, and by a migration that went back because the answer to its upgrade was lost.
 """
 import os
 import random
@@ -62,7 +62,7 @@ class Seed:
         self.leader = 1
         self.led_since = {}        # node -> when it was told to lead (migrations)
         self.taken_at = {1: None, 2: None}  # node -> when another one was told to lead
-        self.abandoned = []        # (node, when, what was flushed by then): failovers that had to go on without the old leader
+        self.abandoned = []        # (node, when, what was flushed by then): leaders that metasrv had to go on without
         self.flushed = set()       # keys acknowledged before a flush of their node that succeeded
         self.events = []
 
@@ -128,7 +128,9 @@ class Seed:
                 if closed is None:
                     m.partition(new)
                     time.sleep(max(0, m.last_lease.get(new, 0) - time.monotonic()))
+                # What it took is left behind: metasrv never learnt that it led. (Frontends write where the route says, and it never named this node; the writers here do.)
                 self.taken_at[new] = time.monotonic()
+                self.abandoned.append((new, self.taken_at[new], frozenset(self.flushed)))
                 self.taken_at[old] = None
                 m.state.pop(self.region, None)
                 m.operating.pop((self.region, new), None)

@@ -173,6 +173,38 @@ struct worker {
     uint64_t region;
 };
 
+/* A region's last entry is known from a checkpoint only, and the region is dropped: a new life must still begin behind that entry, because the checkpoint
+ * goes on saying that it was there. */
+static void last_entry_of_a_checkpoint(void **state)
+{
+    (void)state;
+    struct wal_stats stats;
+    uint64_t last = 0, other = 0;
+    fresh_dir();
+    struct wal *w = open_log(WAL_FSYNC, 1000, NULL);
+    for (stats.segments = 0; stats.segments < 2; wal_stats(w, &stats))
+        append(w, 1, ++last);
+    for (size_t was = stats.segments; stats.segments == was; wal_stats(w, &stats))
+        append(w, 2, ++other);
+    assert_int_equal(wal_obsolete(w, 1, last, NULL), ST_OK);
+    assert_int_equal(wal_obsolete(w, 2, other - 1, NULL), ST_OK);
+    wal_stats(w, &stats);
+    assert_int_equal(stats.segments, 1);
+    wal_close(w);
+    w = open_log(WAL_FSYNC, 1000, NULL);
+    assert_int_equal(wal_last_entry_id(w, 1), last);
+    check_region(w, 1, last, last);
+    assert_int_equal(wal_obsolete(w, 1, UINT64_MAX, NULL), ST_OK);
+    assert_int_equal(wal_last_entry_id(w, 1), last);
+    append(w, 1, last + 1);
+    wal_close(w);
+    w = open_log(WAL_FSYNC, 1000, NULL);
+    check_region(w, 1, last, last + 1);
+    check_region(w, 2, other - 1, other);
+    wal_close(w);
+    drop_dir();
+}
+
 static void *work(void *p)
 {
     struct worker *k = p;
@@ -577,7 +609,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(append_reopen_replay),
-        cmocka_unit_test(rotation_and_obsolete),
+        cmocka_unit_test(rotation_and_obsolete), cmocka_unit_test(last_entry_of_a_checkpoint),
         cmocka_unit_test(many_threads),
         cmocka_unit_test(torn_tail),
         cmocka_unit_test(bit_flips),
