@@ -964,7 +964,7 @@ static bool choose(struct run *run, struct region *r, struct op *op)
     for (at = next_random(run, total); at >= weights[kind]; kind++)
         at -= weights[kind];
     op->kind = (enum op_kind)kind;
-    if (s->n_rows + BATCH > ROWS)
+    if (s->n_rows + 4 * BATCH > ROWS) /* what is in doubt may have more */
         op->kind = OP_TRUNCATE;
     switch (op->kind) {
     case OP_REMOVE:
