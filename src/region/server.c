@@ -61,10 +61,10 @@ int region_server_start(struct region_server *s, struct error *err)
 {
     if (!s->list_path)
         return ST_OK;
-    if (fs_exists(s->options.fs, s->list_path))
-        TRY(region_list_load(s, err));
-    else if (s->options.data_dir)
-        TRY(region_discover(s, err));
+    int st = region_list_load(s, err);
+    if (st == ST_NOT_FOUND)
+        st = s->options.data_dir ? region_discover(s, err) : ST_OK;
+    TRY(st);
     s->options.data_dir = NULL;
     s->opening = true;
     TRY(thread_start(&s->opener, "region-opener", region_list_open_all, s, err));

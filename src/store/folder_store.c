@@ -295,14 +295,14 @@ static int folder_remove_prefix(struct object_store *s, const char *prefix, stru
     struct folder_store *store = folder_of(s);
     char *path;
     TRY(path_of(store, prefix, false, &path, err));
-    int st = ST_OK;
-    if (fs_exists(store->fs, path)) {
+    struct fs_stat info;
+    int st = store->fs->ops->stat(store->fs, path, &info, err);
+    if (st == ST_OK)
         st = fs_remove_tree(store->fs, path, err);
-        if (st == ST_OK)
-            st = with_parent(store->fs, path, true, err);
-    }
+    if (st == ST_OK)
+        st = with_parent(store->fs, path, true, err);
     free(path);
-    return st;
+    return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
 static int folder_stat(struct object_store *s, const char *key, uint64_t *ret_size, struct error *err)

@@ -338,8 +338,10 @@ static int check_dropping(struct mito_engine *e, const char *dir, uint64_t regio
     char key[1280];
     uint64_t size;
     snprintf(key, sizeof key, "%s.dropping", dir);
-    if (e->options.store->ops->stat(e->options.store, key, &size, NULL) != ST_OK)
+    int st = e->options.store->ops->stat(e->options.store, key, &size, err);
+    if (st == ST_NOT_FOUND)
         return ST_OK;
+    TRY(st); /* there may be one: opening the region would bring it back */
     TRY(e->options.store->ops->remove_prefix(e->options.store, dir, err));
     return error_set(err, ST_REGION_NOT_FOUND, "Region not found, region id: %llu (its drop was completed)", (unsigned long long)region_id);
 }
