@@ -265,41 +265,32 @@ int scan_plan_last_rows(const struct scan_plan *p, const struct scan_piece *piec
     return ST_OK;
 }
 
-static int open_group(struct scan_stream *s, const struct scan_piece *piece, struct error *err)
+/* Source i of a piece; NULL where its part holds nothing. */
+static int open_source(struct scan_stream *s, const struct scan_piece *piece, uint32_t i, bool last_rows, struct row_source **ret_source, struct error *err)
 {
     const struct scan_plan *p = s->plan;
-    uint32_t n = 0;
-    bool last_rows;
-    TRY(scan_plan_last_rows(p, piece, &last_rows, err));
-    struct row_source **sources = calloc(piece->n, sizeof *sources);
-    int st = sources ? ST_OK : error_no_memory(err, piece->n * sizeof *sources);
-    for (; st == ST_OK && n < piece->n; n += st == ST_OK)
-        st = scan_plan_open(p, &p->origins[piece->first + n], piece->n == 1, last_rows, &s->stats, &sources[n], err);
-    if (st == ST_OK)
-        st = join_sources(s, sources, n, err);
-    else
-        for (uint32_t i = 0; i < n; i++)
-            row_source_free(sources[i]);
-    free(sources);
-    return st;
+    struct scan_origin *o = &p->origins[piece->first + i];
+    const struct scan_part *part = piece->parts ? &piece->parts[i] : NULL;
+    *ret_source = NULL;
+    if (!part)
+        return scan_plan_open(p, o, piece->n == 1, last_rows, &s->stats, ret_source, err);
+    if (part->part.n == 0)
+        return ST_OK;
+    return o->file ? sst_source_part(part->whole, &part->part, &s->stats, ret_source, err) : memtable_source_part(part->whole, &part->part, ret_source, err);
 }
 
 /* Leaves s->source NULL where the piece holds nothing. */
 static int open_piece(struct scan_stream *s, const struct scan_piece *piece, struct error *err)
 {
-    const struct scan_plan *p = s->plan;
     uint32_t n = 0;
+    bool last_rows = false;
     if (!piece->parts)
-        return open_group(s, piece, err);
+        TRY(scan_plan_last_rows(s->plan, piece, &last_rows, err));
     struct row_source **sources = calloc(piece->n, sizeof *sources);
     int st = sources ? ST_OK : error_no_memory(err, piece->n * sizeof *sources);
     for (uint32_t i = 0; st == ST_OK && i < piece->n; i++) {
-        const struct scan_part *part = &piece->parts[i];
-        if (part->part.n == 0)
-            continue;
-        st = p->origins[piece->first + i].file ? sst_source_part(part->whole, &part->part, &s->stats, &sources[n], err)
-                                               : memtable_source_part(part->whole, &part->part, &sources[n], err);
-        n += st == ST_OK;
+        st = open_source(s, piece, i, last_rows, &sources[n], err);
+        n += st == ST_OK && sources[n];
     }
     if (st == ST_OK && n)
         st = join_sources(s, sources, n, err);

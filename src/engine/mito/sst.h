@@ -93,7 +93,4 @@ void sst_source_cut_keys(const struct row_source *whole, const struct key_bytes 
 int sst_source_part(const struct row_source *whole, const struct source_part *part, struct scan_stats *stats, struct row_source **ret_source,
                     struct error *err);
 
-/* Row groups left after pruning. */
-int sst_prune(struct sst_file *file, const struct read_request *request, uint32_t **ret_row_groups, uint32_t *ret_n, struct error *err);
-
 #endif

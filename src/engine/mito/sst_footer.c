@@ -346,24 +346,3 @@ bool sst_may_match(const struct sst_footer *f, const struct read_request *q, uin
     }
     return true;
 }
-
-int sst_prune(struct sst_file *file, const struct read_request *request, uint32_t **ret_row_groups, uint32_t *ret_n, struct error *err)
-{
-    struct object_reader *reader;
-    struct sst_footer *f;
-    TRY(sst_open_reader(file, &reader, err));
-    int st = sst_footer_get(file, reader, &f, err);
-    reader->ops->close(reader);
-    TRY(st);
-    uint32_t total = parquet_n_row_groups(f->parquet), n = 0;
-    uint32_t *groups = malloc((total + 1) * sizeof *groups);
-    for (uint32_t g = 0; groups && g < total; g++)
-        if (sst_may_match(f, request, g))
-            groups[n++] = g;
-    sst_footer_put(file, f);
-    if (!groups)
-        return error_no_memory(err, total * sizeof *groups);
-    *ret_row_groups = groups;
-    *ret_n = n;
-    return ST_OK;
-}
