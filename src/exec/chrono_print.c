@@ -95,10 +95,8 @@ struct number {
     bool year;
 };
 
-/* Numeric specifiers; false when c is none. */
-static bool number_of(char c, const struct parts *p, struct number *r)
+static bool date_number(char c, const struct parts *p, struct number *r)
 {
-    int64_t hour12 = p->hour % 12 ? p->hour % 12 : 12;
     switch (c) {
     case 'Y':
         *r = (struct number){p->year, 4, '0', true};
@@ -145,6 +143,15 @@ static bool number_of(char c, const struct parts *p, struct number *r)
     case 'j':
         *r = (struct number){p->yday + 1, 3, '0', false};
         return true;
+    default:
+        return false;
+    }
+}
+
+static bool time_number(char c, const struct parts *p, struct number *r)
+{
+    int64_t hour12 = p->hour % 12 ? p->hour % 12 : 12;
+    switch (c) {
     case 'H':
         *r = (struct number){p->hour, 2, '0', false};
         return true;
@@ -172,6 +179,12 @@ static bool number_of(char c, const struct parts *p, struct number *r)
     default:
         return false;
     }
+}
+
+/* Numeric specifiers; false when c is none. */
+static bool number_of(char c, const struct parts *p, struct number *r)
+{
+    return date_number(c, p, r) || time_number(c, p, r);
 }
 
 /* Everything else that is one letter. */
