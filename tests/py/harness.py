@@ -18,6 +18,7 @@ SHARED = os.environ.get('REGIOND_SHARED', os.path.join(ROOT, '..', 'shared'))
 BUILD = os.environ.get('REGIOND_BUILD', os.path.join(ROOT, 'build', 'release'))
 HANDLE = '/greptime.v1.region.Region/Handle'
 DO_GET = '/arrow.flight.protocol.FlightService/DoGet'
+claimed = []  # one socket a port, open while this process lives
 OPTIONS = [('grpc.max_receive_message_length', -1), ('grpc.max_send_message_length', -1), ('grpc.use_local_subchannel_pool', 1)]
 
 
@@ -31,15 +32,20 @@ def need_shared(*parts):
 
 
 def free_port():
-    """Below the range that the kernel hands out by itself: a client of a test that runs beside this one can't take it meanwhile."""
+    """A port of this process until it ends. Tests run side by side: the name of an abstract socket, which goes with its process, keeps another test from choosing the port
+    between this look and the server's bind, or while the server restarts. Below the range that the kernel hands out by itself, so that no client takes it meanwhile."""
     while True:
         port = random.SystemRandom().randrange(10000, 32000)
-        with socket.socket() as s:
-            try:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f'\0regiond-test-port-{port}')
+            with socket.socket() as s:
                 s.bind(('127.0.0.1', port))
-                return port
-            except OSError:
-                pass
+        except OSError:
+            claim.close()
+            continue
+        claimed.append(claim)
+        return port
 
 
 class Server:
