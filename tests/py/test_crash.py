@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """kill -9 under concurrent writes: every acknowledged row is there afterwards, exactly once in append mode, and nothing that was never sent.
 
-    CRASH_CYCLES=300 test_crash.py      default 40; seeds are printed
+    CRASH_CYCLES=300 test_crash.py              default 40, of which a quarter in the fsync mode; seeds are printed
+    CRASH_DURABILITY=fsync test_crash.py        all in this mode
 """
+import json
 import os
 import random
 import sys
+import tempfile
 import threading
 import time
+import urllib.request
 
 import grpc
 
@@ -45,12 +49,19 @@ def contents(server, region):
     return list(zip(table['host'].to_pylist(), table['ts'].cast('int64').to_pylist(), table['v'].to_pylist()))
 
 
-def main():
-    cycles = int(os.environ.get('CRASH_CYCLES', '40'))
-    seed = int(os.environ.get('CRASH_SEED', str(int(time.time()))))
-    print(f'{cycles} cycles, seed {seed}')
-    rng = random.Random(seed)
-    server = Server()
+def crash(durability, cycles, rng):
+    """That many kills of a server of that durability, each under writes; what the client knows of and what is there must agree after each."""
+    with tempfile.NamedTemporaryFile('w', suffix='.toml') as config:
+        config.write(f'[wal]\nprovider = "raft_engine"\ndurability = "{durability}"\n')
+        config.flush()
+        server = Server('-c', config.name)
+        mode = json.load(urllib.request.urlopen(f'http://{server.http}/status'))['wal']['durability']
+        assert mode == durability, mode
+        crash_under_writes(server, cycles, rng, durability)
+        server.remove()
+
+
+def crash_under_writes(server, cycles, rng, durability):
     call = server.channel().unary_unary(HANDLE)
     for region, options in REGIONS.items():
         call(create_region(region, COLUMNS, options), timeout=30)
@@ -82,10 +93,22 @@ def main():
             have = set(rows)
             lost, foreign = acked[region] - have, have - sent[region]
             if lost or foreign or len(rows) != len(have):
-                print(f'cycle {cycle} region {region}: {len(lost)} acknowledged rows lost, {len(foreign)} foreign rows, {len(rows) - len(have)} repeated; '
-                      f'lost: {sorted(lost)[:3]}')
+                print(f'{durability}, cycle {cycle} region {region}: {len(lost)} acknowledged rows lost, {len(foreign)} foreign rows, '
+                      f'{len(rows) - len(have)} repeated; lost: {sorted(lost)[:3]}')
                 sys.exit(1)
-    print(f'{cycles} kills, {total + sum(map(len, acked.values()))} acknowledged rows all there once')
+    print(f'{durability}: {cycles} kills, {total + sum(map(len, acked.values()))} acknowledged rows all there once')
+
+
+def main():
+    cycles = int(os.environ.get('CRASH_CYCLES', '40'))
+    seed = int(os.environ.get('CRASH_SEED', str(int(time.time()))))
+    print(f'{cycles} cycles, seed {seed}')
+    rng = random.Random(seed)
+    durability = os.environ.get('CRASH_DURABILITY')
+    fsync = 0 if durability else cycles // 4
+    crash(durability or 'interval', cycles - fsync, rng)
+    if fsync:
+        crash('fsync', fsync, rng)
 
 
 def flush_quietly(server, region):

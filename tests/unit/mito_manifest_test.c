@@ -294,10 +294,10 @@ static void stages_and_remembers(void **state)
     assert_int_equal(manifest_create(&s.base, "r/", 3, metadata, SST_FORMAT_FLAT, 0, &m, &err), ST_OK);
     assert_int_equal(manifest_stage_expr(m, "{\"e\":1}", &err), ST_OK);
     assert_non_null(lookup(&s, "r/staging/manifest/00000000000000000001.json"));
-    assert_int_equal(manifest_staging_commit(m, &err), ST_UNEXPECTED); /* an edit is missing */
+    assert_int_equal(manifest_staging_commit(m, NULL, &err), ST_UNEXPECTED); /* an edit is missing */
     assert_int_equal(manifest_stage_edit(m, &add, &err), ST_OK);
     assert_int_equal(manifest_state(m)->n_files, 0);
-    assert_int_equal(manifest_staging_commit(m, &err), ST_OK);
+    assert_int_equal(manifest_staging_commit(m, NULL, &err), ST_OK);
     assert_true(manifest_state(m)->n_files == 1 && manifest_state(m)->version == 3);
     assert_string_equal(manifest_state(m)->metadata->partition_expr, "{\"e\":1}");
     assert_null(lookup(&s, "r/staging/manifest/00000000000000000001.json"));

@@ -4,11 +4,21 @@
 #include "engine/mito/mito.h"
 #include "format/proto/wire.h"
 
-int mito_manifest_info(struct mito_region *r, struct dynbuf *out, struct error *err)
+enum { MANIFEST_INFO_BYTES = 256 }; /* more than it writes */
+
+static int put_manifest_info(struct mito_region *r, struct dynbuf *out, struct error *err)
 {
     return dynbuf_printf(out, err, "[%llu,{\"Mito\":{\"manifest_version\":%llu,\"flushed_entry_id\":%llu,\"file_removed_cnt\":%llu}}]",
                          (unsigned long long)r->id, (unsigned long long)r->manifest_version, (unsigned long long)r->flushed_entry_id,
                          (unsigned long long)r->removed_files);
+}
+
+/* What the answer to an ALTER says of the columns, and room for what it says of the manifest: taken before the commit, as behind it nothing may fail.
+ */
+static int prepare_answer(const struct region_metadata *metadata, struct region_response *ret, struct error *err)
+{
+    TRY(region_columns_to_json(metadata, &ret->column_metadata, err));
+    return dynbuf_reserve(&ret->manifest_info, MANIFEST_INFO_BYTES, err);
 }
 
 /* Writes the Change and lets the region go on with it. The memtable is empty. */
@@ -46,7 +56,7 @@ static int altered_options(struct mito_region *r, struct message alter, struct r
     return st;
 }
 
-static int alter_region(struct mito_region *r, struct message alter, struct error *err)
+static int alter_region(struct mito_region *r, struct message alter, struct region_response *ret, struct error *err)
 {
     struct region_metadata *changed = NULL;
     struct region_options options = {0};
@@ -62,6 +72,8 @@ static int alter_region(struct mito_region *r, struct message alter, struct erro
     } else if (st == ST_OK) {
         st = region_options_copy(&r->options, &options, err);
     }
+    if (st == ST_OK)
+        st = prepare_answer(changed ? changed : r->metadata, ret, err);
     if (st == ST_OK && changed) {
         st = mito_flush_locked(r, err);
         if (st == ST_OK)
@@ -87,14 +99,12 @@ int mito_region_alter(struct mito_engine *e, uint64_t region_id, struct message 
     pthread_mutex_lock(&r->job_lock);
     int st = mito_enter(r, REGION_ALTERING, err);
     if (st == ST_OK) {
-        st = alter_region(r, alter, err);
+        st = alter_region(r, alter, ret, err);
         mito_leave(r, REGION_WRITABLE);
     }
     if (st == ST_OK) {
         pthread_mutex_lock(&r->lock);
-        st = region_columns_to_json(r->metadata, &ret->column_metadata, err);
-        if (st == ST_OK)
-            st = mito_manifest_info(r, &ret->manifest_info, err);
+        st = put_manifest_info(r, &ret->manifest_info, err);
         pthread_mutex_unlock(&r->lock);
     }
     pthread_mutex_unlock(&r->job_lock);

@@ -26,28 +26,23 @@ static int tell_meta(struct region_file_sink *sink, const struct file_meta *f, s
 
 void mito_hold_file(struct mito_engine *e, struct sst_file *file)
 {
-    struct held_file *h = calloc(1, sizeof *h);
-    if (!h)
-        return; /* the lingering time protects its readers all the same */
-    h->file = sst_file_ref(file);
     pthread_mutex_lock(&e->held_lock);
-    h->next = e->held;
-    e->held = h;
+    file->next_held = e->held;
+    e->held = sst_file_ref(file);
     pthread_mutex_unlock(&e->held_lock);
 }
 
 void mito_release_held(struct mito_engine *e, bool all)
 {
     pthread_mutex_lock(&e->held_lock);
-    for (struct held_file **at = &e->held; *at;) {
-        struct held_file *h = *at;
-        if (!all && atomic_load(&h->file->refs) > 1) {
-            at = &h->next;
+    for (struct sst_file **at = &e->held; *at;) {
+        struct sst_file *f = *at;
+        if (!all && atomic_load(&f->refs) > 1) {
+            at = &f->next_held;
             continue;
         }
-        *at = h->next;
-        sst_file_unref(h->file);
-        free(h);
+        *at = f->next_held;
+        sst_file_unref(f);
     }
     pthread_mutex_unlock(&e->held_lock);
 }
@@ -68,9 +63,9 @@ int mito_region_file_refs(struct mito_engine *e, uint64_t region_id, uint64_t so
     } else {
         /* Files that scans hold although the manifest has let them go. */
         pthread_mutex_lock(&r->engine->held_lock);
-        for (struct held_file *h = r->engine->held; st == ST_OK && h; h = h->next)
-            if (h->file->meta.region_id == region_id && atomic_load(&h->file->refs) > 1)
-                st = tell_meta(sink, &h->file->meta, err);
+        for (struct sst_file *f = r->engine->held; st == ST_OK && f; f = f->next_held)
+            if (f->meta.region_id == region_id && atomic_load(&f->refs) > 1)
+                st = tell_meta(sink, &f->meta, err);
         pthread_mutex_unlock(&r->engine->held_lock);
     }
     pthread_mutex_unlock(&r->job_lock);
@@ -122,8 +117,8 @@ static bool held(struct mito_engine *e, const char *file_id)
 {
     bool found = false;
     pthread_mutex_lock(&e->held_lock);
-    for (struct held_file *h = e->held; h && !found; h = h->next)
-        found = strcmp(h->file->meta.file_id, file_id) == 0 && atomic_load(&h->file->refs) > 1;
+    for (struct sst_file *f = e->held; f && !found; f = f->next_held)
+        found = strcmp(f->meta.file_id, file_id) == 0 && atomic_load(&f->refs) > 1;
     pthread_mutex_unlock(&e->held_lock);
     return found;
 }

@@ -417,8 +417,9 @@ int manifest_settle(struct manifest_manager *m, struct error *err)
     return ST_OK;
 }
 
-/* Folds the text first, so that nothing is written that could not be read again. */
-int manifest_commit(struct manifest_manager *m, const struct dynbuf *text, struct error *err)
+/* Folds the text first, so that nothing is written that could not be read again. All the memory is taken before the text is written: what follows
+ * cannot fail, and a doubt can always be noted. */
+int manifest_commit(struct manifest_manager *m, const struct dynbuf *text, const struct manifest_prepare *prepare, struct error *err)
 {
     struct manifest next;
     struct manifest_file f = {.size = text->size};
@@ -432,6 +433,10 @@ int manifest_commit(struct manifest_manager *m, const struct dynbuf *text, struc
         next.n_removed = 0; /* only what this update removes stays on record */
     int st = manifest_apply_delta(&next, (const char *)text->data, text->size, err);
     if (st == ST_OK)
+        st = dynbuf_reserve(&m->doubtful, text->size, err);
+    if (st == ST_OK && prepare)
+        st = prepare->prepare(prepare->ctx, &next, err);
+    if (st == ST_OK)
         st = remember(m, f, err);
     if (st == ST_OK) {
         file_key(m, &f, key);
@@ -440,10 +445,12 @@ int manifest_commit(struct manifest_manager *m, const struct dynbuf *text, struc
         if (st != ST_OK) {
             m->n_files--;
             if (st != ST_REGION_NOT_READY) { /* refused: surely not written */
-                (void)dynbuf_append(&m->doubtful, text->data, text->size, NULL);
+                (void)dynbuf_append(&m->doubtful, text->data, text->size, NULL); /* has room */
                 (void)manifest_settle(m, NULL);
             }
         }
+        if (!manifest_in_doubt(m))
+            dynbuf_release(&m->doubtful);
     }
     if (st != ST_OK) {
         manifest_release(&next);
@@ -460,7 +467,7 @@ int manifest_commit(struct manifest_manager *m, const struct dynbuf *text, struc
 static int commit_and_release(struct manifest_manager *m, int st, struct dynbuf *text, struct error *err)
 {
     if (st == ST_OK)
-        st = manifest_commit(m, text, err);
+        st = manifest_commit(m, text, NULL, err);
     dynbuf_release(text);
     return st;
 }

@@ -111,8 +111,14 @@ void manifest_forget_removed(struct manifest_manager *m, const struct removed_fi
 int manifest_staging_clear(struct manifest_manager *m, struct error *err);
 int manifest_stage_expr(struct manifest_manager *m, const char *partition_expr, struct error *err);
 int manifest_stage_edit(struct manifest_manager *m, const struct manifest_edit *edit, struct error *err);
-/* Writes all that is staged as one delta; needs an expression and an edit. */
-int manifest_staging_commit(struct manifest_manager *m, struct error *err);
+/* Called with the state that is to be, before it is written: what takes it over takes its memory here, because afterwards nothing may fail. Its
+ * failure is that of the update, which then changes nothing. */
+struct manifest_prepare {
+    int (*prepare)(void *ctx, const struct manifest *next, struct error *err);
+    void *ctx;
+};
+/* Writes all that is staged as one delta; needs an expression and an edit. `prepare` may be NULL. */
+int manifest_staging_commit(struct manifest_manager *m, const struct manifest_prepare *prepare, struct error *err);
 /* Reads the manifest that a repartition left for a region in `region_dir`'s blobs, and writes one. */
 int manifest_blob_get(struct object_store *store, const char *region_dir, const char *name, struct manifest *ret_manifest, struct error *err);
 int manifest_blob_put(struct object_store *store, const char *region_dir, const char *name, const struct manifest *manifest, struct error *err);

@@ -45,7 +45,7 @@ struct manifest_manager {
 
 /* Asks the guard and writes the text under a key that must be new. */
 int manifest_put_delta(struct manifest_manager *m, const char *key, const struct dynbuf *text, struct error *err);
-/* Writes a delta's text as the next version and takes it over. */
-int manifest_commit(struct manifest_manager *m, const struct dynbuf *text, struct error *err);
+/* Writes a delta's text as the next version and takes it over. `prepare` may be NULL. */
+int manifest_commit(struct manifest_manager *m, const struct dynbuf *text, const struct manifest_prepare *prepare, struct error *err);
 
 #endif

@@ -40,6 +40,7 @@ static int stage(struct manifest_manager *m, const struct dynbuf *text, struct e
 {
     char name[48], key[MANIFEST_KEY_MAX];
     size_t head = strlen(actions_head), tail = strlen(actions_tail);
+    TRY(dynbuf_reserve(&m->staged, text->size, err)); /* so that both of the following fit */
     snprintf(name, sizeof name, "manifest/%020llu.json", (unsigned long long)m->next_version++);
     staging_dir(m, name, key);
     TRY(manifest_put_delta(m, key, text, err));
@@ -72,7 +73,7 @@ int manifest_stage_edit(struct manifest_manager *m, const struct manifest_edit *
     return st;
 }
 
-int manifest_staging_commit(struct manifest_manager *m, struct error *err)
+int manifest_staging_commit(struct manifest_manager *m, const struct manifest_prepare *prepare, struct error *err)
 {
     struct dynbuf text;
     if (m->staged_exprs != 1 || m->staged_edits == 0)
@@ -85,7 +86,7 @@ int manifest_staging_commit(struct manifest_manager *m, struct error *err)
     if (st == ST_OK)
         st = dynbuf_printf(&text, err, "%s", actions_tail);
     if (st == ST_OK)
-        st = manifest_commit(m, &text, err);
+        st = manifest_commit(m, &text, prepare, err);
     dynbuf_release(&text);
     if (st == ST_OK) {
         forget(m);

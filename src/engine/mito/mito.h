@@ -120,10 +120,8 @@ struct mito_engine {
     bool stopping;                      /* guarded by keeper_lock */
     struct dropped_region *dropped;     /* folders to remove once their readers are done; guarded by keeper_lock */
     pthread_mutex_t held_lock;
-    struct held_file *held;             /* with gc_enabled: files that left a manifest while somebody read them; guarded by held_lock */
+    struct sst_file *held; /* with gc_enabled: files that left a manifest while somebody read them, each with a reference; guarded by held_lock */
 };
-
-struct held_file { struct held_file *next; struct sst_file *file; };
 
 /* A stored column under the type that an ALTER gave it; what does not fit becomes null. The casts are the query side's, and the program, which knows both sides,
  * sets this before it makes the engine. */
@@ -273,7 +271,6 @@ void mito_free_space(struct mito_engine *e);
 /* ddl.c */
 int mito_region_alter(struct mito_engine *e, uint64_t region_id, struct message alter, struct region_response *ret, struct error *err);
 int mito_region_truncate(struct mito_engine *e, uint64_t region_id, struct message truncate, struct error *err);
-int mito_manifest_info(struct mito_region *r, struct dynbuf *out, struct error *err);
 
 /* compact.c */
 int mito_region_compact(struct mito_engine *e, uint64_t region_id, struct message compact, struct error *err);
@@ -304,8 +301,10 @@ void mito_files_remove(struct mito_region *r, struct sst_file *const *files, uin
 bool mito_files_have(const struct mito_region *r, const struct sst_file *file);
 /* Puts `fresh`, the same file with a new index, in the place of `old`. */
 void mito_files_swap(struct mito_region *r, struct sst_file *old, struct sst_file *fresh);
-/* Makes the list that of `m`; files that stay are kept open. */
-int mito_files_replace(struct mito_region *r, const struct manifest *m, struct error *err);
+/* The same in two halves for a whole new list, that of `m`; files that stay are kept open. job_lock held, r->lock need not be. What is not switched
+ * to is forgotten by mito_files_forget(). */
+int mito_files_prepare_all(struct mito_region *r, const struct manifest *m, struct added_files *ret_all, struct error *err);
+void mito_files_switch(struct mito_region *r, struct added_files *all); /* r->lock held */
 
 /* scan.c */
 int mito_region_table(struct mito_engine *e, uint64_t region_id, struct table **ret_table, struct error *err);

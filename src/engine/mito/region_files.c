@@ -159,31 +159,34 @@ static int file_again(struct sst_file *old, const struct file_meta *meta, struct
     return sst_file_reindexed(old, meta, ret_file, err);
 }
 
-int mito_files_replace(struct mito_region *r, const struct manifest *m, struct error *err)
+int mito_files_prepare_all(struct mito_region *r, const struct manifest *m, struct added_files *ret_all, struct error *err)
 {
-    struct sst_file **fresh = calloc(m->n_files + 1, sizeof *fresh);
-    uint32_t n = 0;
-    int st = fresh ? ST_OK : error_no_memory(err, m->n_files * sizeof *fresh);
-    for (; st == ST_OK && n < m->n_files; n += st == ST_OK) {
+    struct added_files a = {.files = calloc((size_t)m->n_files + 1, sizeof *a.files)};
+    int st = a.files ? ST_OK : error_no_memory(err, m->n_files * sizeof *a.files);
+    for (; st == ST_OK && a.n < m->n_files; a.n += st == ST_OK) {
+        const struct file_meta *meta = &m->files[a.n];
         struct sst_file *old = NULL;
         for (uint32_t i = 0; i < r->n_files && !old; i++)
-            old = strcmp(r->files[i]->meta.file_id, m->files[n].file_id) == 0 ? r->files[i] : NULL;
-        st = old ? file_again(old, &m->files[n], &fresh[n], err) : file_open(r, &m->files[n], &fresh[n], err);
+            old = strcmp(r->files[i]->meta.file_id, meta->file_id) == 0 ? r->files[i] : NULL;
+        st = old ? file_again(old, meta, &a.files[a.n], err) : file_open(r, meta, &a.files[a.n], err);
     }
-    if (st != ST_OK) {
-        for (uint32_t i = 0; i < n; i++)
-            sst_file_unref(fresh[i]);
-        free(fresh);
-        return st;
-    }
+    if (st != ST_OK)
+        mito_files_forget(&a);
+    else
+        *ret_all = a;
+    return st;
+}
+
+void mito_files_switch(struct mito_region *r, struct added_files *all)
+{
     for (uint32_t i = 0; i < r->n_files; i++) {
-        for (uint32_t k = 0; k < n; k++)
-            if (fresh[k] != r->files[i] && strcmp(fresh[k]->meta.file_id, r->files[i]->meta.file_id) == 0)
-                sst_file_supersede(r->files[i], fresh[k], false);
+        for (uint32_t k = 0; k < all->n; k++)
+            if (all->files[k] != r->files[i] && strcmp(all->files[k]->meta.file_id, r->files[i]->meta.file_id) == 0)
+                sst_file_supersede(r->files[i], all->files[k], false);
         sst_file_unref(r->files[i]);
     }
     free(r->files);
-    r->files = fresh;
-    r->n_files = n;
-    return ST_OK;
+    r->files = all->files;
+    r->n_files = all->n;
+    *all = (struct added_files){0};
 }

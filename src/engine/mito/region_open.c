@@ -21,11 +21,12 @@ struct dropped_region {
     struct sst_file **files;
     uint32_t n_files;
     int64_t since_ms;
+    int64_t failed_ms; /* when its removal failed last; 0: it was not tried yet */
     bool keep_files; /* other regions of the table may list them */
     bool busy; /* somebody removes it now */
 };
 
-enum { DROP_WAIT_MS = 300000 };
+enum { DROP_WAIT_MS = 300000, DROP_RETRY_MS = 10000 };
 
 /* "data/{path}/{table id}/{table id}_{sequence}/" (region-rpc.md 9.2), and the path type's folder in it. */
 int mito_region_dir(const char *path, size_t path_size, enum region_path_type type, uint64_t region_id, char **ret_dir, struct error *err)
@@ -254,6 +255,24 @@ int mito_settle(struct mito_region *r, struct error *err)
 
 /* ---- folders of dropped regions ---- */
 
+static int dropped_new(const struct mito_region *r, struct dropped_region **ret_dropped, struct error *err)
+{
+    struct dropped_region *d = calloc(1, sizeof *d);
+    if (!d || !(d->dir = strdup(r->dir))) {
+        free(d);
+        return error_no_memory(err, sizeof *d);
+    }
+    *ret_dropped = d;
+    return ST_OK;
+}
+
+static void dropped_free(struct dropped_region *d)
+{
+    if (d)
+        free(d->dir);
+    free(d);
+}
+
 static bool still_read(const struct dropped_region *d)
 {
     for (uint32_t i = 0; i < d->n_files; i++)
@@ -263,6 +282,13 @@ static bool still_read(const struct dropped_region *d)
     for (uint32_t i = 0; i < d->n_files; i++)
         listed += d->files[i]->folder == d->folder;
     return d->folder && (uint32_t)atomic_load(&d->folder->refs) > listed + 1;
+}
+
+static bool is_due(const struct dropped_region *d)
+{
+    if (d->failed_ms)
+        return clock_monotonic_ns() / 1000000 - d->failed_ms > DROP_RETRY_MS;
+    return !still_read(d) || clock_wall_ms() - d->since_ms > DROP_WAIT_MS;
 }
 
 static int remove_folder(struct mito_engine *e, const struct dropped_region *d, struct error *err)
@@ -277,17 +303,27 @@ static int remove_folder(struct mito_engine *e, const struct dropped_region *d, 
     return store->ops->discard(store, key, err);
 }
 
-/* Removes one dropped region's folder and forgets it. With keeper_lock, which is let go meanwhile; nobody else touches a busy one. */
-static void reap(struct mito_engine *e, struct dropped_region *d)
+/* Removes one dropped region's folder and forgets it; `again`: unless that fails, for then it is tried again. With keeper_lock, which is let go
+ * meanwhile; nobody else touches a busy one. */
+static void reap(struct mito_engine *e, struct dropped_region *d, bool again)
 {
     struct error err;
     d->busy = true;
     pthread_mutex_unlock(&e->keeper_lock);
     for (uint32_t i = 0; i < d->n_files; i++)
         sst_file_unref(d->files[i]);
-    if (d->dir && remove_folder(e, d, &err) != ST_OK)
-        log_warn("mito", "cannot remove the folder %s of a dropped region: %s; the next open of it tries again", d->dir, err.msg);
+    d->n_files = 0;
+    int st = remove_folder(e, d, &err);
+    if (st != ST_OK && (!d->failed_ms || !again))
+        log_warn("mito", "cannot remove the folder %s of a dropped region: %s; %s", d->dir, err.msg,
+                 again ? "it is tried again" : "the next open of it tries again");
     pthread_mutex_lock(&e->keeper_lock);
+    if (st != ST_OK && again) {
+        d->failed_ms = clock_monotonic_ns() / 1000000;
+        d->busy = false;
+        pthread_cond_broadcast(&e->reaped);
+        return;
+    }
     struct dropped_region **at = &e->dropped;
     while (*at != d)
         at = &(*at)->next;
@@ -295,8 +331,7 @@ static void reap(struct mito_engine *e, struct dropped_region *d)
     pthread_cond_broadcast(&e->reaped);
     sst_folder_unref(d->folder);
     free(d->files);
-    free(d->dir);
-    free(d);
+    dropped_free(d);
 }
 
 void mito_reap_dropped(struct mito_engine *e, bool force)
@@ -305,8 +340,8 @@ void mito_reap_dropped(struct mito_engine *e, bool force)
     for (bool again = true; again;) {
         again = false;
         for (struct dropped_region *d = e->dropped; d && !again; d = d->next)
-            if (!d->busy && (force || !still_read(d) || clock_wall_ms() - d->since_ms > DROP_WAIT_MS)) {
-                reap(e, d);
+            if (!d->busy && (force || is_due(d))) {
+                reap(e, d, !force);
                 again = true; /* the list is another one now */
             }
     }
@@ -318,14 +353,14 @@ static void finish_drop(struct mito_engine *e, const char *dir)
 {
     pthread_mutex_lock(&e->keeper_lock);
     for (struct dropped_region *d = e->dropped; d;) {
-        if (!d->dir || strcmp(d->dir, dir) != 0) {
+        if (strcmp(d->dir, dir) != 0) {
             d = d->next;
             continue;
         }
         if (d->busy)
             pthread_cond_wait(&e->reaped, &e->keeper_lock);
         else
-            reap(e, d);
+            reap(e, d, false);
         d = e->dropped;
     }
     pthread_mutex_unlock(&e->keeper_lock);
@@ -580,27 +615,21 @@ static int put_marker(struct mito_region *r, struct error *err)
 }
 
 /* Hands folder and files over to the keeper, which removes them once nobody reads them. */
-static void leave_to_keeper(struct mito_region *r, bool keep_files)
+static void leave_to_keeper(struct mito_region *r, struct dropped_region *d, bool keep_files)
 {
     struct mito_engine *e = r->engine;
-    struct dropped_region *d = calloc(1, sizeof *d);
     pthread_mutex_lock(&r->lock);
     for (uint32_t i = 0; i < r->n_files; i++)
         atomic_store(&r->files[i]->deleted, !keep_files && (!r->files[i]->meta.region_id || r->files[i]->meta.region_id == r->id));
-    if (d) {
-        d->keep_files = keep_files;
-        d->dir = strdup(r->dir);
-        d->folder = r->folder;
-        r->folder = NULL;
-        d->files = r->files;
-        d->n_files = r->n_files;
-        d->since_ms = clock_wall_ms();
-        r->files = NULL;
-        r->n_files = 0;
-    }
+    d->keep_files = keep_files;
+    d->folder = r->folder;
+    r->folder = NULL;
+    d->files = r->files;
+    d->n_files = r->n_files;
+    d->since_ms = clock_wall_ms();
+    r->files = NULL;
+    r->n_files = 0;
     pthread_mutex_unlock(&r->lock);
-    if (!d)
-        return; /* the marker stays: the next open of the folder finishes the drop */
     pthread_mutex_lock(&e->keeper_lock);
     d->next = e->dropped;
     e->dropped = d;
@@ -611,6 +640,7 @@ static void leave_to_keeper(struct mito_region *r, bool keep_files)
 int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *err)
 {
     struct mito_region *r;
+    struct dropped_region *dropped = NULL; /* made first: behind the marker nothing may fail */
     TRY(mito_region_get(e, region_id, &r, err));
     pthread_mutex_lock(&r->job_lock);
     pthread_mutex_lock(&r->lock);
@@ -619,15 +649,19 @@ int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *er
     int st = staging || r->state == REGION_WRITABLE || r->state == REGION_DROPPING ? ST_OK : mito_region_wrong_state(r, "writable", err);
     pthread_mutex_unlock(&r->lock);
     if (st == ST_OK)
+        st = dropped_new(r, &dropped, err);
+    if (st == ST_OK)
         st = put_marker(r, err);
-    if (st == ST_OK) {
+    if (st != ST_OK) {
+        dropped_free(dropped);
+    } else {
         stop_writes(r, REGION_DROPPING);
         mito_region_unref(unregister(e, region_id));
         if (r->wal_enabled) {
             peer_log_obsolete(e->options.peer_log, region_id, UINT64_MAX);
             st = wal_obsolete(e->options.wal, region_id, UINT64_MAX, err);
         }
-        leave_to_keeper(r, staging);
+        leave_to_keeper(r, dropped, staging);
         mito_reap_dropped(e, false);
     }
     pthread_mutex_unlock(&r->job_lock);

@@ -160,14 +160,16 @@ static int reload(struct mito_region *r, struct error *err)
     struct mito_engine *e = r->engine;
     struct manifest_manager *manager;
     struct memtable *fresh = NULL;
+    struct added_files files = {0};
     TRY(manifest_open(e->options.store, r->dir, e->options.checkpoint_distance, &manager, err));
     const struct manifest *m = manifest_state(manager);
     char *expr = mito_route_expr(r, m->metadata);
     int st = memtable_new(m->metadata, &e->write_budget, &fresh, err);
-    pthread_mutex_lock(&r->lock);
     if (st == ST_OK)
-        st = mito_files_replace(r, m, err);
+        st = mito_files_prepare_all(r, m, &files, err);
+    pthread_mutex_lock(&r->lock);
     if (st == ST_OK) {
+        mito_files_switch(r, &files);
         manifest_free(r->manifest);
         r->manifest = manager;
         r->overtaken = false;

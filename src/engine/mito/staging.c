@@ -244,22 +244,31 @@ static int check_apply(struct mito_region *r, const char *expr, bool *ret_done, 
     return st;
 }
 
-/* The region goes on with what the commit has made of its manifest. */
-static int take_over(struct mito_region *r, struct error *err)
+struct takeover {
+    struct mito_region *region;
+    struct added_files files;
+};
+
+static int prepare_takeover(void *ctx, const struct manifest *next, struct error *err)
 {
+    struct takeover *t = ctx;
+    return mito_files_prepare_all(t->region, next, &t->files, err);
+}
+
+/* The region goes on with what the commit has made of its manifest. */
+static void take_over(struct takeover *t)
+{
+    struct mito_region *r = t->region;
     const struct manifest *m = manifest_state(r->manifest);
     pthread_mutex_lock(&r->lock);
-    int st = mito_files_replace(r, m, err);
-    if (st == ST_OK) {
-        region_metadata_unref(r->metadata);
-        r->metadata = region_metadata_ref(m->metadata);
-        mito_drop_staging(r);
-        mito_note_manifest(r);
-        r->state = r->state == REGION_STAGING ? REGION_WRITABLE : r->state;
-        pthread_cond_broadcast(&r->changed);
-    }
+    mito_files_switch(r, &t->files);
+    region_metadata_unref(r->metadata);
+    r->metadata = region_metadata_ref(m->metadata);
+    mito_drop_staging(r);
+    mito_note_manifest(r);
+    r->state = r->state == REGION_STAGING ? REGION_WRITABLE : r->state;
+    pthread_cond_broadcast(&r->changed);
     pthread_mutex_unlock(&r->lock);
-    return st;
 }
 
 /* job_lock held. */
@@ -276,11 +285,15 @@ static int apply(struct mito_region *r, const struct region_apply_request *reque
         struct manifest_edit edit = {.add = blob.files, .n_add = blob.n_files, .timestamp_ms = clock_wall_ms()};
         st = manifest_stage_edit(r->manifest, &edit, err);
     }
+    struct takeover takeover = {.region = r};
     if (st == ST_OK)
-        st = manifest_staging_commit(r->manifest, err);
+        st = manifest_staging_commit(r->manifest, &(struct manifest_prepare){prepare_takeover, &takeover}, err);
     mito_note_doubt(r);
     manifest_release(&blob);
-    return st == ST_OK ? take_over(r, err) : st;
+    if (st == ST_OK)
+        take_over(&takeover);
+    mito_files_forget(&takeover.files);
+    return st;
 }
 
 int mito_region_apply_staging(struct mito_engine *e, const struct region_apply_request *request, struct error *err)
