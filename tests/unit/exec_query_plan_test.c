@@ -231,6 +231,23 @@ static void test_computed_keys_of_sets(void **state)
     assert_non_null(strstr(text, "NULL NULL 3 6\n"));
 }
 
+/* A grouping may refer to one expression any number of times; to as many of them as a plan may have, not more. */
+static void test_repeated_references(void **state)
+{
+    enum { REFERENCES = 1024 };
+    uint8_t zeros[REFERENCES + 1] = {0};
+    (void)state;
+    for (int n = REFERENCES; n <= REFERENCES + 1; n++) {
+        struct msg grouping = put_bytes(MSG, 2, zeros, (size_t)n);
+        struct msg a = put_msg(put_msg(put_msg(MSG, 2, read_all()), 3, grouping), 5, x_field(4));
+        run(plan_of(r_fetch(put_msg(MSG, 4, a), 0, x_int(1)), ""));
+        if (n == REFERENCES)
+            assert_int_equal(result->n_fields, REFERENCES);
+        else
+            assert_non_null(strstr(text, "more than 1024 group keys"));
+    }
+}
+
 /* Rows that a FILTER drops are not computed: 100 / (v - 10) fails for one of them. */
 static void test_filtered_arguments(void **state)
 {
@@ -397,3 +414,4 @@ int main(void)
                                        CASE(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+                                       CASE(test_repeated_references),

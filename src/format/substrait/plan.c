@@ -372,29 +372,52 @@ static bool same_expr(const struct plan_expr *a, const struct plan_expr *b, unsi
     return true;
 }
 
-/* The index of a key expression among those seen, added if new. Only grouping sets share keys: a plain GROUP BY gives each of its keys a column. */
-static uint32_t key_index(struct plan_rel *rel, struct plan_expr *e)
+static int copy_expr(struct plan_decoder *d, const struct plan_expr *e, struct plan_expr **ret_copy, struct error *err)
 {
-    for (uint32_t i = 0; rel->n_groupings > 1 && i < rel->n_exprs; i++)
-        if (same_expr(rel->exprs[i], e, 0))
-            return i;
+    struct plan_expr *copy = ARENA_NEW(d->arena, struct plan_expr, err);
+    struct plan_expr **args = arena_array(d->arena, e->n_args, sizeof *args, err);
+    if (!copy || !args)
+        return out_of_memory(err);
+    *copy = *e;
+    copy->args = args;
+    for (uint32_t i = 0; i < e->n_args; i++)
+        TRY(copy_expr(d, e->args[i], &args[i], err));
+    *ret_copy = copy;
+    return ST_OK;
+}
+
+/* The index of a key expression among those seen, added if new. Only grouping sets share keys: a plain GROUP BY gives each of its keys a column, and
+ * a tree of its own to one that is referred to again, because binding changes trees in place. */
+static int key_index(struct plan_decoder *d, struct plan_rel *rel, struct plan_expr *e, uint32_t *ret_index, struct error *err)
+{
+    for (uint32_t i = 0; i < rel->n_exprs; i++) {
+        if (rel->n_groupings > 1 && same_expr(rel->exprs[i], e, 0)) {
+            *ret_index = i;
+            return ST_OK;
+        }
+        if (rel->n_groupings == 1 && rel->exprs[i] == e) {
+            TRY(copy_expr(d, e, &e, err));
+            break;
+        }
+    }
     rel->exprs[rel->n_exprs] = e;
-    return rel->n_exprs++;
+    *ret_index = rel->n_exprs++;
+    return ST_OK;
 }
 
 /* Grouping {grouping_expressions=1 (deprecated), expression_references=2}: the deprecated list wins when it is not empty. */
 static int read_groupings(struct plan_decoder *d, const struct pb_field *body, unsigned depth, struct plan_rel *rel, struct error *err)
 {
     struct plan_expr **shared, **own;
-    uint32_t n_shared, n_own, total, i = 0, *references, n_references, all_keys = 0;
+    uint32_t n_shared, n_own, i = 0, *references, n_references, all_keys = 0;
+    size_t most = 0; /* a key takes a byte at least */
     struct pb_field f;
     TRY(read_exprs(d, body, 5, depth, &shared, &n_shared, err));
     rel->n_groupings = plan_count(body, 3);
-    total = n_shared;
     for (struct pb_reader r = plan_inside(body); plan_next(&r, 3, &f);)
-        total += plan_count(&f, 1);
+        most += f.size;
     rel->groupings = arena_array(d->arena, rel->n_groupings + 1, sizeof *rel->groupings, err);
-    rel->exprs = arena_array(d->arena, total + 1, sizeof *rel->exprs, err);
+    rel->exprs = arena_array(d->arena, most < PLAN_KEYS_MAX ? most : PLAN_KEYS_MAX, sizeof *rel->exprs, err);
     if (!rel->groupings || !rel->exprs)
         return out_of_memory(err);
     for (struct pb_reader r = plan_inside(body); plan_next(&r, 3, &f); i++) {
@@ -410,7 +433,7 @@ static int read_groupings(struct plan_decoder *d, const struct pb_field *body, u
         for (uint32_t k = 0; k < g->n_keys; k++) {
             if (!n_own && references[k] >= n_shared)
                 return error_set(err, ST_UNEXPECTED, "a grouping refers to key %u of %u", references[k], n_shared);
-            g->keys[k] = key_index(rel, n_own ? own[k] : shared[references[k]]);
+            TRY(key_index(d, rel, n_own ? own[k] : shared[references[k]], &g->keys[k], err));
         }
     }
     return ST_OK;
