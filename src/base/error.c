@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static const struct {
     const char *name;
     int greptime_code;
@@ -47,6 +49,7 @@ int error_set(struct error *err, enum status st, const char *fmt, ...)
         va_start(ap, fmt);
         vsnprintf(err->msg, sizeof err->msg, fmt, ap);
         va_end(ap);
+        utf8_mend(err->msg);
     }
     return st;
 }
@@ -64,6 +67,7 @@ int error_prefix(struct error *err, const char *fmt, ...)
     snprintf(whole + used, sizeof whole - used, ": %s", err->msg);
     whole[sizeof err->msg - 1] = 0;
     memcpy(err->msg, whole, sizeof err->msg);
+    utf8_mend(err->msg);
     return err->status;
 }
 

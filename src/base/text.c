@@ -41,6 +41,18 @@ bool utf8_valid(const void *text, size_t size)
     return true;
 }
 
+void utf8_mend(char *text)
+{
+    size_t size = strlen(text), n;
+    if (utf8_valid(text, size))
+        return;
+    for (size_t i = 0; i < size; i += n ? n : 1) {
+        n = utf8_length((const uint8_t *)text + i, size - i);
+        if (!n)
+            text[i] = '?';
+    }
+}
+
 bool text_is_ascii(const void *text, size_t size)
 {
     const uint8_t *p = text;

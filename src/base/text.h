@@ -9,6 +9,8 @@
 /* Bytes of the well-formed UTF-8 sequence (RFC 3629) at p, 0 when it is not one. room >= 1. */
 size_t utf8_length(const uint8_t *p, size_t room);
 bool utf8_valid(const void *text, size_t size);
+/* Puts '?' in place of each byte that belongs to no well-formed sequence. */
+void utf8_mend(char *text);
 bool text_is_ascii(const void *text, size_t size);
 
 /* humantime: "2h", "1day 12h", "15ms", "0"; nanoseconds, at most INT64_MAX (292 years). False when it is no duration. */

@@ -99,6 +99,16 @@ static const struct route *find_route(const char *path)
     return NULL;
 }
 
+/* A client's own words are no label: they may be no text, and there may be any number of them. */
+static const char *method_label(const char *method)
+{
+    static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], method) == 0)
+            return names[i];
+    return "other";
+}
+
 /* ---- the daemon ---- */
 
 static void respond(struct http_server *s, const char *path, const char *method, struct http_request *r, struct http_answer *a)
@@ -129,7 +139,7 @@ static void respond(struct http_server *s, const char *path, const char *method,
     if (route && strncmp(path, "/debug", 6) != 0) {
         char code[16];
         snprintf(code, sizeof code, "%u", a->code);
-        const char *labels[] = {method, path, code, "public"};
+        const char *labels[] = {method_label(method), path, code, "public"};
         metric_add(metric_child(&requests, labels), 1);
         metric_observe(metric_child(&elapsed, labels), (double)(clock_monotonic_ns() - r->start_ns) / 1e9);
     }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/metrics.h"
+#include "base/text.h"
 #include "format/proto/wire.h"
 #include "region/internal.h"
 #include "region/member.h"
@@ -91,7 +92,10 @@ int region_registration_read(struct region_server *s, struct message m, bool cre
             path = f;
         }
     }
-    reg.path = strndup(path.data ? (const char *)path.data : "", path.size);
+    const char *text = path.data ? (const char *)path.data : "";
+    if (!utf8_valid(text, path.size) || memchr(text, 0, path.size))
+        return error_set(err, ST_INVALID_ARGUMENTS, "the path of a region is no text");
+    reg.path = strndup(text, path.size);
     if (!reg.path)
         return error_no_memory(err, path.size);
     int rc = options_map_read(m.data, m.size, create ? 6 : 4, &reg.options, &reg.n_options, err);

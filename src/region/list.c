@@ -131,6 +131,21 @@ int region_list_alter(struct region_server *s, uint64_t id, struct engine *engin
     return ST_OK;
 }
 
+/* False when memory is out: a list that lacks a region must not replace one that has it. */
+static bool add_text(json_t *regions, const struct region_slot *slot)
+{
+    json_t *options = json_object();
+    bool good = true;
+    for (uint32_t i = 0; i < slot->n_options; i++)
+        good &= json_object_set_new(options, slot->options[i].key, json_string(slot->options[i].value)) == 0;
+    json_t *region = json_pack("{s:I,s:s,s:s,s:o}", "id", (json_int_t)slot->id, "engine", slot->engine_name, "path", slot->path, "options", options);
+    if (slot->dropping)
+        good &= json_object_set_new(region, "dropping", json_true()) == 0;
+    if (slot->found)
+        good &= json_object_set_new(region, "found", json_true()) == 0;
+    return json_array_append_new(regions, region) == 0 && good;
+}
+
 /* s->lock held. NULL when memory is out. */
 static char *list_text(struct region_server *s)
 {
@@ -138,21 +153,10 @@ static char *list_text(struct region_server *s)
     size_t pos = 0;
     uint64_t id;
     void *value;
-    while (u64_map_next(&s->slots, &pos, &id, &value)) {
-        struct region_slot *slot = value;
-        if (!slot->listed)
-            continue;
-        json_t *options = json_object();
-        for (uint32_t i = 0; i < slot->n_options; i++)
-            json_object_set_new(options, slot->options[i].key, json_string(slot->options[i].value));
-        json_t *region = json_pack("{s:I,s:s,s:s,s:o}", "id", (json_int_t)id, "engine", slot->engine_name, "path", slot->path, "options", options);
-        if (slot->dropping)
-            json_object_set_new(region, "dropping", json_true());
-        if (slot->found)
-            json_object_set_new(region, "found", json_true());
-        json_array_append_new(regions, region);
-    }
-    char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    bool good = root != NULL;
+    while (good && u64_map_next(&s->slots, &pos, &id, &value))
+        good = !((struct region_slot *)value)->listed || add_text(regions, value);
+    char *text = good ? json_dumps(root, JSON_INDENT(1)) : NULL;
     json_decref(root);
     return text;
 }

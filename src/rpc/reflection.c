@@ -1,7 +1,6 @@
 /* grpc.reflection.v1.ServerReflection, as far as the peer's clients use it: the list of services (region-rpc.md 1.1). The names are the peer's; the third
  * is no service of either. There are no file descriptors here: a request for one ends the stream with NOT_FOUND, as it does at the peer for a symbol
  * that it does not know. */
-#include <stdio.h>
 #include <string.h>
 
 #include "format/proto/wire.h"
@@ -41,7 +40,7 @@ bool rpc_reflection_answer(struct rpc_call *c, const struct buffer *request)
     struct pb_field f, host = {0}, asked = {0};
     struct pb_reader r = pb_reader_of(request->data, request->size);
     struct dynbuf out;
-    char text[300];
+    struct error err;
     while (pb_next(&r, &f)) {
         if (f.wire == PB_BYTES && f.number == 1)
             host = f;
@@ -53,9 +52,9 @@ bool rpc_reflection_answer(struct rpc_call *c, const struct buffer *request)
     if (asked.number == FILE_OF_EXTENSION)
         return refuse(c, GRPC_STATUS_NOT_FOUND, "extensions are not supported");
     if (asked.number == FILE_BY_NAME || asked.number == FILE_OF_SYMBOL) {
-        snprintf(text, sizeof(text), "%s '%.*s' not found", asked.number == FILE_BY_NAME ? "file" : "symbol", (int)(asked.size < 200 ? asked.size : 200),
-                 (const char *)asked.data);
-        return refuse(c, GRPC_STATUS_NOT_FOUND, text);
+        error_set(&err, ST_NOT_FOUND, "%s '%.*s' not found", asked.number == FILE_BY_NAME ? "file" : "symbol",
+                  (int)(asked.size < 200 ? asked.size : 200), asked.data ? (const char *)asked.data : "");
+        return refuse(c, GRPC_STATUS_NOT_FOUND, err.msg);
     }
     dynbuf_init(&out, 2 * REQUEST_BYTES_MAX);
     bool going = put_answer(request, &host, asked.number, &out, NULL) == ST_OK;

@@ -156,6 +156,22 @@ static void receive(struct rpc_call *c)
     start(c, &recv, 1, EVENT_RECV);
 }
 
+/* When the client stops waiting, as in struct work_context; 0 = never, or in centuries. */
+static int64_t deadline_of(const struct rpc_call *c)
+{
+    struct timespec now;
+    int64_t at_ns;
+    gpr_timespec deadline = gpr_convert_clock_type(c->details.deadline, GPR_CLOCK_MONOTONIC), left;
+    if (gpr_time_cmp(deadline, gpr_inf_future(GPR_CLOCK_MONOTONIC)) == 0)
+        return 0;
+    left = gpr_time_sub(deadline, gpr_now(GPR_CLOCK_MONOTONIC));
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (__builtin_mul_overflow(left.tv_sec + now.tv_sec, (int64_t)1000000000, &at_ns) ||
+        __builtin_add_overflow(at_ns, now.tv_nsec + left.tv_nsec, &at_ns))
+        return left.tv_sec > 0 ? 0 : 1;
+    return at_ns > 0 ? at_ns : 1;
+}
+
 static void on_new(struct rpc_call *c, bool ok)
 {
     if (!ok) {
@@ -169,15 +185,7 @@ static void on_new(struct rpc_call *c, bool ok)
     c->start_ns = clock_monotonic_ns();
     if (c->method)
         metric_add(c->method->requests, 1);
-    gpr_timespec deadline = gpr_convert_clock_type(c->details.deadline, GPR_CLOCK_MONOTONIC);
-    if (gpr_time_cmp(deadline, gpr_inf_future(GPR_CLOCK_MONOTONIC)) != 0) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        gpr_timespec left = gpr_time_sub(deadline, gpr_now(GPR_CLOCK_MONOTONIC));
-        c->work.deadline_ns = ((int64_t)now.tv_sec + left.tv_sec) * 1000000000 + now.tv_nsec + left.tv_nsec;
-        if (c->work.deadline_ns <= 0)
-            c->work.deadline_ns = 1;
-    }
+    c->work.deadline_ns = deadline_of(c);
     if (!c->method || !(c->method->run || c->method->answer))
         rpc_call_finish_grpc(c, NULL, GRPC_STATUS_UNIMPLEMENTED, 0, c->method ? "Not yet implemented" : "");
     else
@@ -237,6 +245,24 @@ static void on_message(struct rpc_call *c, bool ok)
     buffer_unref(request);
 }
 
+/* The client has closed the call. Behind the setting of `cancelled`: a watch that begins meanwhile sees either that, or is seen here. */
+static void end_watch(struct rpc_call *c)
+{
+    struct rpc_server *s = c->server;
+    pthread_mutex_lock(&s->lock);
+    struct rpc_call **at = &s->watches;
+    while (c->watching && *at && *at != c)
+        at = &(*at)->watch_next;
+    bool found = c->watching && *at == c;
+    if (found)
+        *at = c->watch_next;
+    pthread_mutex_unlock(&s->lock);
+    if (found) {
+        rpc_call_finish_grpc(c, NULL, GRPC_STATUS_CANCELLED, 0, "");
+        call_unref(c);
+    }
+}
+
 static void on_event(const struct rpc_tag *tag, bool ok)
 {
     struct rpc_call *c = tag->call;
@@ -260,21 +286,7 @@ static void on_event(const struct rpc_tag *tag, bool ok)
     case EVENT_CLOSE:
         if (!ok || c->closed_cancelled)
             atomic_store(&c->work.cancelled, true);
-        if (c->watching) {
-            struct rpc_server *s = c->server;
-            pthread_mutex_lock(&s->lock);
-            struct rpc_call **at = &s->watches;
-            while (*at && *at != c)
-                at = &(*at)->watch_next;
-            bool found = *at == c;
-            if (found)
-                *at = c->watch_next;
-            pthread_mutex_unlock(&s->lock);
-            if (found) {
-                rpc_call_finish_grpc(c, NULL, GRPC_STATUS_CANCELLED, 0, "");
-                call_unref(c);
-            }
-        }
+        end_watch(c);
         break;
     default:
         break;

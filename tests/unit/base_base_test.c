@@ -180,6 +180,22 @@ static void error_keeps_the_prefix(void **state)
     assert_int_equal(status_grpc_code(ST_REGION_NOT_READY), 14);
 }
 
+/* Names and values come from outside and may be cut; the text goes into headers and JSON. */
+static void error_texts_are_utf8(void **state)
+{
+    struct error err;
+    (void)state;
+    error_set(&err, ST_CORRUPT, "column %s", "a\xff\xc3\xa9\xe4\xb8");
+    assert_string_equal(err.msg, "column a?\xc3\xa9??");
+    error_prefix(&err, "%s", "\x80");
+    assert_string_equal(err.msg, "?: column a?\xc3\xa9??");
+    char text[sizeof err.msg + 1];
+    memset(text, 'x', sizeof text);
+    memcpy(text + sizeof err.msg - 3, "\xe4\xb8\xad", 4);
+    error_set(&err, ST_CORRUPT, "%s", text);
+    assert_string_equal(err.msg + sizeof err.msg - 4, "x??");
+}
+
 static void utf8(void **state)
 {
     static const struct { const char *text; size_t size; bool valid; } cases[] = {
@@ -285,7 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_budget_watch), 
         cmocka_unit_test(budget_is_all_or_nothing), cmocka_unit_test(buffer_counts_and_keeps), cmocka_unit_test(dynbuf_has_a_ceiling),
         cmocka_unit_test(arena_charges_and_gives_back), cmocka_unit_test(bits_at_every_offset), cmocka_unit_test(u64_map_against_an_array),
-        cmocka_unit_test(dict_map_interns), cmocka_unit_test(error_keeps_the_prefix), cmocka_unit_test(utf8), cmocka_unit_test(numbers_of_any_length), cmocka_unit_test(crc_of_all_sizes),
+        cmocka_unit_test(dict_map_interns), cmocka_unit_test(error_keeps_the_prefix), cmocka_unit_test(error_texts_are_utf8), cmocka_unit_test(utf8), cmocka_unit_test(numbers_of_any_length), cmocka_unit_test(crc_of_all_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

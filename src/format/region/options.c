@@ -3,11 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "format/proto/wire.h"
 
-static char *copy_text(const struct pb_field *f)
+static int copy_text(const struct pb_field *f, char **ret_text, struct error *err)
 {
-    return strndup(f->size ? (const char *)f->data : "", f->size);
+    const char *text = f->size ? (const char *)f->data : "";
+    if (!utf8_valid(text, f->size) || memchr(text, 0, f->size))
+        return error_set(err, ST_INVALID_ARGUMENTS, "an option is no text");
+    char *copy = strndup(text, f->size);
+    if (!copy)
+        return error_no_memory(err, f->size);
+    *ret_text = copy;
+    return ST_OK;
 }
 
 static int read_entry(const struct pb_field *entry, struct kv *ret, struct error *err)
@@ -20,9 +28,9 @@ static int read_entry(const struct pb_field *entry, struct kv *ret, struct error
         else if (f.number == 2 && f.wire == PB_BYTES)
             value = f;
     }
-    ret->key = copy_text(&key);
-    ret->value = copy_text(&value);
-    return ret->key && ret->value ? ST_OK : error_no_memory(err, key.size + value.size);
+    *ret = (struct kv){0};
+    TRY(copy_text(&key, &ret->key, err));
+    return copy_text(&value, &ret->value, err);
 }
 
 int options_map_read(const uint8_t *message, size_t size, uint32_t field, struct kv **ret_options, uint32_t *ret_n, struct error *err)

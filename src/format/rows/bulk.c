@@ -23,8 +23,12 @@ int bulk_batch_decode(const struct pb_field *ipc, struct budget *budget, struct 
             memcpy(body->data, parts[3].data, parts[3].size);
         st = ipc_decode_batch(schema, NULL, parts[2].data, parts[2].size, body, budget, ret_batch, err);
     }
-    if (st == ST_CORRUPT)
-        st = error_set(err, ST_INVALID_ARGUMENTS, "a bulk insert cannot be decoded: %s", err ? err->msg : "");
+    if (st == ST_CORRUPT) {
+        error_prefix(err, "a bulk insert cannot be decoded");
+        st = ST_INVALID_ARGUMENTS;
+        if (err)
+            err->status = ST_INVALID_ARGUMENTS;
+    }
     buffer_unref(body);
     schema_unref(schema);
     return st;

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""What no well-behaved frontend sends: texts that are none, deadlines of centuries, calls that are given up at once. The node answers, keeps what it has acknowledged and stays well."""
+import json
+import os
+import socket
+import struct
+import urllib.request
+
+import grpc
+
+from harness import DO_GET, FIELD, HANDLE, INT64, STRING, TAG, TIME, TS_MS, Server, blob, create_region, flush_request, insert, num, read_rel, ticket
+
+COLUMNS = [('k', STRING, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
+REGION = 1024 << 32
+
+
+def refused(call, request):
+    """The error's code and text; None when there is no error."""
+    try:
+        call(request, timeout=20)
+    except grpc.RpcError as e:
+        return dict(e.trailing_metadata()).get('x-greptime-err-code'), e.details()
+    return None
+
+
+def texts(server, call):
+    """Protobuf strings are UTF-8. What becomes a part of the node's list must be, or the region would be gone after a restart; so must error texts, or a frontend knows neither
+    text nor code."""
+    call(create_region(REGION, COLUMNS), timeout=20)
+    for broken in (create_region(REGION + 1, COLUMNS, path=b'a\xffb'), create_region(REGION + 1, COLUMNS, [(b'x\xff', '1')]), create_region(REGION + 1, COLUMNS, [('ttl', b'1\0d')])):
+        assert refused(call, broken)[0] == '1004', broken
+    assert [r['id'] for r in json.load(open(os.path.join(server.home, 'regions.json')))['regions']] == [REGION]
+    name = 'é' * 40 # 63 bytes of an engine's name are kept: half a character
+    code, text = refused(call, blob(1, b'') + blob(5, num(1, REGION + 1) + blob(2, name) + blob(5, 'greptime/public')))
+    assert text == 'Unknown engine: ' + 'é' * 31 + '?', text
+    assert refused(call, insert(REGION, [(b'\xff\xfe', STRING, TAG)] + COLUMNS[1:], [('a', 1, 1)]))[1].endswith('unknown column ??')
+    code, text = refused(call, blob(1, b'') + blob(16, num(1, REGION) + blob(2, blob(1, b'\1\2') + blob(2, b'\1'))))
+    assert (code, text.count('cannot be decoded')) == ('1004', 1) and 'malformed Arrow IPC message' in text, text
+
+
+def http_labels(server):
+    """Methods are the client's words; /metrics has to stay readable."""
+    for method in (b'G\xff', b'FO"O'):
+        with socket.create_connection(('127.0.0.1', server.http_port), timeout=10) as s:
+            s.sendall(method + b' /status HTTP/1.1\r\nHost: x\r\n\r\n')
+            assert s.recv(100).startswith(b'HTTP/1.1 405')
+    page = urllib.request.urlopen(f'http://{server.http}/metrics').read().decode()
+    assert 'FO' not in page and 'greptime_servers_http_requests_total{code="405",db="public",method="other",path="/status"} 2' in page
+
+
+def frame(kind, flags, stream, payload):
+    return struct.pack('>I', len(payload))[1:] + bytes([kind, flags]) + struct.pack('>I', stream) + payload
+
+
+def header(name, value):
+    return b'\0' + bytes([len(name)]) + name + bytes([len(value)]) + value # literal, not indexed; below 127 bytes
+
+
+def distant_deadline(server, call):
+    """The longest timeout that a header can hold is no deadline in the past."""
+    call(insert(REGION, COLUMNS, [('a', 1, 1)]), timeout=20)
+    request = ticket(REGION, read_rel(COLUMNS), ['k', 'ts', 'v'])
+    head = b''.join(header(*h) for h in ((b':method', b'POST'), (b':scheme', b'http'), (b':path', DO_GET.encode()), (b':authority', b'x'), (b'te', b'trailers'),
+                                         (b'content-type', b'application/grpc'), (b'grpc-timeout', b'99999999H')))
+    with socket.create_connection(('127.0.0.1', server.grpc_port), timeout=20) as s:
+        s.sendall(b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + frame(4, 0, 0, b'') + frame(1, 4, 1, head) + frame(0, 1, 1, b'\0' + struct.pack('>I', len(request)) + request))
+        received, answer, ended = b'', b'', False
+        while not ended:
+            more = s.recv(65536)
+            assert more, 'the server closed the connection'
+            received += more
+            while len(received) >= 9 and len(received) >= 9 + int.from_bytes(received[:3], 'big'):
+                size, kind, flags = int.from_bytes(received[:3], 'big'), received[3], received[4]
+                answer += received[9:9 + size] if kind == 0 else b''
+                ended |= kind in (0, 1) and flags & 1
+                received = received[9 + size:]
+    assert b'elapsed_compute' in answer, answer # the metrics, which come last
+
+
+def main():
+    server = Server()
+    call = server.channel().unary_unary(HANDLE)
+    texts(server, call)
+    http_labels(server)
+    distant_deadline(server, call)
+    server.restart()
+    server.channel().unary_unary(HANDLE)(flush_request(REGION), timeout=20)
+    assert server.stop() == 0
+    print('hostile requests: ok')
+
+
+if __name__ == '__main__':
+    main()
