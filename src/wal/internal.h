@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "wal/segment.h"
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, NOTE_BYTES = 16, NOTE_ENTRY = 1 };
 
 /* Where one region's records lie in one segment. A scan lists their offsets, so that a replay need not look at the records of all other regions; the list is
  * given up by the first replay, and when there are too many. */
@@ -78,6 +78,13 @@ int wal_checkpoint_build(struct wal *w, struct dynbuf *out, struct error *err);
 bool wal_is_checkpoint(const struct record_header *h);
 /* What the checkpoint at the head of segment `sequence` says about the segments indexed so far. */
 int wal_checkpoint_apply(struct wal *w, uint64_t sequence, const uint8_t *payload, size_t size, struct error *err);
+/* Writes down that entries <= entry_id of the region are obsolete (checkpoint.c). Without the lock. */
+int wal_note(struct wal *w, uint64_t region_id, uint64_t entry_id, struct error *err);
+bool wal_is_note(const struct record_header *h);
+/* A note in segment `s`, which is being scanned and not among w->segments yet. */
+void wal_note_apply(struct wal *w, struct segment *s, const uint8_t payload[NOTE_BYTES]);
+/* Entries <= entry_id of the region keep no segment any more; the sequence of the newest one that they kept, 0 if none. With the lock held. */
+uint64_t wal_unpin(struct wal *w, uint64_t region_id, uint64_t entry_id);
 int wal_add_segment(struct wal *w, struct segment *s, struct error *err);
 /* Builds the index from the files and repairs the tail. */
 int wal_scan(struct wal *w, struct wal_report *report, struct error *err);

@@ -5,17 +5,16 @@
  *   u32 CRC-32C of the salt and the 44 bytes that follow | u32 CRC-32C of the payload | u64 payload bytes | u64 region | u64 entry |
  *   u64 previous entry of the region (0: none) | u64 synced | payload
  *
- * all little-endian. The first record is a checkpoint (checkpoint.c). The salt keeps stale bytes of other segments out. `previous` chains the
- * records of a region, so that a lost record or segment is noticed by exactly the regions that lose by it; the checkpoints do the same for the last
- * record of a region. `synced` says how much of the segment was on disk when the record was written: an
- * invalid record in the newest segment is damage when a later record vouches for its bytes, and otherwise an unsynced tail, which nobody was
- * promised. A segment is synced before its successor is begun, hence only the newest can have such a tail; an
- * empty successor counts, and a clean stop leaves one.
+ * all little-endian. The first record is a checkpoint, others are notes (checkpoint.c). The salt keeps stale bytes of other segments out. `previous`
+ * chains the records of a region, so that a lost record or segment is noticed by exactly the regions that lose by it; the checkpoints do the same for
+ * the last record of a region. `synced` says how much of the segment was on disk when the record was written: an invalid record in the newest segment
+ * is damage when a later record vouches for its bytes, and otherwise an unsynced tail, which nobody was promised. A segment is synced before its
+ * successor is begun, hence only the newest can have such a tail; an empty successor counts, and a clean stop leaves one.
  *
  * The first thread that waits becomes the leader: it takes what is queued, writes it with one call, syncs once, and wakes the others. A failed
- * write is undone by truncation, and everything queued then fails, so that no later record overtakes an earlier one. So is, in the fsync mode, a batch
- * whose sync found the disk full. Any other failed sync, or a failed truncation, makes the log read-only: after a failed sync the kernel may have
- * dropped the pages, and a second sync would lie.
+ * write is undone by truncation, and everything queued then fails, so that no later record overtakes an earlier one. So is, in the fsync mode, a
+ * batch whose sync found the disk full. Any other failed sync, or a failed truncation, makes the log read-only: after a failed sync the kernel may
+ * have dropped the pages, and a second sync would lie.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -23,8 +22,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "os/thread.h"
+#include "base/bits.h"
 #include "base/crc32c.h"
+#include "os/thread.h"
 #include "wal/internal.h"
 
 enum { BATCH_VECTORS = 1000, BATCH_BYTES = 16 << 20 };
@@ -224,6 +224,7 @@ int wal_index(struct wal *w, struct segment *s, uint64_t offset, const struct re
             if (w->segments[i] != s)
                 wal_drop_span(w, w->segments[i], h->region_id);
         span->first_offset = offset;
+        w->listed_offsets -= span->n_offsets;
         span->n_offsets = 0;
     }
     if (h->prev_entry_id == 0)
@@ -255,7 +256,8 @@ static int write_batch(struct wal *w, struct request *batch, struct error *err)
         r->header.prev_entry_id = state ? state->last_entry_id : 0;
         r->header.synced = w->synced;
         record_header_put(r->bytes, s->salt, &r->header);
-        st = wal_index(w, s, end, &r->header, err);
+        if (r->header.region_id != CHECKPOINT_REGION)
+            st = wal_index(w, s, end, &r->header, err);
         iov[at++] = (struct iovec){ r->bytes, RECORD_HEADER_BYTES };
         memcpy(iov + at, r->iov, (size_t)r->n * sizeof(*iov));
         at += (size_t)r->n;
@@ -351,11 +353,9 @@ static void lead(struct wal *w)
     pthread_cond_broadcast(&w->changed);
 }
 
-int wal_enqueue(struct wal *w, uint64_t region_id, uint64_t entry_id, const struct iovec *iov, int n, uint64_t *ret_ticket, struct error *err)
+static int enqueue(struct wal *w, uint64_t region_id, uint64_t entry_id, const struct iovec *iov, int n, uint64_t *ret_ticket, struct error *err)
 {
     assert(n >= 0 && n < BATCH_VECTORS);
-    if (region_id == CHECKPOINT_REGION)
-        return error_set(err, ST_INVALID_ARGUMENTS, "no region has the id %llu", (unsigned long long)region_id);
     size_t size = 0;
     uint32_t crc = 0;
     for (int i = 0; i < n; i++) {
@@ -387,6 +387,13 @@ int wal_enqueue(struct wal *w, uint64_t region_id, uint64_t entry_id, const stru
     return st;
 }
 
+int wal_enqueue(struct wal *w, uint64_t region_id, uint64_t entry_id, const struct iovec *iov, int n, uint64_t *ret_ticket, struct error *err)
+{
+    if (region_id == CHECKPOINT_REGION)
+        return error_set(err, ST_INVALID_ARGUMENTS, "no region has the id %llu", (unsigned long long)region_id);
+    return enqueue(w, region_id, entry_id, iov, n, ret_ticket, err);
+}
+
 int wal_wait(struct wal *w, uint64_t ticket, struct error *err)
 {
     struct request *r = (struct request *)(uintptr_t)ticket;
@@ -409,6 +416,17 @@ int wal_append(struct wal *w, uint64_t region_id, uint64_t entry_id, const struc
 {
     uint64_t ticket;
     TRY(wal_enqueue(w, region_id, entry_id, iov, n, &ticket, err));
+    return wal_wait(w, ticket, err);
+}
+
+int wal_note(struct wal *w, uint64_t region_id, uint64_t entry_id, struct error *err)
+{
+    uint8_t note[NOTE_BYTES];
+    uint64_t ticket;
+    struct iovec v = {note, sizeof(note)};
+    store_le64(note, region_id);
+    store_le64(note + 8, entry_id);
+    TRY(enqueue(w, CHECKPOINT_REGION, NOTE_ENTRY, &v, 1, &ticket, err));
     return wal_wait(w, ticket, err);
 }
 

@@ -141,8 +141,11 @@ static int scan_records(struct wal *w, struct segment *s, struct segment_cursor 
         const uint8_t *payload = NULL;
         TRY(cursor_header(c, &h, &valid, err));
         c->step = valid && !newest && h.size >= LONG_RECORD_BYTES ? HEADER_STEP_BYTES : 0;
-        if (valid && newest)
+        bool note = valid && wal_is_note(&h);
+        if (valid && (newest || note))
             TRY(cursor_payload(c, &h, &payload, err));
+        if (note && payload)
+            wal_note_apply(w, s, payload);
         if (!valid || (newest && !payload)) {
             if (!asked)
                 TRY(vouched(*c, &synced, err));
@@ -160,8 +163,8 @@ static int scan_records(struct wal *w, struct segment *s, struct segment_cursor 
             list_offset(w, s, h.region_id, c->at);
         }
         c->at += RECORD_HEADER_BYTES + h.size;
-        report->records++;
-        report->bytes += h.size;
+        report->records += !note;
+        report->bytes += note ? 0 : h.size;
     }
     return ST_OK;
 }
@@ -334,19 +337,13 @@ int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct er
     pthread_mutex_lock(&w->lock);
     while (w->writing) /* the leader looks at the segments without the lock */
         pthread_cond_wait(&w->changed, &w->lock);
-    for (size_t i = 0; i < w->count; i++) {
-        struct span *span = u64_map_get(&w->segments[i]->spans, region_id);
-        if (span && span->last_entry_id <= entry_id)
-            wal_drop_span(w, w->segments[i], region_id);
-    }
-    struct region_state *r = u64_map_get(&w->regions, region_id);
-    if (r && r->expected && r->expected <= entry_id) {
-        r->last_entry_id = r->last_entry_id > r->expected ? r->last_entry_id : r->expected; /* the next scan may expect it again */
-        r->expected = 0;
-    }
+    uint64_t unpinned = wal_unpin(w, region_id, entry_id);
     int st = end_obsolete(w, err);
     st = status_merge(st, delete_segments(w, st == ST_OK ? err : NULL));
+    bool remains = unpinned && w->count && w->segments[0]->sequence <= unpinned;
     pthread_mutex_unlock(&w->lock);
+    if (remains)
+        (void)wal_note(w, region_id, entry_id, NULL); /* see checkpoint.c: its loss costs only space */
     return st;
 }
 
@@ -408,7 +405,7 @@ int wal_inspect(struct fs *fs, const char *path, int (*each)(void *ctx, uint64_t
             st = cursor_resync(&c, err);
             record.size = (size_t)(c.at - at);
         }
-        if (st == ST_OK && !(valid && wal_is_checkpoint(&h) && record.payload))
+        if (st == ST_OK && !(valid && record.payload && (wal_is_checkpoint(&h) || wal_is_note(&h))))
             st = each(ctx, at, &record, err);
     }
     cursor_release(&c);

@@ -378,6 +378,8 @@ static int check_dropping(struct mito_engine *e, const char *dir, uint64_t regio
         return ST_OK;
     TRY(st); /* there may be one: opening the region would bring it back */
     TRY(e->options.store->ops->remove_prefix(e->options.store, dir, err));
+    peer_log_obsolete(e->options.peer_log, region_id, UINT64_MAX);
+    TRY(wal_obsolete(e->options.wal, region_id, UINT64_MAX, err));
     return error_set(err, ST_REGION_NOT_FOUND, "Region not found, region id: %llu (its drop was completed)", (unsigned long long)region_id);
 }
 
@@ -392,6 +394,14 @@ static int check_places(const struct region_options *o, struct error *err)
     return ST_OK;
 }
 
+/* What was flushed before may still count as needed, after a crash, and would keep the log from being cut for as long as nothing more is written. */
+static void release_log(struct mito_region *r)
+{
+    struct error err;
+    if (mito_log_obsolete(r, &err) != ST_OK)
+        log_warn("mito", "the log is not cut for region %llu: %s; its next flush tries again", (unsigned long long)r->id, err.msg);
+}
+
 static int load_region(struct mito_region *r, const struct kv *options, uint32_t n_options, bool skip_replay, bool writable, struct error *err)
 {
     struct mito_engine *e = r->engine;
@@ -404,6 +414,7 @@ static int load_region(struct mito_region *r, const struct kv *options, uint32_t
     TRY(mito_take_expr(r, mito_route_expr(r, r->metadata), err));
     if (!skip_replay)
         TRY(mito_replay_logs(r, writable, err));
+    release_log(r);
     r->state = writable ? REGION_WRITABLE : REGION_FOLLOWER;
     r->resume = REGION_WRITABLE;
     return ST_OK;
@@ -483,6 +494,7 @@ static int create_fresh(struct mito_region *r, struct region_metadata *metadata,
     uint64_t stale = r->options.wal_provider != WAL_PROVIDER_NOOP ? mito_last_logged_entry(e, r->id) : 0;
     TRY(manifest_create(e->options.store, r->dir, e->options.checkpoint_distance, metadata, format, stale, &r->manifest, err));
     TRY(adopt_manifest(r, err));
+    release_log(r);
     r->state = r->resume = REGION_WRITABLE;
     return ST_OK;
 }
