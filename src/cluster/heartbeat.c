@@ -188,7 +188,7 @@ static int send_heartbeat(struct cluster *c, struct error *err)
 
 /* ---- receiving ---- */
 
-static void close_regions(struct cluster *c, const struct heartbeat_response *resp)
+static void close_regions(struct cluster *c, const struct heartbeat_response *resp, int64_t sent_ns)
 {
     for (size_t i = 0; i < resp->n_closeable; i++) {
         /* Through the executor, in order with the region's instructions: closing may have to wait for a flush. */
@@ -197,8 +197,7 @@ static void close_regions(struct cluster *c, const struct heartbeat_response *re
         struct mailbox_message nobody = {0};
         struct error err;
         uint64_t id = resp->closeable[i];
-        enum region_role role;
-        if (region_server_role(c->options.regions, id, &role, NULL) == ST_REGION_NOT_FOUND)
+        if (!region_server_is_closeable(c->options.regions, id, sent_ns))
             continue;
         (void)region_server_set_role(c->options.regions, id, ROLE_FOLLOWER, NULL);
         snprintf(json, sizeof(json), "{\"CloseRegions\":[{\"table_id\":%u,\"region_number\":%u}]}", (unsigned)(id >> 32), (unsigned)id);
@@ -221,7 +220,7 @@ static void note_lease(struct cluster *c, const struct heartbeat_response *resp,
     if (counts->promoted)
         log_info("cluster", "%u regions are led from here now, by metasrv's lease", counts->promoted);
     if (counts->stale)
-        ignore("stale_lease", "a lease of leadership is older than the instruction that took it away");
+        ignore("stale_lease", "a region's role is older than the instruction that has changed it since");
     pthread_mutex_lock(&c->lock);
     c->leased_at_ns = now_ns;
     c->state.leaders = counts->leaders;
@@ -242,7 +241,7 @@ static void take_lease(struct cluster *c, const struct heartbeat_response *resp)
     int64_t sent_ns = c->epoch_ns + (int64_t)resp->duration_ms * 1000000;
     region_server_grant(c->options.regions, resp->grants, resp->n_grants, sent_ns, sent_ns + (int64_t)resp->lease_seconds * 1000000000, &counts);
     note_lease(c, resp, &counts);
-    close_regions(c, resp);
+    close_regions(c, resp, sent_ns);
 }
 
 static void take_instruction(struct cluster *c, struct heartbeat_response *resp)

@@ -37,7 +37,7 @@ struct region_slot {
     bool expired;              /* it is a follower because its lease ran out, and nothing has changed its role since */
     enum region_role granted;  /* the role of the newest grant, and when the heartbeat was sent that it answers */
     int64_t granted_ns;
-    int64_t role_since_ns;     /* of the last role that an instruction gave: older grants do not undo it */
+    int64_t role_since_ns;     /* of the last role that an instruction gave, or of the opening: answers to older heartbeats do not undo it */
     uint64_t term;             /* new whenever the region may have stopped being led from here */
     uint64_t activity;         /* grows with everything that may change the region's statistics */
 };
@@ -135,6 +135,8 @@ int region_lease_enter(struct region_server *s, struct engine *engine, uint64_t 
 int region_lease_confirm(struct region_server *s, struct engine *engine, uint64_t id, uint64_t term, struct error *err);
 void region_lease_note_instruction(struct region_server *s, uint64_t id);
 void region_lease_refresh(struct region_server *s, struct engine *engine, uint64_t id);
+/* The same once an instruction has given the role: answers to heartbeats from before it do not undo it. */
+void region_lease_take_instructed(struct region_server *s, struct engine *engine, uint64_t id);
 
 /* list.c */
 int region_list_load(struct region_server *s, struct error *err);

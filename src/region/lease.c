@@ -3,8 +3,9 @@
  * Invariant: a change of a region is acknowledged only if one lease covered it from admission to acknowledgement: `until_ns` lies ahead both times,
  * and `term`, which changes with every loss of leadership, is the same. A late keeper thread can delay the change of roles, never the end of a lease.
  *
- * A grant counts from when its heartbeat was sent, so delays on the way shorten it. A grant of leadership that answers a heartbeat older than the
- * instruction which took the leadership away is not believed: metasrv had decided otherwise when it gave the instruction.
+ * A grant counts from when its heartbeat was sent, so delays on the way shorten it. One that answers a heartbeat older than the region's last
+ * instruction (or than the region's opening) changes no role: metasrv had decided otherwise when it gave the instruction. Neither does it lengthen a
+ * lease then, so that what is ignored costs at most the heartbeat that is already on its way.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -109,12 +110,13 @@ void region_lease_arm(struct region_server *s, uint64_t id, struct engine *engin
     if (slot) {
         bool known = slot->has_lease;
         slot->has_lease = has;
+        slot->role_since_ns = clock_monotonic_ns(); /* known before, too: it was asked to be here anew */
         slot->activity++;
         if (has)
             slot->role = stat.role;
         if (has && !known) {
             slot->term = ++s->last_term;
-            slot->until_ns = s->first_lease_ns ? first_until(s, clock_monotonic_ns()) : 0;
+            slot->until_ns = s->first_lease_ns ? first_until(s, slot->role_since_ns) : 0;
         }
     }
     pthread_mutex_unlock(&s->lock);
@@ -183,17 +185,30 @@ void region_lease_note_instruction(struct region_server *s, uint64_t id)
     pthread_mutex_unlock(&s->role_lock);
 }
 
-void region_lease_refresh(struct region_server *s, struct engine *engine, uint64_t id)
+static void refresh(struct region_server *s, struct engine *engine, uint64_t id, bool by_instruction)
 {
     struct region_stat stat;
     pthread_mutex_lock(&s->role_lock);
     int rc = engine->ops->stat(engine, id, &stat, NULL);
     pthread_mutex_lock(&s->lock);
     struct region_slot *slot = u64_map_get(&s->slots, id);
-    if (slot && rc == ST_OK && slot->has_lease)
+    if (slot && rc == ST_OK && slot->has_lease) {
+        if (by_instruction && slot->role != stat.role)
+            slot->role_since_ns = clock_monotonic_ns();
         set_role_of(s, slot, stat.role);
+    }
     pthread_mutex_unlock(&s->lock);
     pthread_mutex_unlock(&s->role_lock);
+}
+
+void region_lease_refresh(struct region_server *s, struct engine *engine, uint64_t id)
+{
+    refresh(s, engine, id, false);
+}
+
+void region_lease_take_instructed(struct region_server *s, struct engine *engine, uint64_t id)
+{
+    refresh(s, engine, id, true);
 }
 
 /* ---- all leases ---- */
@@ -272,8 +287,9 @@ static void grant_one(struct region_server *s, const struct region_grant *g, int
         counts->unknown++;
         return;
     }
-    bool lifts = g->role == ROLE_LEADER && slot->role != ROLE_LEADER;
-    if (lifts && sent_ns < slot->role_since_ns) {
+    bool changes_role =
+        g->role != slot->role && g->role != ROLE_STAGING_LEADER && !(g->role == ROLE_DOWNGRADING_LEADER && slot->role == ROLE_FOLLOWER);
+    if (changes_role && sent_ns < slot->role_since_ns) {
         counts->stale++;
         return;
     }
@@ -283,10 +299,10 @@ static void grant_one(struct region_server *s, const struct region_grant *g, int
         slot->granted = g->role;
         slot->granted_ns = sent_ns;
     }
-    /* Demoted by a lease, as by the end of one: it has rows that nobody else has (metasrv may have answered a beat from before an upgrade). */
+    /* Demoted by a lease, as by the end of one: it has rows that nobody else has. */
     if (g->role == ROLE_FOLLOWER && slot->role != ROLE_FOLLOWER)
         slot->expired = true;
-    if (g->role != slot->role && g->role != ROLE_STAGING_LEADER && !(g->role == ROLE_DOWNGRADING_LEADER && slot->role == ROLE_FOLLOWER))
+    if (changes_role)
         add_change(changes, slot, g->role);
 }
 
@@ -305,6 +321,15 @@ void region_server_grant(struct region_server *s, const struct region_grant *gra
     counts.promoted = apply_changes(s, &changes);
     pthread_mutex_unlock(&s->role_lock);
     *ret_counts = counts;
+}
+
+bool region_server_is_closeable(struct region_server *s, uint64_t region_id, int64_t sent_ns)
+{
+    pthread_mutex_lock(&s->lock);
+    const struct region_slot *slot = u64_map_get(&s->slots, region_id);
+    bool is = slot && slot->engine && sent_ns >= slot->role_since_ns;
+    pthread_mutex_unlock(&s->lock);
+    return is;
 }
 
 unsigned region_server_expire(struct region_server *s, int64_t now_ns, int64_t *ret_next_ns)

@@ -122,7 +122,7 @@ int region_server_catchup(struct region_server *s, const struct region_catchup_r
     int rc = engine->ops->catchup(engine, request, err);
     if (rc == ST_OK)
         rc = region_register_members(s, engine, request->region_id, err);
-    region_lease_refresh(s, engine, request->region_id);
+    region_lease_take_instructed(s, engine, request->region_id);
     return rc;
 }
 
@@ -168,7 +168,7 @@ int region_server_apply_staging(struct region_server *s, const struct region_app
     if (!engine->ops->apply_staging)
         return unsupported(engine, "staging", err);
     int rc = engine->ops->apply_staging(engine, request, err);
-    region_lease_refresh(s, engine, request->region_id);
+    region_lease_take_instructed(s, engine, request->region_id);
     return rc;
 }
 

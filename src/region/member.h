@@ -37,10 +37,12 @@ struct region_grant {
 struct region_grant_counts {
     unsigned leaders, followers, unknown, promoted, stale;
 };
-/* Metasrv's answer to the heartbeat that was sent at sent_ns: leases until until_ns, and roles. A leader's grant that is older than the instruction
- * which took the leadership away is stale and changes nothing. */
+/* Metasrv's answer to the heartbeat that was sent at sent_ns: leases until until_ns, and roles. One that would undo what a later instruction has made
+ * of the region is stale and changes nothing. */
 void region_server_grant(struct region_server *s, const struct region_grant *grants, size_t n, int64_t sent_ns, int64_t until_ns,
                          struct region_grant_counts *ret_counts);
+/* Whether the region is here, and was already what it is now when that heartbeat was sent: only then may its answer close it. */
+bool region_server_is_closeable(struct region_server *s, uint64_t region_id, int64_t sent_ns);
 /* Makes followers of the regions whose lease is over; returns how many, and when to look again (INT64_MAX = not before a grant). */
 unsigned region_server_expire(struct region_server *s, int64_t now_ns, int64_t *ret_next_ns);
 
@@ -55,8 +57,8 @@ struct region_records {
 void region_server_set_records(struct region_server *s, const struct region_records *records);
 
 /* ---- roles and instructions ---- */
-/* Whether the region is a follower only because its lease ran out: what it had not flushed by then, nobody else has. *ret_recalled: metasrv has granted it to this
- * node again since, as the leader that it is to take down. */
+/* Whether the region is a follower only because its lease ran out: what it had not flushed by then, nobody else has. *ret_recalled: metasrv has
+ * granted it to this node again since, as the leader that it is to take down. */
 bool region_server_expired(struct region_server *s, uint64_t region_id, bool *ret_recalled);
 /* Makes such a region a downgrading leader, so that it can be flushed; it takes no writes. ST_REGION_NOT_READY when it is not recalled. */
 int region_server_revive(struct region_server *s, uint64_t region_id, struct error *err);

@@ -76,6 +76,7 @@ class Metasrv:
         self.waiting, self.next_id, self.asked = {}, 1, 0
         self.leading, self.leader_addr, self.silent, self.silent_store, self.cut = True, None, False, False, set()
         self.delay_s, self.duplicate, self.reorder, self.drop_leases = 0, False, False, 0
+        self.held = None           # a list: answers to full heartbeats go there instead of to the node
         self.seen = threading.Condition(self.lock)
         self.last_lease = {}       # node -> until when (monotonic) the newest lease that it may have got runs
         self.port = port or free_port()
@@ -194,7 +195,11 @@ class Metasrv:
                 lease += blob(1, num(1, region) + (num(2, role) if role else b''))
         lease += num(2, h.duration) + num(3, self.lease_seconds) + (blob(4, closeable) if closeable else b'')
         self.last_lease[node] = max(self.last_lease.get(node, 0), h.at + self.lease_seconds)
-        s.out.put(blob(1, num(1, 1)) + blob(3, lease))
+        data = blob(1, num(1, 1)) + blob(3, lease)
+        if self.held is None:
+            s.out.put(data)
+        else:
+            self.held.append(data)
 
     def role_for(self, node, region):
         if self.route.get(region) == node:

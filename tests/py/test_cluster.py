@@ -13,7 +13,7 @@ import grpc
 import zstandard
 
 from harness import (DO_GET, FIELD, HANDLE, INT32, INT64, STRING, TAG, TIME, TS_MS, Server, blob, create_region, fields, free_port, insert, message, need_shared, num,
-                     scan_all)
+                     scan_all, varint)
 import test_metric
 from metasrv import DOWNGRADING, FOLLOWER, LEADER, STAGING, Heartbeat, Metasrv, garbage
 
@@ -652,8 +652,38 @@ def test_stale_leader_grant():
     s.stop(), m.stop()
 
 
+def test_stale_follower_grant():
+    """An answer to a heartbeat from before the upgrade neither demotes the new leader nor closes it; one to a later heartbeat does."""
+    m = Metasrv(interval_ms=500, lease_seconds=30)
+    s = node(m, 1)
+    m.route[REGION] = 1
+    call = call_of(s)
+    write = insert(REGION, COLUMNS, [(1, 1, 1)])
+    call(create_region(REGION, COLUMNS), timeout=10)
+    m.wait_beats(1, 2)
+    m.route.pop(REGION)
+    m.operating[(REGION, 1)] = FOLLOWER
+    m.instruct(1, {'DowngradeRegions': [{'region_id': REGION, 'flush_timeout': {'secs': 5, 'nanos': 0}}]})
+    m.held = []
+    h = m.wait_beats(1)
+    up = m.instruct(1, {'UpgradeRegions': [{'region_id': REGION, 'replay_timeout': '5s'}]})
+    check('upgraded', up['replies'][0]['ready'], up)
+    echo = num(2, h.duration) + num(3, 30)
+    for late in (m.held[0], blob(1, num(1, 1)) + blob(3, blob(1, num(1, REGION) + num(2, DOWNGRADING)) + echo), blob(1, num(1, 1)) + blob(3, blob(4, varint(REGION)) + echo)):
+        m.send_raw(1, late)
+    check('the answers were taken in', m.instruct(1, {'FlushRegions': {'region_ids': [REGION]}})['overall_success'])
+    call(write, timeout=10)
+    check('it leads still', m.wait_beats(1).role(REGION) == LEADER)
+    m.held = None
+    m.wait_for(lambda m: m.full(1)[-1].role(REGION) == FOLLOWER)
+    check('a later answer is obeyed', rejected(call, write))
+    m.operating.pop((REGION, 1))
+    m.wait_for(lambda m: REGION not in m.full(1)[-1].regions)
+    s.stop(), m.stop()
+
+
 def test_demoted_leader():
-    """A leader that a lease made a follower (metasrv answered a beat from before an upgrade) has rows that nobody else has: a downgrade does not pass them over."""
+    """A leader that a lease made a follower has rows that nobody else has: a downgrade does not pass them over."""
     m = Metasrv(interval_ms=300, lease_seconds=2)
     s = node(m, 1)
     m.route[REGION] = 1
@@ -791,7 +821,7 @@ def test_starts():
 
 
 def main():
-    tests = [test_upstream, test_migration, test_split_merge, test_metric_migration, test_metric_repartition, test_gc, test_database_options, test_overtaken, test_partition_of_route, test_instructions, test_leases, test_stale_leader_grant, test_demoted_leader, test_faults, test_starts]
+    tests = [test_upstream, test_migration, test_split_merge, test_metric_migration, test_metric_repartition, test_gc, test_database_options, test_overtaken, test_partition_of_route, test_instructions, test_leases, test_stale_leader_grant, test_stale_follower_grant, test_demoted_leader, test_faults, test_starts]
     wanted = sys.argv[1:]
     for t in tests:
         if not wanted or t.__name__ in wanted:

@@ -172,6 +172,11 @@ static inline int fake_set_role_gracefully(struct engine *e, uint64_t id, enum r
     return fake_set_role(e, id, role, err);
 }
 
+static inline int fake_catchup(struct engine *e, const struct region_catchup_request *request, struct error *err)
+{
+    return fake_set_role(e, request->region_id, ROLE_LEADER, err);
+}
+
 static inline void fake_free(struct engine *e)
 {
     struct fake_engine *f = (struct fake_engine *)e;
@@ -185,7 +190,8 @@ static inline struct fake_engine *fake_engine_new(void)
     static const struct engine_ops ops = {.name = "mito", .create = fake_create, .open = fake_open, .close = fake_close, .drop = fake_drop,
         .alter = fake_alter, .write = fake_write, .bulk_insert = fake_bulk, .flush = fake_flush, .compact = fake_message, .truncate = fake_message,
         .metadata = fake_metadata, .table = fake_table, .stat = fake_stat, .free = fake_free,
-        .set_role = fake_set_role, .set_role_gracefully = fake_set_role_gracefully};
+        .set_role = fake_set_role, .set_role_gracefully = fake_set_role_gracefully,
+        .catchup = fake_catchup};
     struct fake_engine *f = calloc(1, sizeof(*f));
     f->base.ops = &ops;
     pthread_mutex_init(&f->lock, NULL);

@@ -161,6 +161,36 @@ static void test_stale_grant(void **state)
     region_server_free(s);
 }
 
+/* An upgrade stands against the answers to heartbeats from before it, and these do not lengthen its lease. */
+static void test_stale_follower(void **state)
+{
+    (void)state;
+    struct fake_engine *fake;
+    struct error err;
+    int64_t next;
+    struct region_catchup_request up = {.region_id = 1};
+    struct region_last_entries entries;
+    struct region_server *s = make(&fake);
+    region_server_start_leases(s, HOUR_NS);
+    assert_int_equal(create(s, &err), ST_OK);
+    assert_int_equal(region_server_set_role_gracefully(s, 1, ROLE_FOLLOWER, &entries, &err), ST_OK);
+    int64_t before = clock_monotonic_ns();
+    assert_int_equal(grant(s, ROLE_FOLLOWER, before, before + HOUR_NS).stale, 0);
+    assert_int_equal(region_server_catchup(s, &up, &err), ST_OK);
+    for (enum region_role role = ROLE_FOLLOWER; role <= ROLE_DOWNGRADING_LEADER; role++) {
+        assert_int_equal(grant(s, role, before, before + 3 * HOUR_NS).stale, 1);
+        assert_int_equal(fake->role, ROLE_LEADER);
+        assert_int_equal(write_rows(s, &err), ST_OK);
+    }
+    assert_false(region_server_is_closeable(s, 1, before));
+    assert_true(region_server_is_closeable(s, 1, clock_monotonic_ns()));
+    assert_int_equal(region_server_expire(s, before + 2 * HOUR_NS, &next), 1); /* the ignored ones reached further */
+    assert_int_equal(region_server_catchup(s, &up, &err), ST_OK);
+    grant(s, ROLE_FOLLOWER, clock_monotonic_ns(), clock_monotonic_ns() + HOUR_NS);
+    assert_int_equal(fake->role, ROLE_FOLLOWER); /* a newer one is obeyed */
+    region_server_free(s);
+}
+
 static void test_recall(void **state)
 {
     (void)state;
@@ -189,7 +219,7 @@ static void test_recall(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_admission), cmocka_unit_test(test_short_grant), cmocka_unit_test(test_fencing),
-                                       cmocka_unit_test(test_stale_grant), cmocka_unit_test(test_recall)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_admission),   cmocka_unit_test(test_short_grant),    cmocka_unit_test(test_fencing),
+                                       cmocka_unit_test(test_stale_grant), cmocka_unit_test(test_stale_follower), cmocka_unit_test(test_recall)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

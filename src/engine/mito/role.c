@@ -87,7 +87,7 @@ int mito_region_set_role(struct mito_engine *e, uint64_t region_id, enum region_
         role = ROLE_FOLLOWER;
     if (transient(r->state)) {
         r->resume = after(r->resume, role);
-    } else {
+    } else if (!(r->catching_up && role == ROLE_LEADER)) { /* else rows that it takes now would go as it reloads: it leads once it has caught up */
         bool staged = r->state == REGION_STAGING;
         r->state = after(r->state, role);
         if (staged && r->state != REGION_STAGING)
