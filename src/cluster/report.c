@@ -13,16 +13,17 @@ enum {
     COLD_AFTER = 3,     /* heartbeats without a change */
     REFRESH_EVERY = 64, /* an unchanged region is asked again each so many heartbeats, should a change ever go unnoticed */
     BYTES_MAX = 256 << 20,
+    CACHE_LINE = 64,
 };
 
 struct chunk;
 
 struct entry {
     uint64_t activity, seen; /* seen: the number of the last update that met the region */
-    struct region_stat stat;
+    struct chunk *chunk;     /* NULL: hot */
     const char *engine;
-    unsigned idle;       /* updates without a change */
-    struct chunk *chunk; /* NULL: hot */
+    unsigned idle; /* updates without a change */
+    struct region_stat stat;
 };
 
 struct chunk {
@@ -127,11 +128,10 @@ static bool same(const struct region_stat *a, const struct region_stat *b)
            a->metadata_manifest_version == b->metadata_manifest_version && a->metadata_flushed_entry_id == b->metadata_flushed_entry_id;
 }
 
-static int update_one(struct report *r, struct region_server *regions, const struct region_activity *a, struct error *err)
+static int entry_of(struct report *r, const struct region_activity *a, struct entry **ret_entry, struct error *err)
 {
     struct entry *e = u64_map_get(&r->entries, a->region_id);
-    bool fresh = !e;
-    if (fresh) {
+    if (!e) {
         e = calloc(1, sizeof(*e));
         int rc = e ? u64_map_put(&r->entries, a->region_id, e, err) : error_no_memory(err, sizeof(*e));
         if (rc) {
@@ -139,24 +139,56 @@ static int update_one(struct report *r, struct region_server *regions, const str
             return rc;
         }
     }
-    e->engine = a->engine;
-    if (fresh || e->activity != a->activity || (r->updates + a->region_id) % REFRESH_EVERY == 0) {
-        struct region_stat stat;
-        int rc = region_server_stat(regions, a->region_id, &stat, err);
-        if (rc == ST_REGION_NOT_FOUND || rc == ST_UNSUPPORTED)
-            return ST_OK; /* gone meanwhile, or not to be reported: not seen */
-        TRY(rc);
-        if (fresh || !same(&stat, &e->stat)) {
-            e->idle = 0;
-            leave_chunk(e);
-        }
-        e->stat = stat;
-        e->activity = a->activity;
-    }
+    __builtin_prefetch(e, 1);
+    *ret_entry = e;
+    return ST_OK;
+}
+
+static void note_seen(struct report *r, struct entry *e)
+{
     e->seen = r->updates;
     r->n_seen++;
     if (!e->chunk && ++e->idle > COLD_AFTER)
         join_chunk(r, e);
+}
+
+static void take_stat(struct report *r, struct entry *e, const struct region_activity *a, const struct region_stat *stat)
+{
+    if (!e->seen || !same(stat, &e->stat)) {
+        e->idle = 0;
+        leave_chunk(e);
+    }
+    e->engine = region_activity_engine(a);
+    e->stat = *stat;
+    e->activity = a->activity;
+    note_seen(r, e);
+}
+
+/* Up to REGION_STATS_MAX regions, in rounds, so that the waits for the memory of each overlap. */
+static int update_some(struct report *r, struct region_server *regions, const struct region_activity *list, size_t n, struct error *err)
+{
+    struct entry *entries[REGION_STATS_MAX], *asked[REGION_STATS_MAX];
+    struct region_activity ask[REGION_STATS_MAX];
+    struct region_stat stats[REGION_STATS_MAX];
+    bool known[REGION_STATS_MAX];
+    size_t n_ask = 0;
+    for (size_t i = 0; i < n; i++)
+        TRY(entry_of(r, &list[i], &entries[i], err));
+    for (size_t i = 0; i < n; i++) {
+        struct entry *e = entries[i];
+        if (e->seen && e->activity == list[i].activity && (r->updates + list[i].region_id) % REFRESH_EVERY != 0) {
+            note_seen(r, e);
+            continue;
+        }
+        for (const char *p = (const char *)&e->stat; p < (const char *)(e + 1); p += CACHE_LINE)
+            __builtin_prefetch(p, 1);
+        ask[n_ask] = list[i];
+        asked[n_ask++] = e;
+    }
+    TRY(region_server_stats(regions, ask, n_ask, stats, known, err));
+    for (size_t i = 0; i < n_ask; i++)
+        if (known[i])
+            take_stat(r, asked[i], &ask[i], &stats[i]);
     return ST_OK;
 }
 
@@ -189,8 +221,10 @@ int report_update(struct report *r, struct region_server *regions, struct error 
     r->updates++;
     r->n_seen = 0;
     int rc = ST_OK;
-    for (size_t i = 0; rc == ST_OK && i < n; i++)
-        rc = update_one(r, regions, &list[i], err);
+    for (size_t i = 0, some; rc == ST_OK && i < n; i += some) {
+        some = n - i < REGION_STATS_MAX ? n - i : REGION_STATS_MAX;
+        rc = update_some(r, regions, list + i, some, err);
+    }
     free(list);
     if (rc == ST_OK && r->n_seen != r->entries.count)
         forget_unseen(r);
@@ -271,7 +305,7 @@ int report_write(struct report *r, const struct dynbuf *node, struct dynbuf *out
     TRY(make_room(r, err));
     while (u64_map_next(&r->entries, &pos, &id, &value)) {
         const struct entry *e = value;
-        if (e->chunk)
+        if (e->chunk || !e->seen) /* not seen: memory failed before it was */
             continue;
         r->starts[r->n_starts++] = (uint32_t)r->hot.size;
         TRY(message_put_region(&r->hot, &e->stat, e->engine, err));

@@ -183,6 +183,8 @@ struct engine_ops {
 
     /* ST_UNSUPPORTED: a region without a role of its own (a logical metric region): neither reported nor leased. */
     int (*stat)(struct engine *e, uint64_t region_id, struct region_stat *ret_stat, struct error *err);
+    /* A hint that stat() of these regions follows: brings what it reads near the CPU, for all of them at once. NULL op = no need. */
+    void (*stat_ahead)(struct engine *e, const uint64_t *region_ids, size_t n);
     /* The region's current options as a map, for the node's own list of regions; keys and values are the caller's to free. */
     int (*options)(struct engine *e, uint64_t region_id, struct kv **ret_options, uint32_t *ret_n, struct error *err);
     /* Flushes nothing (the WAL has it); waits for background work and closes the regions. */

@@ -22,15 +22,8 @@ struct region_slot {
     bool had_before;           /* false: such a failure removes the slot */
     unsigned registering;      /* creates and opens under way */
     struct engine *engine;
-    bool listed;               /* part of the durable list */
-    bool found;                /* see discover.c: read-only, its options are not known */
-    bool dropping;             /* written before a drop begins, so that a restart finishes it */
-    char *engine_name, *path;  /* of the durable list */
-    struct kv *options;
-    uint32_t n_options;
-    char *error;               /* SLOT_FAILED */
 
-    /* A node of a cluster (lease.c). Guarded by the server's lock. */
+    /* A node of a cluster (lease.c), of which each heartbeat and its answer read all regions'. Guarded by the server's lock. */
     bool has_lease;            /* the region has a role of its own */
     enum region_role role;     /* as last told to or heard from the engine */
     int64_t until_ns;          /* the lease ends; 0 = none yet */
@@ -40,6 +33,14 @@ struct region_slot {
     int64_t role_since_ns;     /* of the last role that an instruction gave, or of the opening: answers to older heartbeats do not undo it */
     uint64_t term;             /* new whenever the region may have stopped being led from here */
     uint64_t activity;         /* grows with everything that may change the region's statistics */
+
+    bool listed;               /* part of the durable list */
+    bool found;                /* see discover.c: read-only, its options are not known */
+    bool dropping;             /* written before a drop begins, so that a restart finishes it */
+    char *engine_name, *path;  /* of the durable list */
+    struct kv *options;
+    uint32_t n_options;
+    char *error;               /* SLOT_FAILED */
 };
 
 struct region_server {
@@ -52,6 +53,7 @@ struct region_server {
     pthread_cond_t planned;    /* `planning` fell */
     pthread_cond_t opened;     /* a register ended */
     struct u64_map slots;
+    uint64_t slots_made;
     uint64_t list_version;     /* counts changes of the list */
     unsigned planning;
     bool opening;              /* the list is being opened: regions that live in others are not known yet */

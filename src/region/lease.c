@@ -276,11 +276,12 @@ static unsigned apply_changes(struct region_server *s, struct changes *c)
     return promoted;
 }
 
-/* s->lock held. */
-static void grant_one(struct region_server *s, const struct region_grant *g, int64_t sent_ns, int64_t until_ns, struct changes *changes,
+enum { GRANTS_AT_ONCE = 64 };
+
+/* `slot` NULL: not here. The server's lock held. */
+static void grant_one(struct region_slot *slot, const struct region_grant *g, int64_t sent_ns, int64_t until_ns, struct changes *changes,
                       struct region_grant_counts *counts)
 {
-    struct region_slot *slot = u64_map_get(&s->slots, g->region_id);
     counts->followers += g->role == ROLE_FOLLOWER;
     counts->leaders += g->role != ROLE_FOLLOWER;
     if (!slot || !slot->has_lease || slot->status != SLOT_READY) {
@@ -315,8 +316,18 @@ void region_server_grant(struct region_server *s, const struct region_grant *gra
     pthread_mutex_lock(&s->lock);
     if (until_ns > s->node_until_ns)
         s->node_until_ns = until_ns;
-    for (size_t i = 0; i < n; i++)
-        grant_one(s, &grants[i], sent_ns, until_ns, &changes, &counts);
+    for (size_t at = 0, some; at < n; at += some) {
+        /* Two rounds: the first one's look-ups depend on nothing, so that their waits for memory overlap. */
+        struct region_slot *slots[GRANTS_AT_ONCE];
+        some = n - at < GRANTS_AT_ONCE ? n - at : GRANTS_AT_ONCE;
+        for (size_t i = 0; i < some; i++) {
+            slots[i] = u64_map_get(&s->slots, grants[at + i].region_id);
+            __builtin_prefetch(slots[i], 1);
+            __builtin_prefetch(slots[i] ? &slots[i]->role_since_ns : NULL, 1);
+        }
+        for (size_t i = 0; i < some; i++)
+            grant_one(slots[i], &grants[at + i], sent_ns, until_ns, &changes, &counts);
+    }
     pthread_mutex_unlock(&s->lock);
     counts.promoted = apply_changes(s, &changes);
     pthread_mutex_unlock(&s->role_lock);

@@ -208,7 +208,7 @@ int region_server_activities(struct region_server *s, struct region_activity **r
         const struct region_slot *slot = value;
         /* A region that is being opened for the first time is not known to the engine yet. */
         if (slot->engine && (slot->status != SLOT_REGISTERING || slot->had_before) && (slot->has_lease || !slot->engine->ops->set_role))
-            list[n++] = (struct region_activity){id, slot->activity, slot->engine->ops->name};
+            list[n++] = (struct region_activity){id, slot->activity, slot->engine};
     }
     size_t room = s->slots.count;
     pthread_mutex_unlock(&s->lock);
@@ -219,16 +219,37 @@ int region_server_activities(struct region_server *s, struct region_activity **r
     return ST_OK;
 }
 
-int region_server_stat(struct region_server *s, uint64_t region_id, struct region_stat *ret_stat, struct error *err)
+const char *region_activity_engine(const struct region_activity *a)
 {
-    pthread_mutex_lock(&s->lock);
-    const struct region_slot *slot = u64_map_get(&s->slots, region_id);
-    struct engine *engine = slot ? slot->engine : NULL;
-    pthread_mutex_unlock(&s->lock);
-    if (!engine)
-        return error_set(err, ST_REGION_NOT_FOUND, "region %llu is not here", (unsigned long long)region_id);
-    TRY(engine->ops->stat(engine, region_id, ret_stat, err));
-    if (ret_stat->overtaken) /* its role has changed without a lease or an instruction */
-        region_lease_refresh(s, engine, region_id);
+    return a->engine->ops->name;
+}
+
+/* Regions of one engine. */
+static void stat_ahead(struct engine *engine, const struct region_activity *list, size_t n)
+{
+    uint64_t ids[REGION_STATS_MAX];
+    for (size_t i = 0; i < n; i++)
+        ids[i] = list[i].region_id;
+    if (engine->ops->stat_ahead)
+        engine->ops->stat_ahead(engine, ids, n);
+}
+
+int region_server_stats(struct region_server *s, const struct region_activity *list, size_t n, struct region_stat *ret_stats, bool *ret_known,
+                        struct error *err)
+{
+    for (size_t i = 0, end; i < n; i = end) {
+        struct engine *engine = list[i].engine;
+        for (end = i + 1; end < n && list[end].engine == engine;)
+            end++;
+        stat_ahead(engine, list + i, end - i);
+        for (size_t k = i; k < end; k++) {
+            int rc = engine->ops->stat(engine, list[k].region_id, &ret_stats[k], err);
+            ret_known[k] = rc == ST_OK;
+            if (rc && rc != ST_REGION_NOT_FOUND && rc != ST_UNSUPPORTED)
+                return rc;
+            if (rc == ST_OK && ret_stats[k].overtaken) /* its role has changed without a lease or an instruction */
+                region_lease_refresh(s, engine, list[k].region_id);
+        }
+    }
     return ST_OK;
 }

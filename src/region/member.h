@@ -82,10 +82,14 @@ int region_server_gc(struct region_server *s, const char *engine, const struct r
 /* ---- reports ---- */
 struct region_activity {
     uint64_t region_id, activity;
-    const char *engine;
+    struct engine *engine;
 };
+const char *region_activity_engine(const struct region_activity *a); /* its name */
 /* The regions to report, with counters that differ from the last ones when something may have changed. *ret_list is the caller's to free. */
 int region_server_activities(struct region_server *s, struct region_activity **ret_list, size_t *ret_n, struct error *err);
-int region_server_stat(struct region_server *s, uint64_t region_id, struct region_stat *ret_stat, struct error *err);
+enum { REGION_STATS_MAX = 64 };
+/* The statistics of up to REGION_STATS_MAX of them. ret_known[i] false: gone meanwhile, or not to be reported. */
+int region_server_stats(struct region_server *s, const struct region_activity *list, size_t n, struct region_stat *ret_stats, bool *ret_known,
+                        struct error *err);
 
 #endif

@@ -72,6 +72,7 @@ static int begin_register(struct region_server *s, struct region_slot *slot, uin
         if (!slot)
             return error_no_memory(err, sizeof(*slot));
         slot->id = id;
+        slot->activity = ++s->slots_made << 32; /* none that a slot of this id had before */
         int rc = u64_map_put(&s->slots, id, slot, err);
         if (rc) {
             free(slot);

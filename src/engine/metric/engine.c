@@ -331,6 +331,21 @@ static int engine_stat(struct engine *e, uint64_t id, struct region_stat *ret_st
     return ST_OK;
 }
 
+static void engine_stat_ahead(struct engine *e, const uint64_t *ids, size_t n)
+{
+    enum { AT_ONCE = 32 };
+    uint64_t both[2 * AT_ONCE];
+    struct engine *m = metric_mito(metric(e));
+    for (size_t at = 0, some; at < n; at += some) {
+        some = n - at < AT_ONCE ? n - at : AT_ONCE;
+        for (size_t i = 0; i < some; i++) {
+            both[2 * i] = ids[at + i];
+            both[2 * i + 1] = metric_metadata_id(ids[at + i]);
+        }
+        m->ops->stat_ahead(m, both, 2 * some);
+    }
+}
+
 /* Those of the data region and the engine's own, which the data region is not told. */
 static int engine_options(struct engine *e, uint64_t id, struct kv **ret_options, uint32_t *ret_n, struct error *err)
 {
@@ -458,7 +473,7 @@ static const struct engine_ops ops = {
     .metadata = engine_metadata,
     .table = engine_table,
     .owner = engine_owner, .set_role = engine_set_role,
-    .stat = engine_stat,
+    .stat = engine_stat, .stat_ahead = engine_stat_ahead,
     .options = engine_options,
     .set_role_gracefully = engine_set_role_gracefully, .catchup = engine_catchup, .sync = engine_sync, .enter_staging = engine_enter_staging,
     .remap = engine_remap, .apply_staging = engine_apply_staging, .file_refs = engine_file_refs, .gc = engine_gc, .free = engine_free,

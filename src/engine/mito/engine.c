@@ -158,20 +158,48 @@ static int engine_stat(struct engine *e, uint64_t region_id, struct region_stat 
     struct region_stat s = {.region_id = r->id, .manifest_bytes = r->manifest_bytes, .sst_num = r->n_files, .written_bytes = r->written_bytes,
                             .manifest_version = r->manifest_version, .flushed_entry_id = r->flushed_entry_id, .last_entry_id = r->last_entry_id,
                             .committed_sequence = r->committed_sequence, .removed_files = r->removed_files, .role = mito_role_of(r->state), .overtaken = r->overtaken,
-                            .manifest_in_doubt = r->in_doubt, .flush_failed = r->flush_failed};
+                            .manifest_in_doubt = r->in_doubt, .flush_failed = r->flush_failed, .num_rows = r->in_files.rows,
+                            .sst_bytes = r->in_files.bytes, .index_bytes = r->in_files.index_bytes};
     add_memtable(&s, r->active);
     for (uint32_t i = 0; i < r->n_frozen; i++)
         add_memtable(&s, r->frozen[i]);
-    for (uint32_t i = 0; i < r->n_files; i++) {
-        s.num_rows += r->files[i]->meta.num_rows;
-        s.sst_bytes += r->files[i]->meta.file_size;
-        s.index_bytes += r->files[i]->meta.index_file_size;
-    }
     pthread_mutex_unlock(&r->lock);
     s.wal_bytes = (uint64_t)((float)s.memtable_bytes * 0.42825f); /* the peer's estimate (mito-engine.md 9.1) */
     *ret_stat = s;
     mito_region_unref(r);
     return ST_OK;
+}
+
+static void fetch_reported(const struct mito_region *r)
+{
+    enum { LINE = 64 };
+    __builtin_prefetch(&r->refs, 1);
+    for (const char *p = (const char *)&r->lock; p < (const char *)(&r->files + 1); p += LINE)
+        __builtin_prefetch(p, 1);
+}
+
+/* Each region's memory is far from the next one's, and locks keep a CPU from reading ahead by itself: it is told to, a step for all of them at a time. */
+static void engine_stat_ahead(struct engine *e, const uint64_t *ids, size_t n)
+{
+    enum { AT_ONCE = 64 };
+    struct mito_region *regions[AT_ONCE];
+    pthread_rwlock_rdlock(&mito(e)->lock);
+    for (size_t at = 0, some; at < n; at += some) {
+        some = n - at < AT_ONCE ? n - at : AT_ONCE;
+        for (size_t i = 0; i < some; i++) {
+            regions[i] = u64_map_get(&mito(e)->regions, ids[at + i]);
+            if (regions[i])
+                fetch_reported(regions[i]);
+        }
+        for (size_t i = 0; i < some; i++) {
+            if (!regions[i])
+                continue;
+            pthread_mutex_lock(&regions[i]->lock);
+            memtable_stats_ahead(regions[i]->active);
+            pthread_mutex_unlock(&regions[i]->lock);
+        }
+    }
+    pthread_rwlock_unlock(&mito(e)->lock);
 }
 
 static int engine_options(struct engine *e, uint64_t region_id, struct kv **ret_options, uint32_t *ret_n, struct error *err)
@@ -320,6 +348,7 @@ static const struct engine_ops ops = {
     .name = "mito", .create = engine_create, .open = engine_open, .close = engine_close, .drop = engine_drop, .alter = engine_alter,
     .write = engine_write, .bulk_insert = engine_bulk_insert, .flush = engine_flush, .compact = engine_compact, .build_index = engine_build_index, .truncate = engine_truncate,
     .metadata = engine_metadata, .table = engine_table, .inspect = engine_inspect, .set_role = engine_set_role, .stat = engine_stat,
+    .stat_ahead = engine_stat_ahead,
     .options = engine_options, .free = engine_free, .attach = engine_attach, .set_role_gracefully = engine_set_role_gracefully,
     .catchup = engine_catchup, .sync = engine_sync, .enter_staging = engine_enter_staging, .remap = engine_remap,
     .apply_staging = engine_apply_staging, .file_refs = engine_file_refs, .gc = engine_gc,

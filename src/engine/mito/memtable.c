@@ -277,5 +277,11 @@ void memtable_stats(struct memtable *m, struct memtable_stats *ret_stats)
     pthread_mutex_lock(&m->lock);
     *ret_stats = m->stats;
     pthread_mutex_unlock(&m->lock);
-    ret_stats->series = series_table_count(m->series);
+}
+
+void memtable_stats_ahead(const struct memtable *m)
+{
+    __builtin_prefetch(&m->lock, 1);
+    __builtin_prefetch(&m->stats);
+    __builtin_prefetch((const char *)(&m->stats + 1) - 1);
 }

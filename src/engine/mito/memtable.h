@@ -33,9 +33,9 @@ struct memtable_stats {
     int64_t rows, time_min, time_max; /* the bounds are undefined when rows == 0 */
     uint64_t max_sequence;
     size_t bytes;
-    uint32_t series;
 };
 void memtable_stats(struct memtable *m, struct memtable_stats *ret_stats);
+void memtable_stats_ahead(const struct memtable *m); /* a hint that memtable_stats() follows */
 
 /* What a read sees of a memtable: some of its parts as they are when the view is made. A view keeps what it shows alive. */
 struct memtable_view;

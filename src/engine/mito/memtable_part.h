@@ -30,13 +30,13 @@ struct mem_part { /* immutable */
 struct memtable {
     _Atomic int refs;
     pthread_mutex_t lock;     /* guards all below */
+    struct memtable_stats stats; /* beside the lock: heartbeats read both of every region */
     struct region_metadata *metadata;
     struct budget *budget;
     struct series_table *series;
     struct mem_part **parts;  /* the first may be sorted, then it holds everything that was written before the others */
     uint32_t n_parts, parts_capacity;
     uint32_t pinned;          /* so many parts are being settled: they stay as they are */
-    struct memtable_stats stats;
     bool has_deletes;
     pthread_mutex_t settle_lock; /* taken before `lock`; held by who settles */
 };

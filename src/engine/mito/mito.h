@@ -57,8 +57,8 @@ enum region_state {
 
 struct mito_region {
     _Atomic int refs;
-    struct mito_engine *engine;
     uint64_t id;
+    struct mito_engine *engine;
     char *dir;                          /* "data/.../1024_0000000001/" */
     struct sst_folder *folder;          /* who uses it; NULL once the region is dropped */
 
@@ -67,15 +67,23 @@ struct mito_region {
     bool rewriting;                     /* a compaction or index build runs; guarded by job_lock */
 
     pthread_mutex_t lock;               /* guards everything below */
-    pthread_cond_t changed;             /* state, freezing or inflight changed */
+    /* What a heartbeat reads, of thousands of regions: side by side, up to `files`. */
     enum region_state state;
     enum region_state resume;           /* where a transient state ends; another role may have been given meanwhile (role.c) */
     bool catching_up;
-    char *staging_expr;                 /* REGION_STAGING: the expression to be; NULL = all writes are rejected */
     bool freezing;                      /* a flush waits for writes in flight; new ones wait for it */
     bool in_doubt;                      /* the manifest is: no writes before that is settled */
     bool flush_failed;                  /* the last one */
     bool overtaken;                     /* another node has written to the manifest: a follower until it has caught up */
+    uint32_t n_frozen, n_files;
+    struct memtable *active;
+    struct memtable **frozen;           /* old to new; waiting for a flush */
+    uint64_t committed_sequence, last_entry_id, flushed_entry_id, manifest_version, manifest_bytes, removed_files;
+    uint64_t written_bytes;
+    struct { uint64_t rows, bytes, index_bytes; } in_files; /* sums of `files` */
+    struct sst_file **files;
+    pthread_cond_t changed;             /* state, freezing or inflight changed */
+    char *staging_expr;                 /* REGION_STAGING: the expression to be; NULL = all writes are rejected */
     uint32_t inflight;                  /* writes between numbering and memtable */
     struct region_metadata *metadata;
     struct region_options options;
@@ -83,13 +91,6 @@ struct mito_region {
     bool expr_to_record;                /* metadata->partition_expr is the route's: the manifest has none yet */
     enum sst_format format;
     bool wal_enabled;                   /* false: wal.provider = noop */
-    struct memtable *active;
-    struct memtable **frozen;           /* old to new; waiting for a flush */
-    uint32_t n_frozen;
-    struct sst_file **files;
-    uint32_t n_files;
-    uint64_t committed_sequence, last_entry_id, flushed_entry_id, manifest_version, manifest_bytes, removed_files;
-    uint64_t written_bytes;
     int64_t last_flush_ms, last_compaction_ms;
     int64_t recorded_window_seconds;    /* the manifest's compaction_time_window; 0 = none yet */
     _Atomic bool compaction_queued, index_build_queued;

@@ -48,6 +48,17 @@ void mito_rewrite_end(struct mito_region *r)
     pthread_mutex_unlock(&r->job_lock);
 }
 
+/* After each change of the list. */
+static void sum_up(struct mito_region *r)
+{
+    memset(&r->in_files, 0, sizeof r->in_files);
+    for (uint32_t i = 0; i < r->n_files; i++) {
+        r->in_files.rows += r->files[i]->meta.num_rows;
+        r->in_files.bytes += r->files[i]->meta.file_size;
+        r->in_files.index_bytes += r->files[i]->meta.index_file_size;
+    }
+}
+
 static int file_open(struct mito_region *r, const struct file_meta *meta, struct sst_file **ret_file, struct error *err)
 {
     struct file_meta copy;
@@ -99,6 +110,7 @@ void mito_files_publish(struct mito_region *r, struct added_files *a)
     free(a->files);
     r->files = a->list;
     *a = (struct added_files){0};
+    sum_up(r);
 }
 
 static bool may_be_shared(const struct mito_region *r, const struct file_meta *f)
@@ -125,6 +137,7 @@ void mito_files_remove(struct mito_region *r, struct sst_file *const *files, uin
         }
     }
     r->n_files = kept;
+    sum_up(r);
 }
 
 bool mito_files_have(const struct mito_region *r, const struct sst_file *file)
@@ -147,6 +160,7 @@ void mito_files_swap(struct mito_region *r, struct sst_file *old, struct sst_fil
             mito_hold_file(r->engine, old);
         sst_file_unref(old);
     }
+    sum_up(r);
 }
 
 /* What a file that stays becomes when the manifest says `meta` of it: another index may have been built for it. */
@@ -189,4 +203,5 @@ void mito_files_switch(struct mito_region *r, struct added_files *all)
     r->files = all->files;
     r->n_files = all->n;
     *all = (struct added_files){0};
+    sum_up(r);
 }

@@ -641,6 +641,7 @@ static void leave_to_keeper(struct mito_region *r, struct dropped_region *d, boo
     d->since_ms = clock_wall_ms();
     r->files = NULL;
     r->n_files = 0;
+    memset(&r->in_files, 0, sizeof r->in_files);
     pthread_mutex_unlock(&r->lock);
     pthread_mutex_lock(&e->keeper_lock);
     d->next = e->dropped;

@@ -247,14 +247,6 @@ void series_table_keys(struct series_table *t, const uint32_t *ids, int64_t n, s
     pthread_mutex_unlock(&t->lock);
 }
 
-uint32_t series_table_count(struct series_table *t)
-{
-    pthread_mutex_lock(&t->lock);
-    uint32_t n = t->n_series;
-    pthread_mutex_unlock(&t->lock);
-    return n;
-}
-
 /* ---- snapshots ---- */
 
 struct ranked { struct bytes key; uint32_t id; };
