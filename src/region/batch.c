@@ -227,6 +227,11 @@ static struct message *messages_of(const struct member *members, size_t n, struc
     return messages;
 }
 
+static int several_engines(struct error *err)
+{
+    return error_set(err, ST_INVALID_ARGUMENTS, "the regions of one request belong to several engines");
+}
+
 /* Creates of one engine that takes many at once (region-rpc.md 2.5). */
 static int create_many(struct region_server *s, const struct member *members, size_t n, struct region_response *ret, struct error *err)
 {
@@ -236,6 +241,8 @@ static int create_many(struct region_server *s, const struct member *members, si
     int rc = regs && messages ? ST_OK : error_no_memory(err, n * sizeof(*regs));
     for (; rc == ST_OK && read < n; read += rc == ST_OK)
         rc = region_registration_read(s, members[read].message, true, &regs[read], err);
+    for (size_t i = 1; rc == ST_OK && i < n; i++)
+        rc = regs[i].engine == regs[0].engine ? ST_OK : several_engines(err);
     for (; rc == ST_OK && begun < n; begun += rc == ST_OK)
         rc = region_register_begin(s, members[begun].region_id, &regs[begun], err);
     if (rc == ST_OK)
@@ -258,6 +265,8 @@ static int alter_many(struct region_server *s, struct engine *e, const struct me
     int rc = messages && terms ? ST_OK : error_no_memory(err, n * sizeof(*terms));
     for (size_t i = 0; rc == ST_OK && i < n; i++) {
         rc = region_begin(s, members[i].region_id, CLASS_OTHER, NULL, &own, err);
+        if (rc == ST_OK && own != e)
+            rc = several_engines(err);
         if (rc == ST_OK)
             rc = region_lease_enter(s, e, members[i].region_id, &terms[i], err);
     }

@@ -8,7 +8,8 @@ import urllib.request
 
 import grpc
 
-from harness import DO_GET, FIELD, HANDLE, INT64, STRING, TAG, TIME, TS_MS, Server, blob, create_region, flush_request, insert, num, read_rel, ticket
+import test_metric
+from harness import DO_GET, FIELD, FLOAT64, HANDLE, INT64, STRING, TAG, TIME, TS_MS, Server, blob, create_region, fields, flush_request, insert, num, read_rel, ticket
 
 COLUMNS = [('k', STRING, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
 REGION = 1024 << 32
@@ -36,6 +37,30 @@ def texts(server, call):
     assert refused(call, insert(REGION, [(b'\xff\xfe', STRING, TAG)] + COLUMNS[1:], [('a', 1, 1)]))[1].endswith('unknown column ??')
     code, text = refused(call, blob(1, b'') + blob(16, num(1, REGION) + blob(2, blob(1, b'\1\2') + blob(2, b'\1'))))
     assert (code, text.count('cannot be decoded')) == ('1004', 1) and 'malformed Arrow IPC message' in text, text
+
+
+def long_path(call):
+    """A path is short enough for the files below it, or refused: what could not be flushed would stay in memory and in the log for ever."""
+    at, over = '/'.join(['a' * 191] * 4) + 'a', '/'.join(['a' * 191] * 4) + 'aa'
+    assert refused(call, create_region(REGION + 2, COLUMNS, path=over))[0] == '1004'
+    for request in (create_region(REGION + 2, COLUMNS, path=at), insert(REGION + 2, COLUMNS, [('a', 1, 1)]), flush_request(REGION + 2)):
+        call(request, timeout=20)
+
+
+def mixed_batch(call):
+    """One engine makes all regions of a request; one that belongs to another would be registered where it is not."""
+    physical = 1100 << 32
+    call(blob(1, b'') + blob(5, test_metric.create(physical, [])), timeout=20)
+    columns = [('ts', TS_MS, TIME), ('val', FLOAT64, FIELD), ('host', STRING, TAG)]
+    member = [dict(fields(create_region(i << 32, columns, [('on_physical_table', str(physical))])))[5] for i in (1101, 1102)]
+    as_metric = [m.replace(blob(2, 'mito'), blob(2, 'metric'), 1) for m in member]
+    assert refused(call, blob(1, b'') + blob(13, blob(1, as_metric[0]) + blob(1, member[1])))[0] == '1004'
+    call(blob(1, b'') + blob(13, blob(1, as_metric[0]) + blob(1, as_metric[1])), timeout=20)
+    call(create_region(1103 << 32, COLUMNS), timeout=20)
+    alter = [num(1, i << 32) + blob(2, blob(1, blob(1, blob(1, blob(1, 'w') + num(2, STRING) + num(3, 1) + num(5, TAG))))) for i in (1101, 1103)]
+    assert refused(call, blob(1, b'') + blob(15, blob(1, alter[0]) + blob(1, alter[1])))[0] == '1004'
+    for region in (1101, 1102):
+        call(insert(region << 32, columns, [(1, 1.5, 'a')]), timeout=20)
 
 
 def http_labels(server):
@@ -81,6 +106,8 @@ def main():
     server = Server()
     call = server.channel().unary_unary(HANDLE)
     texts(server, call)
+    long_path(call)
+    mixed_batch(call)
     http_labels(server)
     distant_deadline(server, call)
     server.restart()

@@ -48,6 +48,7 @@ static void test_h3(void **state)
     IS(CALL("h3_cell_parent", cell, I("6")), "NULL|NULL|NULL|NULL|NULL");
     IS(CALL("h3_cells_contains", S("835616fffffffff, 830244fffffffff"), cell), "true|false|true|false|NULL");
     IS(CALL("h3_latlng_to_cell", F(0), F(1), I("16")), QUERY_ERROR);
+    IS(CALL("h3_cell_resolution", CALL("h3_latlng_to_cell", D("1e308"), D("-1e308"), I("5"))), "5|5|5|5|5"); /* an angle like any other */
     n_input = 0;
     given(T(UTF8), "855616affffffff|NULL");
     IS(CALL("h3_grid_disk", F(0), I("1")),

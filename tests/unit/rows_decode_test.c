@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -302,6 +303,33 @@ static struct batch *batch_of(struct region_metadata *meta, const char *const *n
     return b;
 }
 
+/* A default in every row's key may be much more than the rows that came: it is charged. */
+static void keys_are_charged(void **state)
+{
+    enum { DEFAULT_BYTES = 100000 };
+    static const char *const names[] = {"k", "ts"};
+    static char json[DEFAULT_BYTES + 2000], text[DEFAULT_BYTES + 1];
+    struct region_metadata *meta;
+    struct row_write w;
+    struct error err = {0};
+    struct budget budget;
+    (void)state;
+    memset(text, 'x', DEFAULT_BYTES);
+    snprintf(json, sizeof json, RS_META(RS_TAG("k", RS_STRING, "null", "0") "," RS_TAG("d", RS_STRING, "{\"Value\":{\"String\":\"%s\"}}", "1") "," RS_TIME, "0,1"), text);
+    assert_int_equal(region_metadata_from_json(json, strlen(json), &meta, &err), ST_OK);
+    struct batch *b = batch_of(meta, names, 2);
+    budget_init(&budget, "writes", "memory_limit", 2 * DEFAULT_BYTES, NULL);
+    assert_int_equal(row_write_from_batch(b, meta, &budget, &w, &err), ST_EXHAUSTED);
+    assert_int_equal(budget.used, 0);
+    budget_init(&budget, "writes", "memory_limit", 20 * DEFAULT_BYTES, NULL);
+    assert_int_equal(row_write_from_batch(b, meta, &budget, &w, &err), ST_OK);
+    assert_true(budget.used > 3 * DEFAULT_BYTES);
+    row_write_release(&w);
+    assert_int_equal(budget.used, 0);
+    batch_unref(b);
+    region_metadata_unref(meta);
+}
+
 static void batches(void **state)
 {
     static const char *const names[] = {"now", "must", "ts", "k"};
@@ -363,6 +391,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(types), cmocka_unit_test(nested), cmocka_unit_test(put_rules), cmocka_unit_test(long_tags),
                                        cmocka_unit_test(delete_rules),
-                                       cmocka_unit_test(batches)};
+                                       cmocka_unit_test(batches), cmocka_unit_test(keys_are_charged)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

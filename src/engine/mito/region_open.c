@@ -26,7 +26,7 @@ struct dropped_region {
     bool busy; /* somebody removes it now */
 };
 
-enum { DROP_WAIT_MS = 300000, DROP_RETRY_MS = 10000 };
+enum { DROP_WAIT_MS = 300000, DROP_RETRY_MS = 10000, PATH_BYTES_MAX = 768 /* keys of all files below it must stay under 1024 bytes */ };
 
 /* "data/{path}/{table id}/{table id}_{sequence}/" (region-rpc.md 9.2), and the path type's folder in it. */
 int mito_region_dir(const char *path, size_t path_size, enum region_path_type type, uint64_t region_id, char **ret_dir, struct error *err)
@@ -37,7 +37,7 @@ int mito_region_dir(const char *path, size_t path_size, enum region_path_type ty
     char *dir = malloc(room);
     if (!dir)
         return error_no_memory(err, room);
-    if (path_size > 1024 || memchr(path, 0, path_size) || (path_size >= 2 && memmem(path, path_size, "..", 2))) {
+    if (path_size > PATH_BYTES_MAX || memchr(path, 0, path_size) || (path_size >= 2 && memmem(path, path_size, "..", 2))) {
         free(dir);
         return error_set(err, ST_INVALID_ARGUMENTS, "the path of region %llu is not a plain relative path", (unsigned long long)region_id);
     }

@@ -197,7 +197,7 @@ static uint64_t put_digits(uint64_t cell, struct h3_ijk *at)
 
 uint64_t h3_from_latlng(double lat, double lng, int resolution)
 {
-    struct face_ijk f = face_ijk_at((struct place){lat * M_PI / 180, lng * M_PI / 180}, resolution);
+    struct face_ijk f = face_ijk_at((struct place){lat * (M_PI / 180), lng * (M_PI / 180)}, resolution);
     struct h3_ijk at = f.at;
     uint64_t cell = 1ull << 59 | (uint64_t)resolution << 52 | 0x1fffffffffffu;
     cell = put_digits(cell, &at);

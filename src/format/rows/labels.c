@@ -442,6 +442,7 @@ struct label_batch { /* columns of the batch that are labels, in name order */
 static int keys_of_label_batch(struct row_write *w, uint32_t table_id, struct label_batch *b, struct error *err)
 {
     struct dynbuf keys;
+    size_t charged = 0;
     dynbuf_init(&keys, SIZE_MAX / 2);
     int st = ST_OK;
     for (int64_t i = 0; i < w->n_rows && st == ST_OK; i++) {
@@ -456,6 +457,8 @@ static int keys_of_label_batch(struct row_write *w, uint32_t table_id, struct la
             b->row[n++].value_size = (size_t)size;
         }
         st = key_sparse_append(&keys, table_id, b->row, n, err);
+        if (st == ST_OK)
+            st = row_write_charge_keys(w, &keys, &charged, err);
         w->spans[i] = (struct key_span){(const uint8_t *)start, (uint32_t)(keys.size - start)};
     }
     if (st == ST_OK)

@@ -49,7 +49,7 @@ struct row_write {
     int64_t time_min, time_max;
     struct buffer *scratch;           /* holds spans that are not contiguous on the wire */
     struct budget *budget;
-    size_t charged_bytes;             /* of spans and hashes */
+    size_t charged_bytes;             /* of spans, hashes and keys made of a batch */
 };
 
 /* Decodes a `Rows` message against the metadata and its rules (region-rpc.md 4.1: ST_INVALID_ARGUMENTS names rule and column). The spans point into `rows`,

@@ -183,6 +183,16 @@ int row_write_encode_key(const struct row_write *w, struct key_span span, struct
 
 /* ---- Arrow batches ---- */
 
+int row_write_charge_keys(struct row_write *w, const struct dynbuf *keys, size_t *charged, struct error *err)
+{
+    if (keys->capacity > *charged) {
+        TRY(budget_charge(w->budget, keys->capacity - *charged, err));
+        w->charged_bytes += keys->capacity - *charged;
+        *charged = keys->capacity;
+    }
+    return ST_OK;
+}
+
 int row_write_take_keys(struct row_write *w, struct dynbuf *keys, struct error *err)
 {
     TRY(buffer_wrap(keys->data, keys->size, free, keys->data, &w->scratch, err));
@@ -199,6 +209,7 @@ static int keys_of_batch(struct row_write *w, struct column *const *tags, struct
 {
     struct dynbuf keys;
     const struct region_metadata *m = w->metadata;
+    size_t charged = 0;
     dynbuf_init(&keys, SIZE_MAX / 2);
     int st = ST_OK;
     for (int64_t i = 0; i < w->n_rows && st == ST_OK; i++) {
@@ -214,6 +225,8 @@ static int keys_of_batch(struct row_write *w, struct column *const *tags, struct
             else
                 st = key_append_null(&keys, err);
         }
+        if (st == ST_OK)
+            st = row_write_charge_keys(w, &keys, &charged, err);
         w->spans[i] = (struct key_span){(const uint8_t *)start, (uint32_t)(keys.size - start)};
     }
     if (st == ST_OK)
