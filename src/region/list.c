@@ -272,17 +272,24 @@ static void open_one(void *ctx, size_t i)
     uint64_t id = o->ids[i];
     if (atomic_load(&s->stopping))
         return;
-    /* Nobody else changes a slot's list fields while it is registering, but for a repeated create, which leaves listed ones alone. */
     pthread_mutex_lock(&s->lock);
     struct region_slot *slot = u64_map_get(&s->slots, id);
     struct engine *engine = slot->engine;
     bool dropping = slot->dropping;
-    struct region_open_request open = {.region_id = id, .path = slot->path, .options = slot->options, .n_options = slot->n_options,
-                                       .writable = !slot->found, .dropping = dropping};
-    char *name = slot->engine_name;
-    pthread_mutex_unlock(&s->lock);
     struct error err = {0};
-    int rc = engine ? engine->ops->open(engine, &open, &err) : error_set(&err, ST_INVALID_ARGUMENTS, "engine %s is not registered", name);
+    /* Copies: who has waited long enough for a region that was found tells its options meanwhile. */
+    struct kv *options = NULL;
+    char *path = strdup(slot->path);
+    int rc = path ? kv_list_copy(slot->options, slot->n_options, &options, &err) : error_no_memory(&err, 256);
+    struct region_open_request open = {.region_id = id, .path = path, .options = options, .n_options = slot->n_options, .writable = !slot->found,
+                                       .dropping = dropping};
+    if (rc == ST_OK && !engine)
+        rc = error_set(&err, ST_INVALID_ARGUMENTS, "engine %s is not registered", slot->engine_name);
+    pthread_mutex_unlock(&s->lock);
+    if (rc == ST_OK)
+        rc = engine->ops->open(engine, &open, &err);
+    kv_list_free(options, options ? open.n_options : 0);
+    free(path);
     if (dropping)
         rc = finish_drop(s, engine, id, rc, &dropping, &err);
     if (rc == ST_OK && !dropping)

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "../tool/fake_engine.h"
-#include "region/server.h"
+#include "region/internal.h"
 
 static struct region_server *make(const char *list, struct fake_engine **ret_fake)
 {
@@ -145,8 +145,45 @@ static void test_list(void **state)
     rmdir(dir);
 }
 
+static struct region_server *opening_server;
+
+/* Somebody has waited long enough and tells the options of a region that was found, while it is being opened. */
+static int open_and_be_told(struct engine *e, const struct region_open_request *open, struct error *err)
+{
+    struct kv told = {(char *)"ttl", (char *)"1d"};
+    assert_int_equal(region_list_put(opening_server, open->region_id, "mito", "greptime/elsewhere", &told, 1, err), ST_OK);
+    assert_string_equal(open->path, "greptime/public");
+    assert_string_equal(open->options[0].key, "append_mode");
+    return fake_open(e, open, err);
+}
+
+static void test_told_while_opening(void **state)
+{
+    static const char list[] = "{\"version\":1,\"regions\":[{\"id\":1,\"engine\":\"mito\",\"path\":\"greptime/public\",\"options\":{\"append_mode\":\"true\"},\"found\":true}]}";
+    (void)state;
+    char dir[] = "/tmp/region_test_XXXXXX", path[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/regions.json", dir);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(list, file);
+    fclose(file);
+    struct fake_engine *fake;
+    struct error err;
+    opening_server = make(path, &fake);
+    struct engine_ops ops = *fake->base.ops;
+    ops.open = open_and_be_told;
+    fake->base.ops = &ops;
+    assert_int_equal(region_server_start(opening_server, &err), ST_OK);
+    region_server_wait_opened(opening_server);
+    assert_int_equal(fake->opens, 1);
+    region_server_free(opening_server);
+    unlink(path);
+    rmdir(dir);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_idempotency), cmocka_unit_test(test_batches), cmocka_unit_test(test_list)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_idempotency), cmocka_unit_test(test_batches), cmocka_unit_test(test_list), cmocka_unit_test(test_told_while_opening)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
