@@ -30,6 +30,7 @@ def texts(server, call):
     call(create_region(REGION, COLUMNS), timeout=20)
     for broken in (create_region(REGION + 1, COLUMNS, path=b'a\xffb'), create_region(REGION + 1, COLUMNS, [(b'x\xff', '1')]), create_region(REGION + 1, COLUMNS, [('ttl', b'1\0d')])):
         assert refused(call, broken)[0] == '1004', broken
+    assert refused(call, create_region(REGION + 1, COLUMNS, [('wal_options', '{"wal.provider":"raft_engine"}'), ('wal_options', 'flat')]))[0] == '1004' # a key's last
     assert [r['id'] for r in json.load(open(os.path.join(server.home, 'regions.json')))['regions']] == [REGION]
     name = 'é' * 40 # 63 bytes of an engine's name are kept: half a character
     code, text = refused(call, blob(1, b'') + blob(5, num(1, REGION + 1) + blob(2, name) + blob(5, 'greptime/public')))

@@ -29,8 +29,26 @@ static int read_entry(const struct pb_field *entry, struct kv *ret, struct error
             value = f;
     }
     *ret = (struct kv){0};
-    TRY(copy_text(&key, &ret->key, err));
-    return copy_text(&value, &ret->value, err);
+    int st = copy_text(&key, &ret->key, err);
+    if (st == ST_OK)
+        st = copy_text(&value, &ret->value, err);
+    if (st != ST_OK)
+        free(ret->key);
+    return st;
+}
+
+/* A map has one value a key: the last one. Takes list[*n] in place of its namesake before. */
+static void merge_last(struct kv *list, uint32_t *n)
+{
+    for (uint32_t i = 0; i < *n; i++) {
+        if (strcmp(list[i].key, list[*n].key) != 0)
+            continue;
+        free(list[i].key);
+        free(list[i].value);
+        list[i] = list[*n];
+        return;
+    }
+    ++*n;
 }
 
 int options_map_read(const uint8_t *message, size_t size, uint32_t field, struct kv **ret_options, uint32_t *ret_n, struct error *err)
@@ -56,7 +74,9 @@ int options_map_read(const uint8_t *message, size_t size, uint32_t field, struct
             }
             options = more;
         }
-        st = read_entry(&f, &options[n++], err);
+        st = read_entry(&f, &options[n], err);
+        if (st == ST_OK)
+            merge_last(options, &n);
     }
     if (st == ST_OK && !pb_done(&r))
         st = error_set(err, ST_INVALID_ARGUMENTS, "a request with options is malformed protobuf");
