@@ -29,12 +29,27 @@ static struct metric_family degraded = {.name = "regiond_degraded", .help = "1 w
 static struct metric_family disk_free_bytes = {.name = "regiond_disk_free_bytes", .help = "bytes free on the disk of the data home", .kind = METRIC_GAUGE};
 
 enum {
-    DISK_FULL, WAL_DISK_FULL, NO_RESERVE, TORN_TAIL, WAL_DAMAGED, WAL_FAILED, PEER_LOG_DAMAGED, REGIONS_FAILED, REGIONS_FOUND, REGIONS_OVERTAKEN,
-    MANIFESTS_IN_DOUBT, FLUSHES_FAILED, METASRV_LOST, NO_LEASE, DEGRADED_COUNT
+    DISK_FULL,
+    WAL_DISK_FULL,
+    NO_RESERVE,
+    TORN_TAIL,
+    WAL_DAMAGED,
+    WAL_FAILED,
+    WAL_UNSETTLED,
+    PEER_LOG_DAMAGED,
+    REGIONS_FAILED,
+    REGIONS_FOUND,
+    REGIONS_OVERTAKEN,
+    MANIFESTS_IN_DOUBT,
+    FLUSHES_FAILED,
+    METASRV_LOST,
+    NO_LEASE,
+    DEGRADED_COUNT
 };
-static const char *const degraded_names[] = {"disk_full", "wal_disk_full", "no_disk_reserve", "wal_torn_tail", "wal_damaged", "wal_failed",
-                                             "greptimedb_log_damaged", "regions_failed", "regions_read_only", "regions_overtaken",
-                                             "manifests_in_doubt", "flushes_failed", "metasrv_lost", "no_lease"};
+static const char *const degraded_names[] = {"disk_full",      "wal_disk_full",     "no_disk_reserve",   "wal_torn_tail",
+                                             "wal_damaged",    "wal_failed",        "wal_unsettled",     "greptimedb_log_damaged",
+                                             "regions_failed", "regions_read_only", "regions_overtaken", "manifests_in_doubt",
+                                             "flushes_failed", "metasrv_lost",      "no_lease"};
 
 /* ---- collecting ---- */
 
@@ -173,6 +188,8 @@ static json_t *degraded_list(const struct node_view *v, const struct wal_stats *
     degrade(list, WAL_DAMAGED, v->wal_report->skipped_records > 0, text);
     snprintf(text, sizeof text, "%s; writes are refused until the disk is mended and the node restarted", w->failure);
     degrade(list, WAL_FAILED, w->failed, text);
+    snprintf(text, sizeof text, "%s; writes are refused until there is room or all regions are flushed, which is tried all the time", w->failure);
+    degrade(list, WAL_UNSETTLED, w->unsettled && !w->failed, text);
     snprintf(text, sizeof text, "%lld of %lld regions did not open; their `error` says why", (long long)t->failed, (long long)t->count);
     degrade(list, REGIONS_FAILED, t->failed > 0, text);
     degrade(list, PEER_LOG_DAMAGED, v->peer_report->damages > 0, v->peer_report->detail);

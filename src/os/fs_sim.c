@@ -21,6 +21,7 @@ struct inode {
     bool is_dir, locked;
     uint64_t allocated; /* kept for it beyond its size */
     struct bytes seen, disk;
+    struct bytes dropped; /* per byte that is seen: 1 = a sync has failed to write it, and none will */
 };
 
 struct name {
@@ -35,7 +36,7 @@ struct fs_sim {
     struct name *names;
     size_t count, capacity;
     uint64_t calls, fail_at, random, capacity_bytes;
-    bool sticky;
+    bool sticky, syncs_fail;
     enum fs_sim_fault fault;
 };
 
@@ -57,6 +58,7 @@ static void inode_unref(struct inode *i)
         return;
     free(i->seen.data);
     free(i->disk.data);
+    free(i->dropped.data);
     free(i);
 }
 
@@ -97,8 +99,8 @@ static int call(struct fs_sim *s, const char *what, const char *path, struct err
     s->calls++;
     if (!s->fail_at || (s->sticky ? s->calls < s->fail_at : s->calls != s->fail_at))
         return ST_OK;
-    return error_set(err, s->fault == FS_SIM_NO_SPACE ? ST_NO_SPACE : ST_STORAGE, "%s %s: simulated failure of call %llu", what, path,
-                     (unsigned long long)s->calls);
+    return error_set(err, s->fault == FS_SIM_NO_SPACE || s->fault == FS_SIM_NO_SPACE_LATE ? ST_NO_SPACE : ST_STORAGE,
+                     "%s %s: simulated failure of call %llu", what, path, (unsigned long long)s->calls);
 }
 
 static struct name *find(struct fs_sim *s, const char *path)
@@ -223,6 +225,8 @@ static int sim_write_at(struct fs_file *f, uint64_t offset, const struct iovec *
         size_t part = iov[i].iov_len < size ? iov[i].iov_len : size;
         if (part)
             memcpy(b->data + offset, iov[i].iov_base, part);
+        if (part && offset < p->inode->dropped.size)
+            memset(p->inode->dropped.data + offset, 0, part < p->inode->dropped.size - offset ? part : p->inode->dropped.size - (size_t)offset);
         offset += part;
         size -= part;
     }
@@ -230,13 +234,43 @@ static int sim_write_at(struct fs_file *f, uint64_t offset, const struct iovec *
     return status_merge(st, grown);
 }
 
+static uint8_t on_disk(const struct inode *i, size_t at)
+{
+    return at < i->disk.size ? i->disk.data[at] : 0;
+}
+
+static int note_dropped(struct inode *i, struct error *err)
+{
+    TRY(resize(&i->dropped, i->seen.size, err));
+    for (size_t at = 0; at < i->seen.size; at++)
+        i->dropped.data[at] |= at >= i->disk.size || i->seen.data[at] != i->disk.data[at];
+    return ST_OK;
+}
+
+/* What a sync writes. */
+static int write_back(struct inode *i, struct error *err)
+{
+    struct bytes was = {0};
+    TRY(i->dropped.size ? copy(&was, &i->disk, err) : ST_OK);
+    int st = copy(&i->disk, &i->seen, err);
+    for (size_t at = 0; st == ST_OK && at < i->dropped.size && at < i->disk.size; at++)
+        if (i->dropped.data[at])
+            i->disk.data[at] = at < was.size ? was.data[at] : 0;
+    free(was.data);
+    return st;
+}
+
 static int sim_sync(struct fs_file *f, struct error *err)
 {
     struct sim_file *p = file_of(f);
     pthread_mutex_lock(&p->sim->lock);
     int st = call(p->sim, "sync", "", err);
+    if (st == ST_OK && p->sim->syncs_fail)
+        st = p->sim->fault == FS_SIM_IO ? error_set(err, ST_STORAGE, "sync: simulated failure") : no_space("sync", err);
     if (st == ST_OK)
-        st = copy(&p->inode->disk, &p->inode->seen, err);
+        st = write_back(p->inode, err);
+    else if (p->sim->fault == FS_SIM_NO_SPACE_LATE)
+        st = status_merge(st, note_dropped(p->inode, NULL));
     else if (p->sim->fault != FS_SIM_POWER)
         st = status_merge(st, copy(&p->inode->seen, &p->inode->disk, NULL));
     pthread_mutex_unlock(&p->sim->lock);
@@ -252,6 +286,8 @@ static int sim_truncate(struct fs_file *f, uint64_t size, struct error *err)
         st = no_space("truncate", err);
     if (st == ST_OK)
         st = resize(&p->inode->seen, size, err);
+    if (st == ST_OK && p->inode->dropped.size > size)
+        p->inode->dropped.size = (size_t)size;
     if (st == ST_OK && p->inode->allocated > size)
         p->inode->allocated = size;
     pthread_mutex_unlock(&p->sim->lock);
@@ -335,7 +371,7 @@ static int open_inode(struct fs_sim *s, const char *path, int flags, struct inod
         return error_set(err, ST_STORAGE, "open %s: exists", path);
     }
     if (flags & FS_WRITE && flags & FS_TRUNCATE)
-        n->seen->seen.size = n->seen->allocated = 0;
+        n->seen->seen.size = n->seen->dropped.size = n->seen->allocated = 0;
     *ret_inode = n->seen;
     return ST_OK;
 }
@@ -573,6 +609,16 @@ void fs_sim_fail(struct fs_sim *s, enum fs_sim_fault fault, uint64_t nth, bool s
     s->fault = fault;
     s->fail_at = nth;
     s->sticky = sticky || fault == FS_SIM_POWER;
+    s->syncs_fail = false;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void fs_sim_fail_syncs(struct fs_sim *s, enum fs_sim_fault fault)
+{
+    pthread_mutex_lock(&s->lock);
+    s->fault = fault;
+    s->fail_at = 0;
+    s->syncs_fail = true;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -587,6 +633,9 @@ void fs_sim_set_capacity(struct fs_sim *s, uint64_t bytes)
 static void cut_contents(struct fs_sim *s, struct inode *i)
 {
     struct bytes *seen = &i->seen, *disk = &i->disk;
+    for (size_t at = 0; at < i->dropped.size && at < seen->size; at++)
+        seen->data[at] = i->dropped.data[at] ? on_disk(i, at) : seen->data[at];
+    i->dropped.size = 0;
     uint64_t mode = next_random(s) % 3; /* nothing unsynced survives, all does, or some sectors do */
     size_t size = mode == 0 ? disk->size : seen->size;
     if (mode == 2 && seen->size > disk->size)
@@ -619,5 +668,6 @@ void fs_sim_power_cut(struct fs_sim *s)
             cut_contents(s, n->seen);
     }
     s->fail_at = 0;
+    s->syncs_fail = false;
     pthread_mutex_unlock(&s->lock);
 }

@@ -13,7 +13,7 @@ enum { PATH_BYTES = 4096, NOTE_BYTES = 16, NOTE_ENTRY = 1 };
 /* Where one region's records lie in one segment. A scan lists their offsets, so that a replay need not look at the records of all other regions; the list is
  * given up by the first replay, and when there are too many. */
 struct span {
-    uint64_t first_offset, last_entry_id;
+    uint64_t first_offset, last_offset, last_entry_id;
     uint32_t *offsets;   /* NULL: not listed */
     uint32_t n_offsets, offsets_room;
 };
@@ -48,6 +48,7 @@ struct wal {
     bool stopping;
     struct fs_file *file; /* of the newest segment, NULL when none was begun */
     uint64_t synced;      /* bytes of it known to be on disk */
+    uint32_t unsynced_crc;     /* over the headers of the records behind these */
     struct segment **segments; /* ascending by sequence */
     size_t count, capacity;
     uint64_t next_sequence;
@@ -61,8 +62,17 @@ struct wal {
     bool has_syncer;
 };
 
-/* Leader only, without the lock: syncs the newest segment. */
+/* ---- wal_sync.c ---- */
+/* Leader only, without the lock: syncs the newest segment, or settles it. ST_NO_SPACE: it is unsettled. */
 int wal_sync_newest(struct wal *w, struct error *err);
+/* The same for a file (NULL: the folder). `takes_back`: the caller takes back what it could not sync for want of space, and the log goes on without
+ * it when there is some again; any other failure is that of the log. */
+int wal_sync_or_fail(struct wal *w, struct fs_file *f, bool takes_back, struct error *err);
+/* With the lock held, all three. The log is read-only from now on; the first reason stays. */
+void wal_fail(struct wal *w, const struct error *why);
+void wal_unsettle(struct wal *w, const struct error *why);
+void wal_note_synced(struct wal *w); /* all that the newest segment has */
+
 /* Makes the empty successor of a segment that is synced, or cut to what was. It tells every later scan so: damage in the segment is no unsynced tail. */
 int wal_vouch(struct wal *w, uint64_t sequence, struct error *err);
 void segment_free(struct segment *s);

@@ -13,8 +13,7 @@
  *
  * The first thread that waits becomes the leader: it takes what is queued, writes it with one call, syncs once, and wakes the others. A failed
  * write is undone by truncation, and everything queued then fails, so that no later record overtakes an earlier one. So is, in the fsync mode, a
- * batch whose sync found the disk full. Any other failed sync, or a failed truncation, makes the log read-only: after a failed sync the kernel may
- * have dropped the pages, and a second sync would lie.
+ * batch whose sync found the disk full. What a failed sync of acknowledged records, or a failed truncation, leads to: wal_sync.c.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -88,32 +87,6 @@ int wal_add_segment(struct wal *w, struct segment *s, struct error *err)
     return ST_OK;
 }
 
-/* Fails the log for good; the first reason stays. */
-static void fail_log(struct wal *w, const struct error *why)
-{
-    if (w->stats.failed)
-        return;
-    w->stats.failed = true;
-    snprintf(w->stats.failure, sizeof(w->stats.failure), "%.200s; the log is read-only until a restart", why->msg);
-}
-
-/* A failed sync: what the kernel holds is in doubt, so nothing may be promised any more. `takes_back`: the caller takes back what it could not sync for
- * want of space, and the log goes on without it when there is some again. */
-static int sync_or_fail(struct wal *w, struct fs_file *f, bool takes_back, struct error *err)
-{
-    struct error why;
-    int st = f ? f->ops->sync(f, &why) : w->options.fs->ops->sync_dir(w->options.fs, w->dir, &why);
-    if (st == ST_OK)
-        return ST_OK;
-    if (takes_back && st == ST_NO_SPACE)
-        return error_set(err, st, "%s", why.msg);
-    pthread_mutex_lock(&w->lock);
-    fail_log(w, &why);
-    st = error_set(err, ST_STORAGE, "%s", w->stats.failure);
-    pthread_mutex_unlock(&w->lock);
-    return st;
-}
-
 /* Header and checkpoint. The header is on disk before anything follows it: a damaged one in a longer file was damaged later. */
 static int write_head(struct wal *w, struct segment *s, struct fs_file *f, struct error *err)
 {
@@ -121,7 +94,7 @@ static int write_head(struct wal *w, struct segment *s, struct fs_file *f, struc
     segment_header_put(header, s->sequence, s->salt);
     struct iovec v = { header, sizeof(header) };
     TRY(f->ops->write_at(f, 0, &v, 1, err));
-    TRY(sync_or_fail(w, f, true, err));
+    TRY(wal_sync_or_fail(w, f, true, err));
     struct dynbuf list;
     dynbuf_init(&list, SIZE_MAX / 2);
     pthread_mutex_lock(&w->lock);
@@ -135,7 +108,7 @@ static int write_head(struct wal *w, struct segment *s, struct fs_file *f, struc
         s->size = s->body_at = SEGMENT_HEADER_BYTES + RECORD_HEADER_BYTES + list.size;
     }
     dynbuf_release(&list);
-    return st == ST_OK ? sync_or_fail(w, f, true, err) : st;
+    return st == ST_OK ? wal_sync_or_fail(w, f, true, err) : st;
 }
 
 /* Leader only, without the lock. */
@@ -155,13 +128,14 @@ static int begin_segment(struct wal *w, struct error *err)
     if (st == ST_OK)
         st = write_head(w, s, f, err);
     if (st == ST_OK)
-        st = sync_or_fail(w, NULL, true, err);
+        st = wal_sync_or_fail(w, NULL, true, err);
     if (st == ST_OK) {
         pthread_mutex_lock(&w->lock);
         st = wal_add_segment(w, s, err);
         if (st == ST_OK) {
             w->file = f;
             w->synced = s->size;
+            w->unsynced_crc = 0;
             w->next_sequence++;
         }
         pthread_mutex_unlock(&w->lock);
@@ -174,19 +148,6 @@ static int begin_segment(struct wal *w, struct error *err)
         segment_free(s);
     }
     return st;
-}
-
-int wal_sync_newest(struct wal *w, struct error *err)
-{
-    uint64_t size = w->segments[w->count - 1]->size;
-    if (w->synced == size)
-        return ST_OK;
-    TRY(sync_or_fail(w, w->file, false, err));
-    pthread_mutex_lock(&w->lock);
-    w->synced = size;
-    w->stats.syncs++;
-    pthread_mutex_unlock(&w->lock);
-    return ST_OK;
 }
 
 /* Leader only: the newest segment, rotated when full. */
@@ -230,6 +191,7 @@ int wal_index(struct wal *w, struct segment *s, uint64_t offset, const struct re
     if (h->prev_entry_id == 0)
         r->expected = 0;
     r->epoch = w->epoch;
+    span->last_offset = offset;
     span->last_entry_id = r->last_entry_id = h->entry_id;
     return ST_OK;
 }
@@ -237,6 +199,8 @@ int wal_index(struct wal *w, struct segment *s, uint64_t offset, const struct re
 /* Writes a batch to the newest segment. Leader only, without the lock. */
 static int write_batch(struct wal *w, struct request *batch, struct error *err)
 {
+    if (w->stats.unsettled)
+        TRY(wal_sync_newest(w, err));
     TRY(ready_segment(w, err));
     struct segment *s = w->segments[w->count - 1];
     size_t vectors = 0;
@@ -270,7 +234,7 @@ static int write_batch(struct wal *w, struct request *batch, struct error *err)
         free(iov);
     bool written = st == ST_OK, syncs = w->options.durability == WAL_FSYNC;
     if (written && syncs)
-        st = sync_or_fail(w, w->file, true, err);
+        st = wal_sync_or_fail(w, w->file, true, err);
     /* What lies before was synced by the batches before, so that a second sync proves it: only what is cut off was ever in doubt. */
     bool taken_back = !written || st == ST_NO_SPACE;
     struct error undo;
@@ -278,14 +242,16 @@ static int write_batch(struct wal *w, struct request *batch, struct error *err)
     if (taken_back && written && undone == ST_OK)
         undone = w->file->ops->sync(w->file, &undo);
     pthread_mutex_lock(&w->lock);
-    if (undone != ST_OK)
-        fail_log(w, &undo);
+    if (undone == ST_NO_SPACE)
+        wal_unsettle(w, &undo);
+    else if (undone != ST_OK)
+        wal_fail(w, &undo);
     if (!taken_back) {
         s->size = end;
-        if (st == ST_OK && syncs) {
-            w->synced = end;
-            w->stats.syncs++;
-        }
+        for (struct request *r = batch; r; r = r->next)
+            w->unsynced_crc = crc32c(w->unsynced_crc, r->bytes, RECORD_HEADER_BYTES);
+        if (st == ST_OK && syncs)
+            wal_note_synced(w);
     } else { /* each region gets back the entry before its first one in the batch */
         for (struct request *r = batch; r != unindexed; r = r->next) {
             bool first = true;

@@ -50,8 +50,9 @@ void wal_close(struct wal *w);
 
 /* Appends the concatenation of iov as one record. Calls for one region must be made in entry order (they are logged in call order); from any thread.
  * A failed write is undone; it fails the appends queued behind it too, and nothing else; so does, in the fsync mode, a sync that finds the disk full.
- * Any other failed sync, or a write that could not be undone, makes the log read-only: every later append fails with the same message until the process
- * restarts. Region UINT64_MAX is refused. */
+ * In the other modes such a sync leaves acknowledged records in doubt: the log is unsettled, and appends fail with ST_NO_SPACE until they are safe,
+ * or nobody needs them any more (wal_sync.c). Any other failed sync, or a write that could not be undone, makes the log read-only: every later append
+ * fails with the same message until the process restarts. Region UINT64_MAX is refused. */
 int wal_append(struct wal *w, uint64_t region_id, uint64_t entry_id, const struct iovec *iov, int n, struct error *err);
 
 /* The two halves of wal_append(), for callers that hold a lock while they order the records: enqueue puts the record in the log's queue and returns
@@ -97,8 +98,8 @@ struct wal_stats {
     int64_t sync_interval_ms;
     uint64_t segments, bytes, appended_records, appended_bytes, syncs, unsynced_bytes;
     uint64_t oldest_pinning_region; /* the region that keeps the oldest segment alive, 0 if none */
-    bool failed;
-    char failure[256];
+    bool failed, unsettled;
+    char failure[256]; /* why */
 };
 void wal_stats(struct wal *w, struct wal_stats *ret_stats);
 

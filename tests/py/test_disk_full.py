@@ -14,8 +14,11 @@ import grpc
 
 from harness import FIELD, HANDLE, INT64, STRING, TAG, TIME, TS_MS, Server, blob, create_region, flush_request, insert, num, scan_all, truncate_request
 
+from test_metric import create as create_metric
+
 COLUMNS = [('host', STRING, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
 A, B, C = 1024 << 32, 1025 << 32, 1026 << 32
+PHYSICAL, LOGICAL, OTHER = 1027 << 32, 1028 << 32, 1029 << 32
 MIB = 1 << 20
 
 
@@ -43,6 +46,10 @@ def take(folder, leave=0):
                 f.flush()
             except OSError:
                 return
+
+
+def drop_request(region):
+    return blob(1, b'') + blob(6, num(1, region))
 
 
 def give_back(folder):
@@ -96,6 +103,13 @@ class Node:
             lost = [k for k, v in rows.items() if have.get(k) != v]
             assert not lost, f'{len(lost)} of {len(rows)} acknowledged rows of region {region} are lost'
 
+    def has(self, region):
+        try:
+            scan_all(self.server.channel(), region, [('ts', TS_MS, TIME)])
+        except grpc.RpcError:
+            return False
+        return True
+
     def status(self):
         return json.load(urllib.request.urlopen(f'http://{self.server.http}/status'))
 
@@ -120,6 +134,9 @@ def data_disk():
     for region in (A, B):
         node.call(create_region(region, COLUMNS))
         assert node.write(region)
+    node.call(blob(1, b'') + blob(5, create_metric(PHYSICAL, [])))
+    for region in (LOGICAL, OTHER):
+        node.call(blob(1, b'') + blob(5, create_metric(region, ['host'], PHYSICAL)))
 
     take(folder, leave=1.5 * MIB)
     node.fill(A)
@@ -131,12 +148,15 @@ def data_disk():
     node.call(flush_request(B))
     take(folder)
     node.check()
+    node.call(drop_request(LOGICAL)) # a write to the metadata region
+    assert node.refused(blob(1, b'') + blob(5, create_metric(C, ['host'], PHYSICAL)))
 
     node.server.kill() # and a start on a full disk, without room for anything
     node.server.start()
     node.wait('the opening of the regions', lambda: all(r['state'] == 'ready' for r in node.status()['regions']))
     take(folder)
     node.check()
+    assert not node.has(LOGICAL) and node.has(OTHER)
     assert node.refused(insert(A, COLUMNS, node.batch(1)))
     node.call(truncate_request(B))
     node.acked[B].clear()

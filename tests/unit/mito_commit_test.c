@@ -29,34 +29,9 @@ static void count_inside(bool begins)
 
 /* ---- what the operations find ---- */
 
-static void create(struct node *n, uint64_t region)
-{
-    struct dynbuf body;
-    dynbuf_init(&body, 1 << 16);
-    pb_put_uint(&body, 1, region, NULL);
-    pb_put_string(&body, 2, "mito", NULL);
-    put_column_def(&body, 3, "host", WIRE_STRING, WIRE_TAG, 0, NULL);
-    put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 1, NULL);
-    put_column_def(&body, 3, "v", WIRE_INT64, WIRE_FIELD, 2, NULL);
-    pb_put_uint(&body, 4, 0, NULL);
-    pb_put_string(&body, 5, NODE_PATH, NULL);
-    assert_int_equal(node_create(n, &body, NULL), ST_OK);
-    dynbuf_release(&body);
-}
-
 static void write_row(struct node *n, uint64_t region, int64_t value)
 {
-    struct dynbuf rows, row;
-    dynbuf_init(&rows, 1 << 16);
-    dynbuf_init(&row, 1 << 16);
-    put_row_column(&rows, "host", WIRE_STRING, WIRE_TAG);
-    put_row_column(&rows, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME);
-    put_row_column(&rows, "v", WIRE_INT64, WIRE_FIELD);
-    put_row_value(&row, WIRE_STRING, false, value % 3);
-    put_row_value(&row, WIRE_TIMESTAMP_MS, false, 1000 * (value % 4));
-    put_row_value(&row, WIRE_INT64, false, value);
-    put_message(&rows, 2, &row);
-    assert_int_equal(node_write(n, region, false, &rows, NULL), ST_OK);
+    assert_int_equal(node_write_plain(n, region, value % 3, 1000 * (value % 4), value, NULL), ST_OK);
 }
 
 static struct mito_region *region_of(struct node *n, uint64_t id)
@@ -99,7 +74,7 @@ static void put_blob(struct node *n)
 
 static void prepare(struct node *n, enum operation op)
 {
-    create(n, REGION);
+    assert_int_equal(node_create_plain(n, REGION, NULL), ST_OK);
     for (int64_t i = 0; i < 5; i++) {
         write_row(n, REGION, i);
         assert_int_equal(node_flush(n, REGION, NULL), ST_OK);
@@ -109,7 +84,7 @@ static void prepare(struct node *n, enum operation op)
         assert_int_equal(set_index(n), ST_OK);
     if (op != APPLY_STAGING)
         return;
-    create(n, SIBLING);
+    assert_int_equal(node_create_plain(n, SIBLING, NULL), ST_OK);
     write_row(n, SIBLING, 6);
     assert_int_equal(node_flush(n, SIBLING, NULL), ST_OK);
     assert_int_equal(mito_region_enter_staging((struct mito_engine *)n->engine, REGION, expr, NULL), ST_OK);

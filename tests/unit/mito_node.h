@@ -23,6 +23,7 @@ struct node {
     size_t write_buffer_bytes; /* 0 = 64 MiB */
     uint64_t disk_reserve_bytes;
     int64_t scan_part_rows;    /* 0 = the default */
+    int64_t sync_interval_ms;  /* of the log; 0 = the fsync mode */
 };
 
 /* Called in front of and behind each call of the code under test; a test may set it. */
@@ -45,13 +46,21 @@ static inline int node_open(struct node *n, struct fs *fs, struct error *err)
 {
     struct wal_report report;
     size_t buffer = n->write_buffer_bytes ? n->write_buffer_bytes : (size_t)64 << 20;
-    *n = (struct node){.fs = fs, .write_buffer_bytes = buffer, .disk_reserve_bytes = n->disk_reserve_bytes, .scan_part_rows = n->scan_part_rows};
+    *n = (struct node){.fs = fs,
+                       .write_buffer_bytes = buffer,
+                       .disk_reserve_bytes = n->disk_reserve_bytes,
+                       .scan_part_rows = n->scan_part_rows,
+                       .sync_interval_ms = n->sync_interval_ms};
     struct disk_options disk = {.fs = fs, .dir = "/home", .reserve_name = "regiond.reserve", .reserve_bytes = n->disk_reserve_bytes};
     budget_init(&n->root, "node", "memory_limit", (size_t)1 << 30, NULL);
     if (n->disk_reserve_bytes)
         TRY(disk_new(&disk, &n->disk, err));
     TRY(object_store_open_folder(n->disk ? disk_fs(n->disk) : fs, "/home", &n->store, err));
-    struct wal_options wo = {.fs = n->disk ? disk_fs_growing(n->disk) : fs, .dir = "/home/wal", .durability = WAL_FSYNC, .segment_bytes = 4096};
+    struct wal_options wo = {.fs = n->disk ? disk_fs_growing(n->disk) : fs,
+                             .dir = "/home/wal",
+                             .durability = n->sync_interval_ms ? WAL_INTERVAL : WAL_FSYNC,
+                             .sync_interval_ms = n->sync_interval_ms,
+                             .segment_bytes = 4096};
     TRY(wal_open(&wo, &n->wal, &report, err));
     struct mito_options mo = {.store = n->store,
                               .wal = n->wal,
@@ -194,6 +203,39 @@ static inline int node_create(struct node *n, struct dynbuf *body, struct error 
     int st = node_called(n->engine->ops->create(n->engine, message_of(body), &response, err));
     dynbuf_release(&response.column_metadata);
     return st;
+}
+
+/* A region of host (a tag), ts and v (Int64). */
+static inline int node_create_plain(struct node *n, uint64_t region, struct error *err)
+{
+    struct dynbuf body;
+    dynbuf_init(&body, 1 << 16);
+    pb_put_uint(&body, 1, region, NULL);
+    pb_put_string(&body, 2, "mito", NULL);
+    put_column_def(&body, 3, "host", WIRE_STRING, WIRE_TAG, 0, NULL);
+    put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 1, NULL);
+    put_column_def(&body, 3, "v", WIRE_INT64, WIRE_FIELD, 2, NULL);
+    pb_put_uint(&body, 4, 0, NULL);
+    pb_put_string(&body, 5, NODE_PATH, NULL);
+    int st = node_create(n, &body, err);
+    dynbuf_release(&body);
+    return st;
+}
+
+/* One row of it. */
+static inline int node_write_plain(struct node *n, uint64_t region, int64_t host, int64_t ts, int64_t v, struct error *err)
+{
+    struct dynbuf rows, row;
+    dynbuf_init(&rows, 1 << 16);
+    dynbuf_init(&row, 1 << 16);
+    put_row_column(&rows, "host", WIRE_STRING, WIRE_TAG);
+    put_row_column(&rows, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME);
+    put_row_column(&rows, "v", WIRE_INT64, WIRE_FIELD);
+    put_row_value(&row, WIRE_STRING, false, host);
+    put_row_value(&row, WIRE_TIMESTAMP_MS, false, ts);
+    put_row_value(&row, WIRE_INT64, false, v);
+    put_message(&rows, 2, &row);
+    return node_write(n, region, false, &rows, err);
 }
 
 /* Everything, without the automatic compaction behind it, which would run on a thread of its own. */

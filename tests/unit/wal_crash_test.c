@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "os/fs_sim.h"
+#include "os/thread.h"
 #include "wal/wal.h"
 #include "wal_replay_all.h"
 
@@ -187,12 +188,76 @@ static void full_disk_passes(void **state)
         }
 }
 
+/* A sync of acknowledged records finds the disk full. Where they can still be read they are written again: nothing is lost, not even by a power cut.
+ * Where they are gone the log takes nothing until nobody needs them; the region's rows are in memory, and a flush of these is what wal_obsolete()
+ * tells of. */
+static void full_disk_at_a_sync(void **state)
+{
+    (void)state;
+    for (int variant = 0; variant < 8; variant++)
+        for (uint64_t before = 0; before < 6; before++) {
+            bool gone = variant & 1, syncer = variant & 2, again = variant & 4; /* again: the first attempt to settle fails, too */
+            struct model m = {.seed = before, .random = before, .durability = syncer ? WAL_INTERVAL : WAL_OS};
+            struct wal *w = NULL;
+            struct wal_stats stats;
+            uint8_t data[BYTES_MAX];
+            assert_int_equal(fs_sim_new(before, &m.sim, NULL), ST_OK);
+            assert_int_equal(open_log(&m, &w, NULL), ST_OK);
+            uint64_t entry = 1;
+            for (; entry <= before; entry++) {
+                struct iovec v = {data, payload_of(1, entry, data)};
+                assert_int_equal(wal_append(w, 1, entry, &v, 1, NULL), ST_OK);
+            }
+            struct iovec other = {data, payload_of(2, 1, data)};
+            assert_int_equal(wal_append(w, 2, 1, &other, 1, NULL), ST_OK);
+            fs_sim_fail_syncs(m.sim, gone ? FS_SIM_NO_SPACE : FS_SIM_NO_SPACE_LATE);
+            int st = ST_OK;
+            for (; st == ST_OK && entry < 200; entry++) { /* until the segment is full, or the syncer has been there */
+                struct iovec v = {data, payload_of(1, entry, data)};
+                st = wal_append(w, 1, entry, &v, 1, NULL);
+                if (st != ST_OK)
+                    break;
+                if (syncer)
+                    clock_sleep_ns(2000000);
+            }
+            assert_int_equal(st, ST_NO_SPACE);
+            m.acked[1] = entry - 1;
+            wal_stats(w, &stats);
+            assert_true(stats.unsettled);
+            assert_false(stats.failed);
+            struct iovec v = {data, payload_of(1, entry, data)};
+            if (again)
+                assert_int_equal(wal_append(w, 1, entry, &v, 1, NULL), ST_NO_SPACE);
+            fs_sim_fail(m.sim, FS_SIM_IO, 0, false);
+            if (gone) {
+                assert_int_equal(wal_append(w, 1, entry, &v, 1, NULL), ST_NO_SPACE); /* there is room, but records are gone */
+                m.flushed[1] = m.acked[1];
+                assert_int_equal(wal_obsolete(w, 1, m.flushed[1], NULL), ST_OK);
+                m.flushed[2] = 1;
+                assert_int_equal(wal_obsolete(w, 2, 1, NULL), ST_OK);
+            }
+            assert_int_equal(wal_append(w, 1, entry, &v, 1, NULL), ST_OK);
+            m.acked[1] = m.tried[1] = entry;
+            m.acked[2] = m.tried[2] = 1;
+            wal_stats(w, &stats);
+            assert_false(stats.unsettled);
+            assert_int_equal(stats.failure[0], 0);
+            wal_close(w);
+            fs_sim_power_cut(m.sim); /* the log was synced when it was closed */
+            m.durability = WAL_FSYNC;
+            check(&m);
+            assert_int_equal(m.acked[1], entry);
+            fs_sim_free(m.sim);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(power_cut_at_random),
         cmocka_unit_test(every_call_fails),
         cmocka_unit_test(full_disk_passes),
+        cmocka_unit_test(full_disk_at_a_sync),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

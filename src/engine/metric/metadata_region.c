@@ -170,8 +170,11 @@ int metadata_change_write(struct metadata_change *c, struct metric_engine *e, ui
     int st = pb_put_uint(&request, 1, metadata_id, err);
     if (st == ST_OK)
         st = pb_put_bytes(&request, 2, c->rows.data, c->rows.size, err);
+    struct message write = {request.data, request.size};
     if (st == ST_OK)
-        st = m->ops->write(m, metadata_id, c->is_delete, (struct message){request.data, request.size}, &rows, err);
+        st = m->ops->write(m, metadata_id, c->is_delete, write, &rows, err);
+    if (st == ST_NO_SPACE && c->is_delete) /* drops are how an operator makes room */
+        st = mito_region_delete_and_flush(e->mito, metadata_id, write, err);
     dynbuf_release(&request);
     return st;
 }

@@ -388,7 +388,8 @@ static bool pins_log(struct mito_region *r)
     struct memtable_stats stats;
     pthread_mutex_lock(&r->lock);
     memtable_stats(r->active, &stats);
-    bool pins = r->state == REGION_WRITABLE && (stats.rows || r->n_frozen || r->last_entry_id > r->flushed_entry_id);
+    bool pins =
+        (r->state == REGION_WRITABLE || r->state == REGION_DOWNGRADING) && (stats.rows || r->n_frozen || r->last_entry_id > r->flushed_entry_id);
     pthread_mutex_unlock(&r->lock);
     return pins;
 }
@@ -411,7 +412,9 @@ static void flush_for_space(void *arg)
 
 void mito_free_space(struct mito_engine *e)
 {
-    bool full = disk_check(e->options.disk, NULL) != ST_OK || disk_check(e->options.wal_disk, NULL) != ST_OK;
+    struct wal_stats wal;
+    wal_stats(e->options.wal, &wal);
+    bool full = wal.unsettled || disk_check(e->options.disk, NULL) != ST_OK || disk_check(e->options.wal_disk, NULL) != ST_OK;
     int64_t now = clock_monotonic_ns() / 1000000;
     if (!full)
         e->space_flush_ms = 0;

@@ -219,6 +219,9 @@ int mito_settle(struct mito_region *r, struct error *err);
 
 /* region_write.c */
 int mito_region_write(struct mito_engine *e, uint64_t region_id, bool is_delete, struct message write, uint64_t *ret_rows, struct error *err);
+/* A delete that works while a disk is full, as long as there is some of its reserve: its rows do not go to the log, but to files at once. After a
+ * failure they may be deleted for readers, and for good with a later flush. */
+int mito_region_delete_and_flush(struct mito_engine *e, uint64_t region_id, struct message write, struct error *err);
 int mito_region_bulk_insert(struct mito_engine *e, uint64_t region_id, struct message bulk, uint64_t *ret_rows, struct error *err);
 /* A put or delete that the metric engine decodes into rows of the region. The log gets them with whole keys. */
 struct mito_keyed_write {
@@ -266,7 +269,8 @@ bool mito_wait_for_flush(struct mito_engine *e, int64_t max_ms);
 int mito_wait_for_memory(struct mito_engine *e, struct error *err);
 /* ST_NO_SPACE while a disk is full: for what lets data grow. */
 int mito_check_room(const struct mito_engine *e, struct error *err);
-/* While a disk is full: flushes all regions in the background, now and then, because the log then needs less. The keeper's. */
+/* While a disk is full, or the end of the log in doubt: flushes all regions in the background, now and then, because the log then needs less. The
+ * keeper's. */
 void mito_free_space(struct mito_engine *e);
 
 /* ddl.c */

@@ -602,9 +602,14 @@ int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *e
     if (mito_region_get(e, region_id, &r, NULL) != ST_OK)
         return ST_OK;
     pthread_mutex_lock(&r->job_lock);
-    /* Without a WAL the memtable is all there is. */
-    bool writable = r->state == REGION_WRITABLE || r->state == REGION_STAGING;
+    struct wal_stats wal;
+    struct error why;
+    wal_stats(e->options.wal, &wal);
+    /* Without a WAL the memtable is all there is, with one that may have lost its end perhaps, too. */
+    bool writable = r->state == REGION_WRITABLE || r->state == REGION_STAGING, in_doubt = r->wal_enabled && (wal.unsettled || wal.failed);
     int st = r->wal_enabled || !writable ? ST_OK : mito_flush_locked(r, err);
+    if (in_doubt && r->state == REGION_WRITABLE && mito_flush_locked(r, &why) != ST_OK)
+        log_warn("mito", "region %llu is closed without a flush, and the end of the log is in doubt: %s", (unsigned long long)region_id, why.msg);
     if (st == ST_OK) {
         stop_writes(r, REGION_CLOSED);
         mito_region_unref(unregister(e, region_id));

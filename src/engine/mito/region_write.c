@@ -17,6 +17,7 @@ struct write_body {
     bool has_rows, has_version;
     uint64_t version;
     const struct mito_keyed_write *keyed; /* decodes; `rows` is made of what it decoded then */
+    bool unlogged;                        /* the caller flushes them; allowed on a full disk */
 };
 
 static int read_body(struct message m, struct write_body *ret_body, struct error *err)
@@ -73,7 +74,11 @@ static int check_write(const struct mito_region *r, const struct write_body *bod
     return ST_OK;
 }
 
-struct numbered { uint64_t sequence, entry_id, ticket; struct memtable *memtable; };
+struct numbered {
+    uint64_t sequence, entry_id, ticket;
+    bool logged;
+    struct memtable *memtable;
+};
 
 /* Mutation.write_hint = 4 {primary_key_encoding = 1: SPARSE}, behind the rows. */
 static const uint8_t sparse_hint[] = {0x22, 0x02, 0x08, 0x01};
@@ -129,7 +134,8 @@ static int number_and_queue(struct mito_region *r, const struct row_write *w, bo
     iov[0] = (struct iovec){head, head_size};
     iov[1] = (struct iovec){(void *)body->rows.data, body->rows.size};
     iov[2] = (struct iovec){(void *)sparse_hint, hint_size};
-    if (r->wal_enabled) {
+    n.logged = r->wal_enabled && !body->unlogged;
+    if (n.logged) {
         TRY(wal_enqueue(r->engine->options.wal, r->id, n.entry_id, iov, hint_size ? 3 : 2, &n.ticket, err));
         r->last_entry_id = n.entry_id;
     }
@@ -164,7 +170,7 @@ static int commit(struct mito_region *r, struct row_write *w, struct prepared_wr
     pthread_mutex_unlock(&r->lock);
     if (st != ST_OK || *ret_stale)
         return st;
-    if (r->wal_enabled)
+    if (n.logged)
         st = wal_wait(r->engine->options.wal, n.ticket, err);
     if (st == ST_OK)
         st = memtable_append(n.memtable, w, p, n.sequence, is_bulk, err);
@@ -239,7 +245,8 @@ static int write_region(struct mito_region *r, struct write_body *body, bool is_
         struct prepared_write p = {0};
         uint32_t time_position = 0;
         bool stale = false;
-        TRY(mito_check_room(e, err));
+        if (!body->unlogged)
+            TRY(mito_check_room(e, err));
         TRY(mito_wait_for_memory(e, err));
         pthread_mutex_lock(&r->lock);
         int st = wait_writable(r, is_bulk, err);
@@ -292,6 +299,25 @@ static int write_by_id(struct mito_engine *e, uint64_t region_id, struct message
 int mito_region_write(struct mito_engine *e, uint64_t region_id, bool is_delete, struct message write, uint64_t *ret_rows, struct error *err)
 {
     return write_by_id(e, region_id, write, is_delete, false, ret_rows, err);
+}
+
+int mito_region_delete_and_flush(struct mito_engine *e, uint64_t region_id, struct message write, struct error *err)
+{
+    struct write_body body;
+    struct mito_region *r;
+    uint64_t rows;
+    TRY(read_body(write, &body, err));
+    body.unlogged = true;
+    TRY(mito_region_get(e, region_id, &r, err));
+    pthread_mutex_lock(&r->lock);
+    int st = r->state == REGION_WRITABLE ? ST_OK : mito_region_wrong_state(r, "writable", err); /* a staging region is not flushed */
+    pthread_mutex_unlock(&r->lock);
+    if (st == ST_OK && body.has_rows)
+        st = write_region(r, &body, true, false, NULL, &rows, err);
+    if (st == ST_OK)
+        st = mito_region_flush(r, err);
+    mito_region_unref(r);
+    return st;
 }
 
 int mito_region_bulk_insert(struct mito_engine *e, uint64_t region_id, struct message bulk, uint64_t *ret_rows, struct error *err)
