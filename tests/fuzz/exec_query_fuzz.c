@@ -1,6 +1,7 @@
 /* Fuzzes a whole query: the bytes are a Substrait plan over a small table; its result is read to the end. */
 #include "../unit/memory_table.h"
 #include "exec/query.h"
+#include "proto_mutator.h"
 
 static struct memory_table *table;
 

@@ -1,5 +1,6 @@
 /* Any bytes as a RegionRequest over an engine that stores nothing: decoding and dispatch must neither crash nor leak. */
 #include "../tool/fake_engine.h"
+#include "proto_mutator.h"
 #include "region/server.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "format/substrait/plan.h"
+#include "proto_mutator.h"
 
 static size_t walk(const struct plan_expr *e)
 {
