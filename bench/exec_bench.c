@@ -106,7 +106,7 @@ static double run(struct schema *schema, struct batch **batches, uint32_t n_keys
         fields[n_keys + i] = field_new("avg", m[i].call.result, true);
     }
     struct schema *out = schema_new(fields, n_keys + METRICS);
-    struct oper_aggregate_spec spec = {keys, n_keys, NULL, 1, m, METRICS, out};
+    struct oper_aggregate_spec spec = {keys, n_keys, NULL, 1, NULL, m, METRICS, out};
     assert(oper_aggregate_new(&s->base, &spec, &o, NULL) == ST_OK);
     *ret_groups = 0;
     clock_gettime(CLOCK_MONOTONIC, &t0);

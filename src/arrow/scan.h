@@ -100,6 +100,9 @@ struct table_ops {
     void (*free)(struct table *t);
     /* The same as parts, of some 10,000 rows at least: 1 when the scan is small or ends early (a limit). NULL: the table cannot be cut. */
     int (*cut)(struct table *t, const struct scan_request *request, struct work_context *work, struct scan_parts **ret_parts, struct error *err);
+    /* Whether the rows are likely to come in key order anyway, so that asking for it (want_key_order) costs nothing. Rows written meanwhile may change that:
+     * only a request that asks can rely on it. NULL: no. */
+    bool (*in_key_order)(struct table *t, const struct scan_request *request);
 };
 
 struct table {
@@ -111,6 +114,7 @@ struct table {
     uint64_t region_id;
     bool append_mode;
     bool key_ordered;          /* scans can give rows in the order of the key's values, columns in the order of `key`, and time */
+    bool series_ordered;       /* scans give the rows of a key's values in the order of their times, whatever is asked for */
 };
 
 static inline void scan_stats_add(struct scan_stats *to, const struct scan_stats *more)

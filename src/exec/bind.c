@@ -68,6 +68,12 @@ int binder_schema(struct field **fields, uint32_t n, struct schema **ret_schema,
     return *ret_schema ? ST_OK : error_no_memory(err, n * sizeof *fields);
 }
 
+static bool rises_with_time(const struct bound *in, const struct expr *e)
+{
+    int column = in->scan && in->table->time_index >= 0 ? expr_rises_with(e) : -1;
+    return column >= 0 && (in->source[column] == in->table->time_index || in->source[column] == RISES_WITH_TIME);
+}
+
 /* Projects the input to the expressions (taken, also on failure; room for one more); `in` is the bound input and becomes the bound output. */
 int binder_project(struct binder *b, struct bound *in, struct expr **exprs, uint32_t n, struct error *err)
 {
@@ -83,7 +89,7 @@ int binder_project(struct binder *b, struct bound *in, struct expr **exprs, uint
     n += st == ST_OK && in->series;
     for (; st == ST_OK && made < n; made += st == ST_OK) {
         int column = expr_column(exprs[made]);
-        source[made] = column >= 0 ? in->source[column] : NO_COLUMN;
+        source[made] = column >= 0 ? in->source[column] : rises_with_time(in, exprs[made]) ? RISES_WITH_TIME : NO_COLUMN;
         identity &= column == (int)made;
         st = expr_field(exprs[made], input, &fields[made], err);
     }

@@ -309,7 +309,8 @@ int bind_aggregate(struct binder *b, struct plan_rel *rel, struct bound *ret, st
     TRY(binder_drop_series(b, ret, err));
     struct agg_input *inputs = ARENA_ARRAY(b->arena, n + 1, struct agg_input, err);
     uint32_t *keys = ARENA_ARRAY(b->arena, rel->n_exprs + 1, uint32_t, err), at = rel->n_exprs;
-    if (!inputs || !keys)
+    bool *forward = ARENA_ARRAY(b->arena, rel->n_exprs + 1, bool, err);
+    if (!inputs || !keys || !forward)
         return ST_NO_MEMORY;
     TRY(project_inputs(b, ret, plans, uncast, n, inputs, err));
     for (uint32_t k = 0; k < rel->n_exprs; k++)
@@ -334,6 +335,8 @@ int bind_aggregate(struct binder *b, struct plan_rel *rel, struct bound *ret, st
     bool as_peer;
     if (wants_last_rows(rel, ret, inputs, measures, &as_peer))
         oper_scan_set_last_row(ret->scan, as_peer);
+    if (!sets && binder_group_order(ret, keys, rel->n_exprs, forward))
+        spec.forward = forward;
     spec.keys = keys;
     spec.sets = sets;
     spec.measures = measures;

@@ -6,7 +6,10 @@
 #include "exec/oper.h"
 #include "exec/query.h"
 
-enum { NO_COLUMN = -1 };
+enum {
+    NO_COLUMN = -1,
+    RISES_WITH_TIME = -2 /* computed: it never falls when the time index rises, and is never NULL */
+};
 
 struct binder {
     const struct query_options *options;
@@ -18,8 +21,10 @@ struct bound {
     struct oper *oper;
     struct oper *scan;      /* NULL once hints may not pass any more */
     struct table *table;    /* the scan's */
-    int32_t *source;        /* a table column per output column, or NO_COLUMN; arena */
+    int32_t *source;        /* a table column per output column, or what else is known of it (negative); arena */
     bool *filtered;         /* table columns that filters read; arena */
+    bool *fixed;            /* table columns of which filters leave one value; arena */
+    bool reordered;         /* the rows are not in the scan's order any more */
     bool filtered_computed; /* a filter read something that is no table column */
     bool series;            /* the operator's last column holds series numbers (exec/oper_series.h): no output of the relation, but carried along */
 };
@@ -56,6 +61,11 @@ int binder_project(struct binder *b, struct bound *in, struct expr **exprs, uint
 int binder_pick(struct binder *b, struct bound *in, const uint32_t *columns, uint32_t n, struct error *err);
 /* The rows for which a condition over its columns holds, and of them the columns emit[0..n) only. */
 int binder_filter(struct binder *b, struct bound *in, const struct plan_expr *condition, const uint32_t *emit, uint32_t n, struct error *err);
+/* Whether encoded keys order like their values, and equal values are equal keys, for a key column of the type. */
+bool binder_orders_as_key(const struct dtype *t);
+/* Which of the keys keys[0..n) of a group-by, columns of `in`, never come back, taken together, to values that they have left (oper_aggregate_spec.forward).
+ * The scan is asked for that order, where it costs nothing. False: none. */
+bool binder_group_order(struct bound *in, const uint32_t *keys, uint32_t n, bool *ret_forward);
 /* For relations that do not keep series together. */
 int binder_drop_series(struct binder *b, struct bound *in, struct error *err);
 

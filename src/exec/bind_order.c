@@ -67,6 +67,11 @@ static int append_exprs(struct binder *b, struct bound *in, struct plan_expr *co
     return binder_project(b, in, exprs, total, err);
 }
 
+bool binder_orders_as_key(const struct dtype *t)
+{
+    return type_is_string(type_values(t)) || type_is_integer(type_values(t));
+}
+
 /* Whether a scan in key order gives what the sort asks for: all of the key and the time, of types whose encoded keys order like their values. */
 static bool is_key_order(const struct bound *in, const struct oper_sort_key *keys, uint32_t n)
 {
@@ -78,7 +83,7 @@ static bool is_key_order(const struct bound *in, const struct oper_sort_key *key
         const struct dtype *type = in->oper->schema->fields[keys[i].column]->type;
         if (in->source[keys[i].column] != column || keys[i].spec.descending || !keys[i].spec.nulls_first)
             return false;
-        if (i < t->n_key && !type_is_string(type_values(type)) && !type_is_integer(type_values(type)))
+        if (i < t->n_key && !binder_orders_as_key(type))
             return false;
     }
     return true;
@@ -110,6 +115,8 @@ int bind_sort(struct binder *b, struct plan_rel *rel, int64_t limit, struct boun
     bool presorted = is_key_order(ret, keys, n);
     if (presorted)
         oper_scan_set_key_order(ret->scan);
+    else
+        ret->reordered = true;
     ret->oper = NULL;
     TRY(oper_sort_new(input, keys, n, presorted || limit <= TOPK_MAX ? limit : -1, &ret->oper, err));
     if (presorted)

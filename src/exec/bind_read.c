@@ -45,7 +45,7 @@ static int add_predicates(struct bound *in, const struct expr *condition, struct
     }
     expr_columns_used(condition, used);
     for (uint32_t i = 0; i < width; i++) {
-        if (used[i] && in->source[i] == NO_COLUMN)
+        if (used[i] && in->source[i] < 0)
             in->filtered_computed = true;
         else if (used[i])
             in->filtered[in->source[i]] = true;
@@ -54,8 +54,9 @@ static int add_predicates(struct bound *in, const struct expr *condition, struct
     int st = ST_OK;
     for (uint32_t i = 0; i < n; i++) {
         int32_t source = in->source[found[i].column];
-        if (source != NO_COLUMN && st == ST_OK) {
+        if (source >= 0 && st == ST_OK) {
             found[i].column = (uint32_t)source;
+            in->fixed[source] |= (found[i].op == SCAN_EQ || found[i].op == SCAN_IN) && found[i].values->length == 1;
             st = oper_scan_add_predicate(in->scan, &found[i], err);
         }
         scan_predicate_unref(&found[i]);
@@ -131,7 +132,8 @@ static int open_scan(struct binder *b, const struct plan_rel *rel, const uint32_
     struct schema *schema;
     ret->source = ARENA_ARRAY(b->arena, n ? n : 1, int32_t, err);
     ret->filtered = ARENA_ARRAY(b->arena, t->schema->n_fields + 1, bool, err);
-    if (!fields || !ret->source || !ret->filtered)
+    ret->fixed = ARENA_ARRAY(b->arena, t->schema->n_fields + 1, bool, err);
+    if (!fields || !ret->source || !ret->filtered || !ret->fixed)
         return ST_NO_MEMORY;
     for (uint32_t i = 0; i < n; i++) {
         fields[i] = t->schema->fields[columns[i]];

@@ -47,6 +47,10 @@ int expr_filter(const struct expr *e, struct expr_context *ctx, const struct bat
 /* Marks the input columns that the expression reads. */
 void expr_columns_used(const struct expr *e, bool *used);
 
+/* The input column, a timestamp without nulls, that the expression never falls with when that rises, nor is ever NULL: date_bin(), date_trunc() and casts of
+ * it. -1 = none is known. */
+int expr_rises_with(const struct expr *e);
+
 /* Appends the conjuncts of the form `column op literal`, `column IN (literals)`, OR-chains of equality on one column, `column IS [NOT] NULL`, LIKE and
  * regular expressions, and what full-text predicates with literal patterns say of their column. Columns index the input; the caller gets references
  * (scan_predicate_unref()). At most `room` in all; *n counts on. */

@@ -6,6 +6,7 @@
  *   ONE_ID    one interned key: the id leads to the group by an array, no second hash table
  *   ONE_WORD  one key of up to 8 bytes; NULL has its group aside
  *   RECORD    records of 16 bytes, or of any other multiple of 8
+ * and RUNS (exec/group_runs.h) where the input's order spares the table.
  * Records are packed column by column for a whole batch, then looked up row by row; a row equal to the one before skips the lookup, which makes
  * sorted input cheap. Floats group by their bits, so -0.0 and 0.0 differ, as do NaNs of different bits (the peer's rule).
  */
@@ -15,9 +16,10 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "exec/group_runs.h"
 #include "exec/intern_nested.h"
 
-enum shape { NO_KEYS, ONE_ID, ONE_WORD, RECORD };
+enum shape { NO_KEYS, ONE_ID, ONE_WORD, RECORD, RUNS };
 
 struct group_key {
     struct dtype *type;
@@ -42,6 +44,7 @@ struct group_table {
     uint32_t null_group;    /* ONE_WORD: group + 1 */
     bool frozen;
     struct vec scratch, ids;
+    struct group_runs runs; /* RUNS: all but the keys' types */
 };
 
 static bool groupable(const struct dtype *t)
@@ -96,7 +99,8 @@ static int choose_shape(struct group_table *t, struct error *err)
     return ST_OK;
 }
 
-int group_table_new(struct budget *budget, struct dtype *const *types, uint32_t n_keys, struct group_table **ret_table, struct error *err)
+int group_table_new(struct budget *budget, struct dtype *const *types, uint32_t n_keys, bool one_behind_another, struct group_table **ret_table,
+                    struct error *err)
 {
     char text[128];
     for (uint32_t k = 0; k < n_keys; k++)
@@ -113,7 +117,8 @@ int group_table_new(struct budget *budget, struct dtype *const *types, uint32_t 
     t->n_keys = n_keys;
     for (uint32_t k = 0; k < n_keys; k++)
         t->keys[k].type = type_ref(types[k]);
-    int st = choose_shape(t, err);
+    t->shape = RUNS;
+    int st = one_behind_another && n_keys ? group_runs_init(&t->runs, budget, n_keys, err) : choose_shape(t, err);
     if (st != ST_OK) {
         group_table_free(t);
         return st;
@@ -134,6 +139,7 @@ void group_table_free(struct group_table *t)
             interner_release(&t->keys[k].strings);
     }
     free(t->keys);
+    group_runs_release(&t->runs);
     vec_release(&t->records, t->budget);
     vec_release(&t->slots, t->budget);
     vec_release(&t->group_of_id, t->budget);
@@ -144,11 +150,13 @@ void group_table_free(struct group_table *t)
 
 uint32_t group_table_count(const struct group_table *t)
 {
-    return t->count;
+    return t->shape == RUNS ? t->runs.count : t->count;
 }
 
 size_t group_table_bytes(const struct group_table *t)
 {
+    if (t->shape == RUNS)
+        return group_runs_bytes(&t->runs);
     size_t n = t->records.capacity + t->slots.capacity + t->group_of_id.capacity + t->scratch.capacity + t->ids.capacity;
     for (uint32_t k = 0; k < t->n_keys; k++)
         if (t->keys[k].interned)
@@ -364,6 +372,8 @@ int group_table_map(struct group_table *t, struct column *const *keys, int64_t n
         memset(groups, 0, (size_t)n * 4);
         return ST_OK;
     }
+    if (t->shape == RUNS)
+        return group_runs_map(&t->runs, keys, n, groups, err);
     if (t->n_keys > 64 && !(columns = calloc(t->n_keys, sizeof *columns)))
         return error_no_memory(err, t->n_keys * sizeof *columns);
     uint32_t made = 0;
@@ -417,6 +427,8 @@ static int unpack_fixed(const struct group_table *t, const struct group_key *key
 int group_table_keys(const struct group_table *t, uint32_t k, uint32_t first, uint32_t n, struct column **ret_column, struct error *err)
 {
     const struct group_key *key = &t->keys[k];
+    if (t->shape == RUNS)
+        return group_runs_keys(&t->runs, k, first, n, ret_column, err);
     if (key->type->id == TYPE_NULL)
         return column_new_nulls(t->budget, key->type, n, ret_column, err);
     if (!key->interned)

@@ -7,8 +7,10 @@
 
 struct group_table;
 
-/* `types` are the keys' types without dictionaries. No keys: one group. */
-int group_table_new(struct budget *budget, struct dtype *const *types, uint32_t n_keys, struct group_table **ret_table, struct error *err);
+/* `types` are the keys' types without dictionaries. No keys: one group. `one_behind_another`: the rows of a group follow each other without others in between;
+ * then there is no table, and nothing to freeze. */
+int group_table_new(struct budget *budget, struct dtype *const *types, uint32_t n_keys, bool one_behind_another, struct group_table **ret_table,
+                    struct error *err);
 void group_table_free(struct group_table *t);
 
 /* The groups of n rows; new groups get the next numbers in order of appearance. keys[k] may be dictionaries of types[k]. */

@@ -102,6 +102,7 @@ struct oper_aggregate_spec {
     uint32_t n_keys;
     const uint8_t *sets;       /* n_sets * n_keys: 1 = the key takes part; only for n_sets > 1 */
     uint32_t n_sets;           /* 1 = plain; more: grouping sets, and the output has __grouping_id behind the keys */
+    const bool *forward;       /* n_keys, NULL = none: the keys that, taken together, never come back to values that they have left, in the input's order */
     struct oper_measure *measures; /* taken (array by malloc) also on failure */
     uint32_t n_measures;
     struct schema *schema;

@@ -9,13 +9,20 @@
  * again. So a group's rows are all seen in one phase, and no state has to be written. Where the input comes in parts, each part may have aggregated
  * into a table of its own before (exec/oper_aggregate_parts.c).
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "exec/oper_aggregate.h"
 #include "exec/oper_exchange.h"
 
-enum { RESULT_BYTES_MAX = 8 << 20 }; /* of one measure in a batch */
+enum {
+    RESULT_BYTES_MAX = 8 << 20, /* of one measure in a batch */
+    RUN_ROWS_MIN = 4,           /* on average, or measures take rows one by one */
+    MAP_RUN_ROWS_MIN = 16,      /* on average, or groups are found row by row: a table looks a row like the one before up at once */
+    ORDERED_RUN_ROWS_MIN = 2,   /* the same without a table */
+    RUN_PAUSE_BATCHES = 15      /* until runs are looked for again where there were none */
+};
 
 void oper_measure_release(struct oper_measure *m)
 {
@@ -42,7 +49,7 @@ static int open_measure(struct aggregate_oper *o, struct oper_measure *m, struct
         return ST_OK;
     for (uint32_t k = 0; k < m->call.n_args; k++)
         types[1 + k] = m->call.args[k];
-    return group_table_new(budget, types, 1 + m->call.n_args, &m->distinct, err);
+    return group_table_new(budget, types, 1 + m->call.n_args, false, &m->distinct, err);
 }
 
 int aggregate_open(struct aggregate_oper *o, struct error *err)
@@ -55,7 +62,7 @@ int aggregate_open(struct aggregate_oper *o, struct error *err)
             return error_no_memory(err, n * sizeof *types);
         for (uint32_t k = 0; k < n; k++)
             types[k] = o->base.schema->fields[k]->type;
-        int st = group_table_new(budget, types, n, &o->groups, err);
+        int st = group_table_new(budget, types, n, aggregate_is_ordered(o), &o->groups, err);
         free(types);
         TRY(st);
     }
@@ -72,7 +79,7 @@ static int find_runs(struct aggregate_oper *o, const uint32_t *ids, int64_t n, s
     for (int64_t i = 1; i < n; i++)
         changes += ids[i] != ids[i - 1];
     *rows = (struct agg_rows){.n = n, .groups = ids};
-    if ((int64_t)changes * 4 > n)
+    if ((int64_t)changes * RUN_ROWS_MIN > n)
         return ST_OK;
     TRY(vec_reserve(&o->starts, oper_budget(&o->base), (size_t)changes + 1, 4, err));
     uint32_t *starts = o->starts.data, r = 0;
@@ -249,7 +256,48 @@ static int grouping_id(struct aggregate_oper *o, const uint8_t *set, int64_t n, 
     return column_new(type, n, 0, NULL, values, NULL, ret_column, err);
 }
 
-static int map_groups(struct aggregate_oper *o, struct batch *b, const uint8_t *set, struct error *err)
+/* The groups of rows whose keys make runs: those of each run's first row. */
+static int map_runs(struct aggregate_oper *o, struct column *const *keys, uint32_t n_keys, uint32_t n_runs, struct error *err)
+{
+    const uint32_t *starts = o->runs.starts.data;
+    uint32_t *ids = o->ids.data, made = 0;
+    struct column **firsts = calloc(n_keys, sizeof *firsts);
+    int st = firsts ? vec_reserve(&o->heads, oper_budget(&o->base), n_runs, 4, err) : error_no_memory(err, n_keys * sizeof *firsts);
+    for (; st == ST_OK && made < n_keys; made += st == ST_OK)
+        st = column_take(oper_budget(&o->base), keys[made], starts, n_runs, &firsts[made], err);
+    if (st == ST_OK)
+        st = group_table_map(o->groups, firsts, n_runs, o->heads.data, err);
+    const uint32_t *heads = o->heads.data;
+    for (uint32_t r = 0; st == ST_OK && r < n_runs; r++)
+        for (uint32_t i = starts[r]; i < starts[r + 1]; i++)
+            ids[i] = heads[r];
+    for (uint32_t k = 0; k < made; k++)
+        column_unref(firsts[k]);
+    free(firsts);
+    return st;
+}
+
+/* Groups of n rows into o->ids, and their runs where these are long. */
+static int map_keys(struct aggregate_oper *o, struct column *const *keys, uint32_t n_keys, int64_t n, struct agg_rows *ret_rows, struct error *err)
+{
+    uint32_t n_runs = 0, least = aggregate_is_ordered(o) ? ORDERED_RUN_ROWS_MIN : MAP_RUN_ROWS_MIN;
+    *ret_rows = (struct agg_rows){.n = n, .groups = o->ids.data};
+    if (o->skip_runs)
+        o->skip_runs--;
+    else if (n >= least)
+        TRY(runs_find(&o->runs, oper_budget(&o->base), keys, n_keys, n, (uint32_t)n / least, &n_runs, err));
+    if (!n_runs) {
+        o->skip_runs = o->skip_runs ? o->skip_runs : RUN_PAUSE_BATCHES;
+        return group_table_map(o->groups, keys, n, o->ids.data, err);
+    }
+    if ((int64_t)n_runs * RUN_ROWS_MIN <= n) {
+        ret_rows->starts = o->runs.starts.data;
+        ret_rows->n_runs = n_runs;
+    }
+    return map_runs(o, keys, n_keys, n_runs, err);
+}
+
+static int map_groups(struct aggregate_oper *o, struct batch *b, const uint8_t *set, struct agg_rows *ret_rows, struct error *err)
 {
     uint32_t n = o->n_keys + (set != NULL), made = 0;
     struct column **keys = calloc(n, sizeof *keys);
@@ -263,7 +311,7 @@ static int map_groups(struct aggregate_oper *o, struct batch *b, const uint8_t *
             keys[made] = column_ref(b->columns[o->keys[made]]);
     }
     if (st == ST_OK)
-        st = group_table_map(o->groups, keys, b->n_rows, o->ids.data, err);
+        st = map_keys(o, keys, n, b->n_rows, ret_rows, err);
     for (uint32_t k = 0; k < made; k++)
         column_unref(keys[k]);
     free(keys);
@@ -281,6 +329,8 @@ bool aggregate_memory_is_short(const struct aggregate_oper *o)
 
 int aggregate_freeze(struct aggregate_oper *o, struct error *err)
 {
+    if (aggregate_is_ordered(o))
+        return ST_OK;
     TRY(aggregate_take_parts(o, err));
     if (!o->spill)
         TRY(agg_spill_new(o->base.work, o->base.input->schema, o->keys, o->n_keys, &o->spill, err));
@@ -313,13 +363,13 @@ static int put_aside(struct aggregate_oper *o, struct batch *b, struct batch **r
     return batch_take(budget, b, known, n_known, ret_known, err);
 }
 
-static int update_known(struct aggregate_oper *o, struct batch *b, struct error *err)
+static int update_known(struct aggregate_oper *o, struct batch *b, struct agg_rows *rows, struct error *err)
 {
-    struct agg_rows rows;
     if (!o->n_measures)
         return ST_OK;
-    TRY(find_runs(o, o->ids.data, b->n_rows, &rows, err));
-    return update_measures(o, b, &rows, err);
+    if (!rows->starts || o->frozen) /* putting rows aside has moved the others */
+        TRY(find_runs(o, o->ids.data, b->n_rows, rows, err));
+    return update_measures(o, b, rows, err);
 }
 
 int aggregate_batch(struct aggregate_oper *o, struct batch *b, struct error *err)
@@ -332,10 +382,10 @@ int aggregate_batch(struct aggregate_oper *o, struct batch *b, struct error *err
     }
     for (uint32_t s = 0; s < o->n_sets; s++) {
         struct batch *known = b;
-        TRY(map_groups(o, b, o->n_sets > 1 ? o->sets + (size_t)s * o->n_keys : NULL, err));
+        TRY(map_groups(o, b, o->n_sets > 1 ? o->sets + (size_t)s * o->n_keys : NULL, &rows, err));
         if (o->frozen)
             TRY(put_aside(o, b, &known, err));
-        int st = known ? update_known(o, known, err) : ST_OK;
+        int st = known ? update_known(o, known, &rows, err) : ST_OK;
         if (o->frozen)
             batch_unref(known);
         TRY(st);
@@ -343,28 +393,17 @@ int aggregate_batch(struct aggregate_oper *o, struct batch *b, struct error *err
     return ST_OK;
 }
 
+/* Until the groups in memory are whole: at the end of the input, or where it has been cut. */
 static int consume(struct aggregate_oper *o, struct error *err)
 {
     TRY(aggregate_open(o, err));
-    if (!o->part)
+    if (!o->started)
         aggregate_use_parts(o);
-    for (;;) {
-        struct batch *b;
-        TRY(o->part ? spill_file_next(o->part, &b, err) : oper_next(o->base.input, &b, err));
-        if (!b)
-            break;
-        if (o->part) {
-            int stop = work_check(o->base.work, err);
-            if (stop != ST_OK) {
-                batch_unref(b);
-                return stop;
-            }
-        }
-        int st = b->n_rows > INT32_MAX ? error_set(err, ST_UNSUPPORTED, "a batch of more than 2^31 rows") : aggregate_batch(o, b, err);
-        batch_unref(b);
-        if (st == ST_OK && aggregate_memory_is_short(o))
-            st = aggregate_freeze(o, err);
-        TRY(st);
+    o->started = true;
+    for (bool over = false; !over && !o->cut;) {
+        TRY(aggregate_take_in(o, &over, err));
+        if (!over && !o->cut && !o->intake.part && aggregate_memory_is_short(o))
+            TRY(aggregate_freeze(o, err));
     }
     for (uint32_t i = 0; i < o->n_measures; i++)
         TRY(o->measures[i].agg->function->reserve(o->measures[i].agg, o->n_groups, err));
@@ -398,21 +437,23 @@ void aggregate_close(struct aggregate_oper *o)
     }
 }
 
-/* The groups in memory have been given out: turns to the next part on disk. False when there is none. */
-static int next_part(struct aggregate_oper *o, bool *ret_more, struct error *err)
+/* The groups in memory have been given out: turns to the rest of the input, or to the next part on disk. False when there is none. */
+static int go_on(struct aggregate_oper *o, bool *ret_more, struct error *err)
 {
-    spill_file_free(o->part);
-    o->part = NULL;
-    *ret_more = false;
-    if (!o->spill)
-        return ST_OK;
-    TRY(agg_spill_take(o->spill, &o->part, &o->level, err));
-    if (!o->part)
+    *ret_more = o->cut;
+    if (!o->cut) {
+        spill_file_free(o->part);
+        o->part = NULL;
+        if (o->spill)
+            TRY(agg_spill_take(o->spill, &o->part, &o->level, err));
+        *ret_more = o->part != NULL;
+    }
+    if (!*ret_more)
         return ST_OK;
     aggregate_close(o);
-    o->frozen = o->consumed = false;
+    o->frozen = o->consumed = o->cut = false;
     o->n_groups = o->at = 0;
-    *ret_more = true;
+    o->since_cut = 0;
     return ST_OK;
 }
 
@@ -423,7 +464,7 @@ static int aggregate_next(struct oper *base, struct batch **ret_batch, struct er
         if (!o->consumed)
             TRY(consume(o, err));
         if (o->at == o->n_groups)
-            TRY(next_part(o, &more, err));
+            TRY(go_on(o, &more, err));
     }
     uint32_t n = o->n_groups - o->at, total = base->schema->n_fields, made = 0, n_keys = total - o->n_measures, most = batch_groups(o);
     if (n > most)
@@ -464,8 +505,13 @@ static void aggregate_free(struct oper *base)
         free(o->measures);
         free(o->keys);
         free(o->sets);
+        free(o->forward);
         group_table_free(o->groups);
     }
+    batch_unref(o->intake.rows);
+    row_edge_release(&o->edge);
+    runs_release(&o->runs, budget);
+    vec_release(&o->heads, budget);
     spill_file_free(o->part);
     agg_spill_free(o->spill);
     vec_release(&o->ids, budget);
@@ -488,7 +534,14 @@ static int aggregate_describe(const struct oper *base, struct dynbuf *out, bool 
     TRY(dynbuf_printf(out, err, "], aggr=["));
     for (uint32_t i = 0; i < o->n_measures; i++)
         TRY(dynbuf_printf(out, err, "%s%s", i ? ", " : "", base->schema->fields[n_keys + i]->name));
-    return dynbuf_printf(out, err, "]");
+    if (o->n_forward == 0)
+        return dynbuf_printf(out, err, "]");
+    if (aggregate_is_ordered(o))
+        return dynbuf_printf(out, err, "], ordering_mode=Sorted");
+    TRY(dynbuf_printf(out, err, "], ordering_mode=PartiallySorted(["));
+    for (uint32_t k = 0; k < o->n_forward; k++)
+        TRY(dynbuf_printf(out, err, "%s%u", k ? ", " : "", o->forward[k]));
+    return dynbuf_printf(out, err, "])");
 }
 
 static uint32_t aggregate_metrics(const struct oper *base, bool verbose, struct oper_metric *m)
@@ -518,9 +571,19 @@ int oper_aggregate_new(struct oper *input, const struct oper_aggregate_spec *spe
     o->n_sets = spec->n_sets ? spec->n_sets : 1;
     o->keys = calloc(spec->n_keys ? spec->n_keys : 1, sizeof *o->keys);
     o->sets = calloc(set_bytes ? set_bytes : 1, 1);
-    if (!o->keys || !o->sets) {
+    o->forward = calloc(spec->n_keys ? spec->n_keys : 1, sizeof *o->forward);
+    if (!o->keys || !o->sets || !o->forward) {
         oper_free(&o->base);
         return error_no_memory(err, set_bytes);
+    }
+    assert(!spec->forward || o->n_sets == 1);
+    for (uint32_t k = 0; spec->forward && k < spec->n_keys; k++)
+        if (spec->forward[k])
+            o->forward[o->n_forward++] = k;
+    int st = row_edge_init(&o->edge, o->n_forward, err);
+    if (st != ST_OK) {
+        oper_free(&o->base);
+        return st;
     }
     if (spec->n_keys)
         memcpy(o->keys, spec->keys, spec->n_keys * sizeof *o->keys);

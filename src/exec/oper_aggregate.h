@@ -5,8 +5,16 @@
 #include "exec/agg_spill.h"
 #include "exec/group.h"
 #include "exec/oper.h"
+#include "exec/runs.h"
 
 enum { SPILL_GROUPS_MIN = 1024, SPILL_RESERVE_BYTES = 4 << 20 };
+
+/* What goes into the tables next: rows, or the groups of a part. */
+struct aggregate_intake {
+    struct batch *rows;
+    struct aggregate_oper *part; /* the exchange's */
+    int64_t at, n;               /* of `n` rows or groups, those before `at` have gone */
+};
 
 struct aggregate_oper {
     struct oper base;
@@ -17,7 +25,11 @@ struct aggregate_oper {
     uint32_t n_measures;
     struct group_table *groups;
     struct vec ids, starts, selected, selected_ids, distinct_ids;
-    bool consumed;
+    struct runs runs;
+    struct vec heads;        /* uint32: groups of runs */
+    uint32_t skip_runs;      /* batches in which runs are not looked for */
+    bool started;            /* the input has been asked */
+    bool consumed;           /* the groups that there are may be given out */
     uint32_t n_groups, at;
     bool frozen;             /* rows of new groups go to `spill` */
     struct agg_spill *spill; /* made when memory gets short for the first time */
@@ -25,6 +37,13 @@ struct aggregate_oper {
     uint32_t level;          /* how often what is read was divided */
     bool has_parts;          /* parts of the input aggregate into tables of their own */
     bool taking;             /* their tables are being taken, so that this one can be frozen */
+
+    /* Where groups end as the input goes on (exec/oper_aggregate_order.c): */
+    uint32_t *forward, n_forward; /* numbers of the keys whose values, once left, do not come back */
+    struct aggregate_intake intake;
+    struct row_edge edge;    /* those keys of the last row */
+    int64_t since_cut;       /* rows taken in since the groups before were given out */
+    bool cut;                /* the input goes on behind the groups that there are */
 
     /* One that works on a part: */
     bool is_part; /* keys, sets and calls are the whole's */
@@ -37,9 +56,21 @@ int aggregate_open(struct aggregate_oper *o, struct error *err);
 int aggregate_batch(struct aggregate_oper *o, struct batch *b, struct error *err);
 void aggregate_close(struct aggregate_oper *o);
 
-/* Whether the next batch might not find the memory it needs, and the table can be frozen. */
+/* Whether the next batch might not find the memory it needs. */
 bool aggregate_memory_is_short(const struct aggregate_oper *o);
+/* Whether groups come one behind another: there is no table then. */
+static inline bool aggregate_is_ordered(const struct aggregate_oper *o)
+{
+    return o->n_keys && o->n_forward == o->n_keys;
+}
+/* Rows of further groups go to disk from now on. Does nothing where there is no table. */
 int aggregate_freeze(struct aggregate_oper *o, struct error *err);
+
+/* oper_aggregate_order.c */
+
+/* Takes in what comes next. Of input in order it stops where groups end once there are many: `cut` is set then, and the rest stays for later.
+ * *ret_over: there was nothing more. */
+int aggregate_take_in(struct aggregate_oper *o, bool *ret_over, struct error *err);
 
 /* oper_aggregate_parts.c */
 
@@ -47,6 +78,8 @@ int aggregate_freeze(struct aggregate_oper *o, struct error *err);
 void aggregate_use_parts(struct aggregate_oper *o);
 /* Takes what the parts have aggregated so far; from now on they hand their rows on. */
 int aggregate_take_parts(struct aggregate_oper *o, struct error *err);
+/* Puts the part's groups [first, first + n) into the whole's table. */
+int aggregate_take_groups(struct aggregate_oper *o, struct aggregate_oper *part, uint32_t first, uint32_t n, struct error *err);
 
 extern const struct oper_ops aggregate_ops;
 

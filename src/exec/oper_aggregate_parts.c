@@ -34,6 +34,8 @@ static int part_open(struct oper *above, struct oper *chain, struct oper **ret_r
     o->n_keys = whole->n_keys;
     o->sets = whole->sets;
     o->n_sets = whole->n_sets;
+    o->forward = whole->forward;
+    o->n_forward = whole->n_forward;
     for (uint32_t i = 0; i < whole->n_measures; i++) {
         measures[i] = whole->measures[i];
         measures[i].agg = NULL;
@@ -85,8 +87,7 @@ static int part_step(struct oper *root, bool direct, struct batch **ret_batch, b
     return st;
 }
 
-/* Puts the part's groups [first, first + n) into the whole's table. */
-static int take_groups(struct aggregate_oper *o, struct aggregate_oper *part, uint32_t first, uint32_t n, struct error *err)
+int aggregate_take_groups(struct aggregate_oper *o, struct aggregate_oper *part, uint32_t first, uint32_t n, struct error *err)
 {
     uint32_t n_keys = o->n_keys + (o->n_sets > 1), made = 0;
     struct column **keys = calloc(n_keys + 1, sizeof *keys);
@@ -119,10 +120,14 @@ static int part_join(struct oper *above, struct oper *root, struct error *err)
         return ST_OK;
     for (uint32_t i = 0; i < part->n_measures; i++)
         TRY(part->measures[i].agg->function->reserve(part->measures[i].agg, part->n_groups, err));
+    if (o->n_forward && !o->taking) { /* the groups are taken like rows, so that those before them can be given out in between */
+        o->intake = (struct aggregate_intake){.part = part, .n = part->n_groups};
+        return ST_OK;
+    }
     for (uint32_t first = 0; first < part->n_groups; first += OPER_BATCH_ROWS) {
         uint32_t n = part->n_groups - first;
         TRY(work_check(above->work, err));
-        TRY(take_groups(o, part, first, n < OPER_BATCH_ROWS ? n : OPER_BATCH_ROWS, err));
+        TRY(aggregate_take_groups(o, part, first, n < OPER_BATCH_ROWS ? n : OPER_BATCH_ROWS, err));
     }
     aggregate_close(part);
     return !o->taking && aggregate_memory_is_short(o) ? aggregate_freeze(o, err) : ST_OK;

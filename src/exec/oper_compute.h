@@ -33,5 +33,7 @@ void oper_scan_add_part(struct oper *scan, const struct oper *part);
 int oper_scan_add_predicate(struct oper *scan, const struct scan_predicate *predicate, struct error *err);
 void oper_scan_set_last_row(struct oper *scan, bool as_peer);
 void oper_scan_set_key_order(struct oper *scan);
+/* Whether that costs nothing, as far as can be said beforehand. */
+bool oper_scan_in_key_order(const struct oper *scan);
 
 #endif

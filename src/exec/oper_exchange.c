@@ -292,10 +292,11 @@ static void wait_idle(struct core *c, const struct part *p)
 }
 
 /* Hands what the part keeps to the stage, unless that is done; without the lock meanwhile. */
-static int join(struct core *c, struct part *p, struct error *err)
+static int join(struct core *c, struct part *p, bool *ret_joined, struct error *err)
 {
     struct exchange *x = c->x;
-    if (!x->stage || p->joined)
+    *ret_joined = x->stage && !p->joined;
+    if (!*ret_joined)
         return ST_OK;
     p->joined = true;
     pthread_mutex_unlock(&c->lock);
@@ -324,21 +325,28 @@ static int report(const struct core *c, struct error *err)
     return c->status;
 }
 
-/* Goes on until there is a batch of the part whose turn it is; ST_OK without one: all parts are over. The lock is held. */
-static int pull(struct core *c, struct batch **ret_batch, struct error *err)
+/* Goes on until there is a batch of the part whose turn it is, or, if that is asked for, the part has been joined; ST_OK without either: all parts are over.
+ * The lock is held. */
+static int pull(struct core *c, struct batch **ret_batch, bool *ret_joined, struct error *err)
 {
+    bool joined;
     while (c->turn < c->n) {
         struct part *p = &c->parts[c->turn];
         call_workers(c);
+        if (p->over && !p->first && c->failed == c->turn)
+            return report(c, err);
+        if (p->over || p->first) {
+            TRY(join(c, p, &joined, err));
+            if (joined && ret_joined) {
+                *ret_joined = true;
+                return ST_OK;
+            }
+        }
         if (p->first) {
-            TRY(join(c, p, err));
             *ret_batch = take(c, p);
             return ST_OK;
         }
         if (p->over) {
-            if (c->failed == c->turn)
-                return report(c, err);
-            TRY(join(c, p, err));
             close_part(c, p);
             c->turn++;
             continue;
@@ -393,17 +401,34 @@ static int open_parts(struct exchange *x, struct error *err)
     return n > 1 ? core_new(x, n, err) : ST_OK;
 }
 
-static int exchange_next(struct oper *base, struct batch **ret_batch, struct error *err)
+static int next(struct exchange *x, struct batch **ret_batch, bool *ret_joined, struct error *err)
 {
-    struct exchange *x = (struct exchange *)base;
     if (!x->opened)
         TRY(open_parts(x, err));
     if (!x->core)
         return oper_next(x->chain, ret_batch, err);
     *ret_batch = NULL;
     pthread_mutex_lock(&x->core->lock);
-    int st = pull(x->core, ret_batch, err);
+    int st = pull(x->core, ret_batch, ret_joined, err);
     pthread_mutex_unlock(&x->core->lock);
+    return st;
+}
+
+static int exchange_next(struct oper *base, struct batch **ret_batch, struct error *err)
+{
+    return next((struct exchange *)base, ret_batch, NULL, err);
+}
+
+int oper_exchange_next(struct oper *exchange, struct batch **ret_batch, bool *ret_joined, struct error *err)
+{
+    uint64_t start = oper_now_ns();
+    *ret_batch = NULL;
+    *ret_joined = false;
+    int st = exchange->done ? ST_OK : work_check(exchange->work, err);
+    if (st == ST_OK && !exchange->done)
+        st = next((struct exchange *)exchange, ret_batch, ret_joined, err);
+    exchange->done = st != ST_OK || (!*ret_batch && !*ret_joined);
+    exchange->total_ns += oper_now_ns() - start;
     return st;
 }
 
@@ -448,6 +473,7 @@ void oper_exchange_set_stage(struct oper *exchange, const struct exchange_stage 
 int oper_exchange_join_all(struct oper *exchange, struct error *err)
 {
     struct core *c = ((struct exchange *)exchange)->core;
+    bool joined;
     int st = ST_OK;
     if (!c)
         return ST_OK;
@@ -458,7 +484,7 @@ int oper_exchange_join_all(struct oper *exchange, struct error *err)
         wait_idle(c, p);
         p->running = true; /* nobody else comes in */
         if (p->root)
-            st = join(c, p, err);
+            st = join(c, p, &joined, err);
         p->running = false;
     }
     pthread_mutex_unlock(&c->lock);

@@ -30,6 +30,8 @@ struct exchange_stage {
 bool oper_is_exchange(const struct oper *o);
 /* Before the first pull. */
 void oper_exchange_set_stage(struct oper *exchange, const struct exchange_stage *stage, struct oper *above);
+/* oper_next() for the operator above that also comes back, without a batch, after each join(): what the part has kept can be taken then, until the next call. */
+int oper_exchange_next(struct oper *exchange, struct batch **ret_batch, bool *ret_joined, struct error *err);
 /* Nobody is in any part of the stage any more; for when the operator above is freed, which is before its input. */
 void oper_exchange_stop(struct oper *exchange);
 /* Joins every part that has begun, in order, and lets no part keep anything from now on: when memory is short. By the thread that pulls. */

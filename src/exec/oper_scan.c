@@ -112,6 +112,14 @@ void oper_scan_set_key_order(struct oper *o)
         ((struct scan_oper *)o)->request.want_key_order = true;
 }
 
+bool oper_scan_in_key_order(const struct oper *base)
+{
+    const struct scan_oper *o = (const struct scan_oper *)base;
+    if (base->ops != &scan_ops)
+        return false;
+    return o->request.want_key_order || (o->table->ops->in_key_order && o->table->ops->in_key_order(o->table, &o->request));
+}
+
 void oper_scan_set_last_row(struct oper *base, bool as_peer)
 {
     struct scan_oper *o = (struct scan_oper *)base;

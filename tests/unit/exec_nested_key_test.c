@@ -153,7 +153,7 @@ static void test_groups(void **state)
         struct column *batches[2][2], *out[2];
         uint32_t groups[2 * ROWS];
         budget_init(&budget, "query", "knob", SIZE_MAX, NULL);
-        assert_int_equal(group_table_new(&budget, types, n_keys, &t, NULL), ST_OK);
+        assert_int_equal(group_table_new(&budget, types, n_keys, false, &t, NULL), ST_OK);
         for (int b = 0; b < 2; b++) {
             batches[b][0] = random_column(types[0], b * 7);
             batches[b][1] = random_column(types[1], 0);

@@ -116,7 +116,7 @@ static struct oper *aggregate(struct oper *input, const uint32_t *keys, uint32_t
     struct schema *s = schema_new(fields, at);
     for (uint32_t i = 0; i < at; i++)
         field_unref(fields[i]);
-    struct oper_aggregate_spec spec = {keys, n_keys, sets, n_sets, m, n, s};
+    struct oper_aggregate_spec spec = {keys, n_keys, sets, n_sets, NULL, m, n, s};
     struct oper *o;
     assert_int_equal(oper_aggregate_new(input, &spec, &o, &err), ST_OK);
     schema_unref(s);

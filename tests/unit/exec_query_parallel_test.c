@@ -19,7 +19,12 @@ enum { BATCHES = 40, BATCH = 2000, PARTS = 4, FIRST_FAILURE = 17 };
 
 static char root[] = "/tmp/exec_query_parallel_testXXXXXX";
 static struct spill_space *space;
-static struct memory_table *table;
+static struct memory_table *table, *in_order;
+
+static void set_failure(const char *(*failure)(uint32_t batch))
+{
+    table->failure = in_order->failure = failure;
+}
 
 /* ---- the table: k of 100 strings, u nearly unique, v small numbers or null, f fractions whose sums depend on their order ---- */
 
@@ -54,13 +59,45 @@ static void add_batch(struct memory_table *t, uint64_t *seed)
     assert_int_equal(batch_new(t->base.schema, BATCH, columns, &t->batches[t->n_batches++], NULL), ST_OK);
 }
 
-static struct oper *scan(struct work_context *work)
+/* The same columns in the order of (k, u), of which there are runs of any length, also over the ends of batches and parts. */
+static void add_ordered_batch(struct memory_table *t, uint64_t *seed, int64_t *k, int64_t *u)
+{
+    struct column_builder b[COLUMNS];
+    for (int i = 0; i < COLUMNS; i++)
+        assert_int_equal(column_builder_init(&b[i], NULL, t->base.schema->fields[i]->type, NULL), ST_OK);
+    for (int i = 0; i < BATCH; i++) {
+        char text[32];
+        *seed = *seed * 6364136223846793005u + 1442695040888963407u;
+        uint64_t r = *seed >> 20;
+        bool long_runs = *k % 3 == 0;
+        *k += r % (long_runs ? 2000 : 3000) == 0;
+        *u = r % (long_runs ? 100 : 2) ? *u : *u + 1;
+        int64_t v = (int64_t)(r % 37);
+        double f = (double)(r % 1000) / 7;
+        int size = snprintf(text, sizeof text, "k%06lld", (long long)*k);
+        assert_int_equal(*k ? column_builder_append_bytes(&b[K], text, (size_t)size, NULL) : column_builder_append_null(&b[K], NULL), ST_OK);
+        assert_int_equal(column_builder_append_fixed(&b[U], u, NULL), ST_OK);
+        assert_int_equal(v == 5 ? column_builder_append_null(&b[V], NULL) : column_builder_append_fixed(&b[V], &v, NULL), ST_OK);
+        assert_int_equal(column_builder_append_fixed(&b[F], &f, NULL), ST_OK);
+    }
+    struct column *columns[COLUMNS];
+    for (int i = 0; i < COLUMNS; i++)
+        columns[i] = finish(&b[i]);
+    assert_int_equal(batch_new(t->base.schema, BATCH, columns, &t->batches[t->n_batches++], NULL), ST_OK);
+}
+
+static struct oper *scan_of(struct memory_table *t, struct work_context *work)
 {
     static const uint32_t all[COLUMNS] = {0, 1, 2, 3};
     struct scan_request r = {.columns = all, .n_columns = COLUMNS, .limit = -1};
     struct oper *o;
-    assert_int_equal(oper_scan_new(work, &table->base, "t", &r, table->base.schema, &o, NULL), ST_OK);
+    assert_int_equal(oper_scan_new(work, &t->base, "t", &r, t->base.schema, &o, NULL), ST_OK);
     return o;
+}
+
+static struct oper *scan(struct work_context *work)
+{
+    return scan_of(table, work);
 }
 
 /* ---- queries ---- */
@@ -70,6 +107,8 @@ struct want {
     int arg, sort;
     bool distinct;
 };
+
+static const bool *forward; /* of the keys of the next aggregation */
 
 static struct oper *aggregate(struct oper *input, const uint32_t *keys, uint32_t n_keys, const struct want *wants, uint32_t n)
 {
@@ -105,7 +144,7 @@ static struct oper *aggregate(struct oper *input, const uint32_t *keys, uint32_t
     struct schema *s = schema_new(fields, at);
     for (uint32_t i = 0; i < at; i++)
         field_unref(fields[i]);
-    struct oper_aggregate_spec spec = {keys, n_keys, NULL, 1, m, n, s};
+    struct oper_aggregate_spec spec = {keys, n_keys, NULL, 1, forward, m, n, s};
     struct oper *o;
     assert_int_equal(oper_aggregate_new(input, &spec, &o, &err), ST_OK);
     schema_unref(s);
@@ -128,7 +167,27 @@ static struct oper *picked(struct oper *input)
     return o;
 }
 
-enum { ROWS, FEW_GROUPS, MANY_GROUPS, NO_KEYS, WHOLE_NUMBERS, DISTINCT, SORTED, TOP, QUERIES };
+enum {
+    ROWS, FEW_GROUPS, MANY_GROUPS, NO_KEYS, WHOLE_NUMBERS, DISTINCT, SORTED, TOP,
+    HASHED, IN_ORDER, PARTLY, HASHED_LISTS, LISTS_IN_ORDER, PARTLY_LISTS, QUERIES /* the second three: what cannot be put together from parts */
+};
+
+static struct oper *build_ordered(int what, struct work_context *work)
+{
+    static const uint32_t keys[] = {U, K};
+    static const struct want wants[] = {{"count", -1, -1, false},    {"sum", V, -1, false},         {"sum", F, -1, false}, {"avg", F, -1, false},
+                                        {"max", K, -1, false},       {"last_value", V, F, false},   {"first_value", F, -1, false},
+                                        {"stddev", F, -1, false},    {"bit_xor", V, -1, false}};
+    static const struct want lists[] = {{"median", V, -1, false}, {"count", V, -1, true}, {"sum", F, -1, false}};
+    static const bool both[] = {true, true}, second[] = {false, true};
+    bool mergeable = what <= PARTLY;
+    int order = mergeable ? what - HASHED : what - HASHED_LISTS;
+    forward = order == 1 ? both : order == 2 ? second : NULL;
+    struct oper *o = aggregate(scan_of(in_order, work), keys, 2, mergeable ? wants : lists, mergeable ? 9 : 3);
+    forward = NULL;
+    return o;
+}
+
 
 static struct oper *build(int what, struct work_context *work)
 {
@@ -155,6 +214,8 @@ static struct oper *build(int what, struct work_context *work)
         return aggregate(scan(work), k, 1, distinct, 2);
     case SORTED:
         return sorted(scan(work), U, -1);
+    case HASHED: case IN_ORDER: case PARTLY: case HASHED_LISTS: case LISTS_IN_ORDER: case PARTLY_LISTS:
+        return build_ordered(what, work);
     default:
         return sorted(picked(scan(work)), 2, 100);
     }
@@ -234,7 +295,7 @@ static const unsigned pools[] = {1, 2, 8};
 static void test_same_answers(void **state)
 {
     (void)state;
-    table->failure = NULL;
+    set_failure(NULL);
     for (int what = 0; what < QUERIES; what++) {
         struct budget budget;
         struct work_context work;
@@ -259,7 +320,7 @@ static void test_as_without_parts(void **state)
     struct budget budget;
     struct work_context work;
     (void)state;
-    table->failure = NULL;
+    set_failure(NULL);
     with_budget(&work, &budget, SIZE_MAX);
     for (int i = 0; i < 4; i++) {
         struct answer a = ask(whats[i], &work, NULL, -1), whole;
@@ -268,6 +329,48 @@ static void test_as_without_parts(void **state)
         whole = ask(whats[i], &work, NULL, -1);
         table->base.ops = ops;
         same(&whole, &a, "beside one without parts", whats[i], 0);
+    }
+}
+
+/* By runs, by runs of one key, and by hash: the same groups with the same values in the same order, with parts and without. */
+static void test_order_as_hash(void **state)
+{
+    static const int hashed[] = {HASHED, HASHED_LISTS};
+    const struct table_ops *ops = in_order->base.ops;
+    struct budget budget;
+    struct work_context work;
+    (void)state;
+    set_failure(NULL);
+    for (int round = 0; round < 4; round++) {
+        in_order->base.ops = round % 2 ? &(struct table_ops){ops->scan, ops->free, NULL, NULL} : ops;
+        with_budget(&work, &budget, SIZE_MAX);
+        struct answer hash = ask(hashed[round / 2], &work, NULL, -1);
+        assert_true(hash.rows > 10000);
+        for (int order = 1; order <= 2; order++) {
+            struct answer a = ask(hashed[round / 2] + order, &work, NULL, -1);
+            same(&hash, &a, "in order", round, 0);
+        }
+        in_order->base.ops = ops;
+        assert_int_equal(budget.used, 0);
+    }
+}
+
+/* Groups come out as they end: the first ones need not the whole scan, nor memory for all. */
+static void test_order_streams(void **state)
+{
+    struct budget budget;
+    struct work_context work;
+    struct oper *first;
+    (void)state;
+    for (int order = 1; order <= 2; order++) {
+        with_budget(&work, &budget, SIZE_MAX);
+        in_order->pulled = 0;
+        assert_int_equal(oper_limit_new(build(HASHED + order, &work), 0, 5, &first, NULL), ST_OK);
+        struct answer a = run(first, NULL, -1);
+        assert_int_equal(a.status, ST_OK);
+        assert_int_equal(a.rows, 5);
+        assert_true(in_order->pulled < BATCHES / 2);
+        assert_int_equal(budget.used, 0);
     }
 }
 
@@ -288,9 +391,9 @@ static void test_failure(void **state)
             struct thread_pool *pool;
             with_budget(&work, &budget, SIZE_MAX);
             assert_int_equal(thread_pool_new("query", 3, 1000, &pool, NULL), ST_OK);
-            table->failure = two_fail;
+            set_failure(two_fail);
             struct answer a = ask(what, &work, pool, -1);
-            table->failure = NULL;
+            set_failure(NULL);
             assert_int_equal(a.status, ST_CORRUPT);
             assert_string_equal(a.error.msg, "batch 17 is broken");
             if (what == ROWS) /* everything before it has come */
@@ -319,9 +422,9 @@ static void test_cancelled(void **state)
         with_budget(&work, &budget, SIZE_MAX);
         assert_int_equal(thread_pool_new("query", 2, 1000, &pool, NULL), ST_OK);
         atomic_store(&to_cancel, &work);
-        table->failure = cancels;
+        set_failure(cancels);
         struct answer a = ask(what, &work, pool, -1);
-        table->failure = NULL;
+        set_failure(NULL);
         assert_int_equal(a.status, ST_CANCELLED);
         thread_pool_free(pool);
         assert_int_equal(budget.used, 0);
@@ -394,10 +497,10 @@ static void test_short_memory(void **state)
         budget_init(&node, "node", "memory_limit", (size_t)1 << 30, NULL);
         budget.parent = &node;
         work.spill = space;
-        table->failure = round > 1 ? squeezes : NULL;
+        set_failure(round > 1 ? squeezes : NULL);
         int64_t files = metric_of("regiond_spill_files_total");
         struct answer a = run(sorted(aggregate(scan(&work), u, 1, wants, 3), 0, -1), pool, -1);
-        table->failure = NULL;
+        set_failure(NULL);
         if (a.status != ST_OK)
             fail_msg("round %d: %s", round, a.error.msg);
         if (round == 0)
@@ -469,11 +572,17 @@ static int set_up(void **state)
                                 field_new("v", type_of(TYPE_INT64), true), field_new("f", type_of(TYPE_FLOAT64), true)};
     (void)state;
     table = memory_table_new(schema_new(f, COLUMNS));
+    in_order = memory_table_new(schema_ref(table->base.schema));
     for (int i = 0; i < COLUMNS; i++)
         field_unref(f[i]);
-    for (int i = 0; i < BATCHES; i++)
+    int64_t k = 0, u = 0;
+    for (int i = 0; i < BATCHES; i++) {
         add_batch(table, &seed);
+        add_ordered_batch(in_order, &seed, &k, &u);
+    }
+    in_order->dictionary[K] = true;
     memory_table_cut(table, PARTS);
+    memory_table_cut(in_order, PARTS);
     return mkdtemp(root) && spill_space_new(fs_posix(), root, 1 << 30, &space, NULL) == ST_OK ? 0 : 1;
 }
 
@@ -481,6 +590,7 @@ static int tear_down(void **state)
 {
     (void)state;
     memory_table_destroy(table);
+    memory_table_destroy(in_order);
     spill_space_free(space);
     return rmdir(root);
 }
@@ -490,7 +600,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_answers), cmocka_unit_test(test_as_without_parts), cmocka_unit_test(test_failure),
         cmocka_unit_test(test_cancelled),    cmocka_unit_test(test_freed_early),      cmocka_unit_test(test_short_memory),
-        cmocka_unit_test(test_limited),      cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_limited),      cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_order_as_hash), cmocka_unit_test(test_order_streams),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

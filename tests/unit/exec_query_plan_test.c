@@ -183,6 +183,63 @@ static void test_aggregate(void **state)
 }
 
 /* Casts that averages do not need, and when the newest rows of series are enough. */
+static bool key_order_is_free;
+
+static bool in_key_order(struct table *t, const struct scan_request *request)
+{
+    (void)t;
+    (void)request;
+    return key_order_is_free;
+}
+
+/* How an aggregation of the input by the keys is done: the order it relies on. */
+static const char *ordering(struct msg input, const struct msg *keys, int n_keys)
+{
+    static char mode[64];
+    struct msg count = measure("count", NULL, 0, NULL, NULL, false);
+    run(plan_of(r_aggregate(input, keys, n_keys, NULL, &count, 1), n_keys == 1 ? "a c" : n_keys == 2 ? "a b c" : "a b d c"));
+    assert_null(strstr(text, ": "));
+    const char *found = strstr(metrics, "ordering_mode=");
+    snprintf(mode, sizeof mode, "%s%.*s", table->last.want_key_order ? "key order, " : "", found ? (int)strcspn(found + 14, "\"") : 4, found ? found + 14 : "hash");
+    return mode;
+}
+
+/* What the order of (host, ts) keeps together; the scan is asked for it only where that is free, or not at all where series are in order anyway. */
+static void test_aggregate_order(void **state)
+{
+    struct msg host = x_field(0), ts = x_field(1), v = x_field(2), minute = x_call("date_trunc", x_text("minute"), x_field(1));
+    struct msg by_v = sort_field(x_field(2), 1), is_a = x_call("equal", x_field(0), x_text("a")), above = x_call("gt", x_field(0), x_text("a"));
+    struct msg both[] = {minute, host}, three[] = {host, v, ts}, no_host[] = {v, minute}, sum[] = {x_call("add", x_field(2), x_int(1)), host};
+    struct table_ops ops = *table->base.ops;
+    (void)state;
+    ops.in_key_order = in_key_order;
+    table->base.ops = &ops;
+    table->base.key_ordered = true;
+    for (int is_free = 0; is_free <= 1; is_free++) {
+        key_order_is_free = is_free;
+        assert_string_equal(ordering(read_all(), &host, 1), is_free ? "key order, Sorted" : "hash");
+        assert_string_equal(ordering(read_all(), both, 2), is_free ? "key order, Sorted" : "hash");
+        assert_string_equal(ordering(read_all(), three, 3), is_free ? "key order, PartiallySorted([0, 2])" : "hash");
+        assert_string_equal(ordering(read_all(), sum, 2), is_free ? "key order, PartiallySorted([1])" : "hash");
+        assert_string_equal(ordering(read_all(), &minute, 1), "hash");
+        assert_string_equal(ordering(r_filter(read_all(), above), &minute, 1), "hash");
+        assert_string_equal(ordering(r_filter(read_all(), is_a), &minute, 1), is_free ? "key order, Sorted" : "hash");
+        assert_string_equal(ordering(r_filter(read_all(), is_a), no_host, 2), is_free ? "key order, PartiallySorted([1])" : "hash");
+        assert_string_equal(ordering(r_sort(read_all(), &by_v, 1), &host, 1), "hash");
+        assert_string_equal(ordering(r_sort(r_filter(read_all(), is_a), &by_v, 1), &minute, 1), "hash");
+    }
+    table->base.key_ordered = false;
+    assert_string_equal(ordering(read_all(), &host, 1), "hash");
+    table->base.series_ordered = true;
+    assert_string_equal(ordering(read_all(), &minute, 1), "hash");
+    assert_string_equal(ordering(r_filter(read_all(), is_a), &minute, 1), "Sorted");
+    assert_string_equal(ordering(r_filter(read_all(), is_a), both, 2), "Sorted");
+    table->base.n_key = 0;
+    assert_string_equal(ordering(read_all(), &ts, 1), "Sorted");
+    assert_string_equal(ordering(read_all(), both, 2), "PartiallySorted([0])");
+    assert_string_equal(ordering(r_sort(read_all(), &by_v, 1), &ts, 1), "hash");
+}
+
 static void test_aggregate_shortcuts(void **state)
 {
     struct msg host = x_field(0), ts = x_field(1), v = x_field(2), s = x_field(4), by_ts = sort_field(x_field(1), 2);
@@ -410,7 +467,7 @@ static void test_errors(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_sort_by_key), CASE(test_aggregate), CASE(test_aggregate_shortcuts), CASE(test_grouping_sets), CASE(test_computed_keys_of_sets), CASE(test_moments_of_integers), CASE(test_filtered_arguments), CASE(test_rare_literals), CASE(test_virtual_table), CASE(test_union), CASE(test_exchange), CASE(test_metrics),
+    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_sort_by_key), CASE(test_aggregate), CASE(test_aggregate_order), CASE(test_aggregate_shortcuts), CASE(test_grouping_sets), CASE(test_computed_keys_of_sets), CASE(test_moments_of_integers), CASE(test_filtered_arguments), CASE(test_rare_literals), CASE(test_virtual_table), CASE(test_union), CASE(test_exchange), CASE(test_metrics),
                                        CASE(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,7 +183,7 @@ static struct oper *aggregate(struct oper *input, const uint32_t *keys, uint32_t
     struct schema *s = schema_new(fields, at);
     for (uint32_t i = 0; i < at; i++)
         field_unref(fields[i]);
-    struct oper_aggregate_spec spec = {keys, n_keys, NULL, 1, m, N, s};
+    struct oper_aggregate_spec spec = {keys, n_keys, NULL, 1, NULL, m, N, s};
     struct oper *o;
     assert_int_equal(oper_aggregate_new(input, &spec, &o, NULL), ST_OK);
     schema_unref(s);

@@ -1,6 +1,7 @@
 /* A region as a table: a snapshot of its memtables and files. */
 #include <stdlib.h>
 
+#include "engine/mito/predicate.h"
 #include "engine/mito/scan_plan.h"
 
 enum { KEY_ORDER_SOURCES_MAX = 8 }; /* a merge holds a row group of each; a sort of more rows may go to disk */
@@ -34,7 +35,61 @@ static void table_free_mito(struct table *base)
     mito_table_unref((struct mito_table *)base);
 }
 
-static const struct table_ops mito_table_ops = {table_scan, table_free_mito, mito_table_cut};
+struct time_range {
+    int64_t min, max;
+};
+
+/* Adds a source's range, unless the scan leaves it out. */
+static void add_range(struct time_range *ranges, uint32_t *n, const struct time_range *scanned, int64_t min, int64_t max)
+{
+    if (max >= scanned->min && min <= scanned->max)
+        ranges[(*n)++] = (struct time_range){min, max};
+}
+
+/* How many groups of ranges that overlap there are. Changes their order. */
+static uint32_t count_groups(struct time_range *ranges, uint32_t n)
+{
+    uint32_t groups = 0;
+    for (; n; groups++) {
+        struct time_range group = ranges[--n];
+        for (uint32_t i = 0; i < n;) {
+            if (ranges[i].min > group.max || ranges[i].max < group.min) {
+                i++;
+                continue;
+            }
+            group.min = ranges[i].min < group.min ? ranges[i].min : group.min;
+            group.max = ranges[i].max > group.max ? ranges[i].max : group.max;
+            ranges[i] = ranges[--n];
+            i = 0;
+        }
+    }
+    return groups;
+}
+
+/* Sources that overlap are merged by key anyway, and without a key groups follow each other in its order; in append mode nothing is merged. */
+static bool table_in_key_order(struct table *base, const struct scan_request *q)
+{
+    const struct mito_table *t = (const struct mito_table *)base;
+    struct time_range ranges[KEY_ORDER_SOURCES_MAX], scanned = {INT64_MIN, INT64_MAX};
+    struct memtable_stats stats;
+    uint32_t n = 0;
+    if (!base->key_ordered)
+        return false;
+    predicate_time_range(q->predicates, q->n_predicates, t->metadata->time_index, &scanned.min, &scanned.max);
+    for (uint32_t i = 0; i < t->n_files; i++)
+        add_range(ranges, &n, &scanned, t->files[i]->meta.time_min, t->files[i]->meta.time_max);
+    for (uint32_t i = 0; i < t->n_memtables; i++) {
+        memtable_stats(t->memtables[i], &stats);
+        if (stats.rows)
+            add_range(ranges, &n, &scanned, stats.time_min, stats.time_max);
+    }
+    uint32_t sources = n, groups = count_groups(ranges, n);
+    if (t->mode == MERGE_APPEND)
+        return t->metadata->n_key ? sources <= 1 : sources == groups;
+    return groups <= 1 || t->metadata->n_key == 0;
+}
+
+static const struct table_ops mito_table_ops = {table_scan, table_free_mito, mito_table_cut, table_in_key_order};
 
 /* ---- the snapshot ---- */
 
@@ -59,6 +114,7 @@ static int take_snapshot(struct mito_table *t, struct mito_region *r, struct err
                              .time_index = (int32_t)t->metadata->time_index,
                              .region_id = r->id,
                              .append_mode = r->options.append_mode,
+                             .series_ordered = !t->metadata->sparse_key && t->mode != MERGE_APPEND,
                              .key_ordered = !t->metadata->sparse_key && t->n_files + t->n_memtables <= KEY_ORDER_SOURCES_MAX};
     return ST_OK;
 }

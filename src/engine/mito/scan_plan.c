@@ -26,9 +26,10 @@ static int by_age(const void *a, const void *b)
 /* End of the group that starts at origin i. */
 static uint32_t group_end(const struct scan_plan *p, uint32_t i)
 {
+    bool by_time = p->snapshot->metadata->n_key == 0; /* groups one behind another are in the order of an empty key */
     if (p->snapshot->mode == MERGE_APPEND && !p->request.want_key_order)
         return i + 1;
-    if (p->request.want_key_order)
+    if (p->request.want_key_order && !by_time)
         return p->n_origins;
     int64_t end = p->origins[i].time_max;
     for (i++; i < p->n_origins && p->origins[i].time_min <= end; i++)
