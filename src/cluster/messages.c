@@ -1,6 +1,7 @@
 /* See cluster/messages.h. Field numbers are frozen: greptime/v1/meta/{common,heartbeat,store}.proto. Zero values are left out, as proto3 does. */
 #include "cluster/messages.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,56 +118,45 @@ int message_put_mailbox(struct dynbuf *out, const struct mailbox_message *to, co
     return rc;
 }
 
-static char *put_word(char *p, const char *text)
+/* printf is the half of a heartbeat in which every region has changed, copying from buffer to buffer a tenth. */
+static uint8_t *put_digits(uint8_t *p, uint64_t value)
 {
-    size_t n = strlen(text);
-    return (char *)mempcpy(p, text, n);
-}
-
-/* `,"name":value`, or with `{` in front of it. printf is the half of a heartbeat in which every region has changed. */
-static char *put_number(char *p, const char *name, uint64_t value)
-{
-    char digits[20];
+    uint8_t digits[20];
     unsigned n = 0;
-    p = put_word(p, name);
     do
-        digits[n++] = (char)('0' + value % 10);
+        digits[n++] = (uint8_t)('0' + value % 10);
     while (value /= 10);
     while (n)
         *p++ = digits[--n];
     return p;
 }
 
-/* The RegionStatistic of 4.2: all eleven keys, in the peer's order. `out` has room for all of it. */
-static size_t statistic(const struct region_stat *s, char *out)
-{
-    char *p = put_number(out, "{\"num_rows\":", s->num_rows);
-    p = put_number(p, ",\"memtable_size\":", s->memtable_bytes);
-    p = put_number(p, ",\"wal_size\":", s->wal_bytes);
-    p = put_number(p, ",\"manifest_size\":", s->manifest_bytes);
-    p = put_number(p, ",\"sst_size\":", s->sst_bytes);
-    p = put_number(p, ",\"sst_num\":", s->sst_num);
-    p = put_number(p, ",\"index_size\":", s->index_bytes);
-    if (s->has_metadata_part) {
-        p = put_number(p, ",\"manifest\":{\"Metric\":{\"data_manifest_version\":", s->manifest_version);
-        p = put_number(p, ",\"data_flushed_entry_id\":", s->flushed_entry_id);
-        p = put_number(p, ",\"metadata_manifest_version\":", s->metadata_manifest_version);
-        p = put_number(p, ",\"metadata_flushed_entry_id\":", s->metadata_flushed_entry_id);
-    } else {
-        p = put_number(p, ",\"manifest\":{\"Mito\":{\"manifest_version\":", s->manifest_version);
-        p = put_number(p, ",\"flushed_entry_id\":", s->flushed_entry_id);
-        p = put_number(p, ",\"file_removed_cnt\":", s->removed_files);
-    }
-    p = put_number(p, "}},\"written_bytes\":", s->written_bytes);
-    /* The last two are of a remote log: with a local one the peer says 0, and more would let metasrv prune what it must not. */
-    p = put_word(p, ",\"data_topic_latest_entry_id\":0,\"metadata_topic_latest_entry_id\":0}");
-    return (size_t)(p - out);
-}
+#define PUT_WORD(p, word)          ((uint8_t *)mempcpy(p, word, sizeof(word) - 1))
+#define PUT_NUMBER(p, word, value) put_digits(PUT_WORD(p, word), value)
 
-static uint8_t *write_bytes(uint8_t *p, uint32_t field, const void *data, size_t size)
+/* The RegionStatistic of 4.2: all eleven keys, in the peer's order. */
+static uint8_t *put_statistic(uint8_t *p, const struct region_stat *s)
 {
-    p = pb_write_varint(p, (uint64_t)field << 3 | PB_BYTES);
-    return (uint8_t *)mempcpy(pb_write_varint(p, size), data, size);
+    p = PUT_NUMBER(p, "{\"num_rows\":", s->num_rows);
+    p = PUT_NUMBER(p, ",\"memtable_size\":", s->memtable_bytes);
+    p = PUT_NUMBER(p, ",\"wal_size\":", s->wal_bytes);
+    p = PUT_NUMBER(p, ",\"manifest_size\":", s->manifest_bytes);
+    p = PUT_NUMBER(p, ",\"sst_size\":", s->sst_bytes);
+    p = PUT_NUMBER(p, ",\"sst_num\":", s->sst_num);
+    p = PUT_NUMBER(p, ",\"index_size\":", s->index_bytes);
+    if (s->has_metadata_part) {
+        p = PUT_NUMBER(p, ",\"manifest\":{\"Metric\":{\"data_manifest_version\":", s->manifest_version);
+        p = PUT_NUMBER(p, ",\"data_flushed_entry_id\":", s->flushed_entry_id);
+        p = PUT_NUMBER(p, ",\"metadata_manifest_version\":", s->metadata_manifest_version);
+        p = PUT_NUMBER(p, ",\"metadata_flushed_entry_id\":", s->metadata_flushed_entry_id);
+    } else {
+        p = PUT_NUMBER(p, ",\"manifest\":{\"Mito\":{\"manifest_version\":", s->manifest_version);
+        p = PUT_NUMBER(p, ",\"flushed_entry_id\":", s->flushed_entry_id);
+        p = PUT_NUMBER(p, ",\"file_removed_cnt\":", s->removed_files);
+    }
+    p = PUT_NUMBER(p, "}},\"written_bytes\":", s->written_bytes);
+    /* The last two are of a remote log: with a local one the peer says 0, and more would let metasrv prune what it must not. */
+    return PUT_WORD(p, ",\"data_topic_latest_entry_id\":0,\"metadata_topic_latest_entry_id\":0}");
 }
 
 static uint8_t *write_nonzero(uint8_t *p, uint32_t field, uint64_t value)
@@ -174,22 +164,45 @@ static uint8_t *write_nonzero(uint8_t *p, uint32_t field, uint64_t value)
     return value ? pb_write_varint(pb_write_varint(p, (uint64_t)field << 3), value) : p;
 }
 
-/* Written in one go: there are thousands of them in a heartbeat. */
+/* Written in one go and in its place: there are thousands of them in a heartbeat. Each length goes in front of what it is the length of, into the two
+ * bytes that it takes: a statistic is never shorter than 128 bytes nor longer than STATISTIC_MAX. */
+enum { STATISTIC_MAX = 1200, REGION_MAX = STATISTIC_MAX + 200, LENGTH_BYTES = 2 };
+
+static uint8_t *open_length(uint8_t *p, uint32_t field, uint8_t **ret_length)
+{
+    *ret_length = pb_write_varint(p, (uint64_t)field << 3 | PB_BYTES);
+    return *ret_length + LENGTH_BYTES;
+}
+
+static void close_length(uint8_t *length, const uint8_t *end)
+{
+    size_t size = (size_t)(end - length) - LENGTH_BYTES;
+    assert(size >= 1 << 7 && size < 1 << 14);
+    pb_write_varint(length, size);
+}
+
 int message_put_region(struct dynbuf *out, const struct region_stat *s, const char *engine, struct error *err)
 {
     static const char name[] = "__region_statistic";
-    char json[1200];
-    uint8_t message[1400], *p = message;
-    size_t size = statistic(s, json), engine_size = strnlen(engine, 64), entry = 2 + sizeof(name) - 1 + 1 + pb_varint_size(size) + size;
+    size_t engine_size = strnlen(engine, 64);
+    uint8_t *message, *entry, *json;
+    TRY(dynbuf_reserve(out, REGION_MAX, err));
+    uint8_t *p = open_length(out->data + out->size, 4, &message);
     p = write_nonzero(p, 1, s->region_id);
     p = write_nonzero(p, 4, s->wal_bytes + s->sst_bytes + s->manifest_bytes + s->index_bytes);
-    p = write_bytes(p, 6, engine, engine_size);
+    p = pb_write_varint(p, 6 << 3 | PB_BYTES);
+    p = (uint8_t *)mempcpy(pb_write_varint(p, engine_size), engine, engine_size);
     p = write_nonzero(p, 7, s->role); /* the leader is 0 */
-    p = pb_write_varint(p, 99 << 3 | PB_BYTES);
-    p = pb_write_varint(p, entry);
-    p = write_bytes(p, 1, name, sizeof(name) - 1);
-    p = write_bytes(p, 2, json, size);
-    return pb_put_bytes(out, 4, message, (size_t)(p - message), err);
+    p = open_length(p, 99, &entry);
+    p = pb_write_varint(p, 1 << 3 | PB_BYTES);
+    p = PUT_WORD(pb_write_varint(p, sizeof(name) - 1), name);
+    p = open_length(p, 2, &json);
+    p = put_statistic(p, s);
+    close_length(json, p);
+    close_length(entry, p);
+    close_length(message, p);
+    out->size = (size_t)(p - out->data);
+    return ST_OK;
 }
 
 /* ---- decoding ---- */

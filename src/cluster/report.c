@@ -5,6 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/crc32.h"
 #include "base/hash.h"
 #include "cluster/squeeze.h"
 
@@ -34,7 +35,7 @@ struct chunk {
     bool stale;  /* plain is not what the entries say */
     bool packed; /* deflated is plain's */
     struct dynbuf plain, deflated;
-    uLong crc;
+    uint32_t crc;
 };
 
 struct report {
@@ -252,7 +253,7 @@ static int pack_chunk(struct chunk *c, struct error *err)
         return ST_OK;
     dynbuf_clear(&c->deflated);
     TRY(squeeze(c->plain.data, c->plain.size, c->starts, c->n, &c->deflated, err));
-    c->crc = crc32(crc32(0, NULL, 0), c->plain.data, (uInt)c->plain.size);
+    c->crc = crc32_ieee(0, c->plain.data, c->plain.size);
     c->packed = true;
     return ST_OK;
 }
@@ -263,7 +264,7 @@ static int write_gzip(struct report *r, struct dynbuf *out, size_t plain_bytes, 
     uint8_t tail[8];
     TRY(dynbuf_append(out, head, sizeof(head), err));
     TRY(squeeze(r->hot.data, r->hot.size, r->starts, r->n_starts, out, err));
-    uLong crc = crc32(crc32(0, NULL, 0), r->hot.data, (uInt)r->hot.size);
+    uLong crc = crc32_ieee(0, r->hot.data, r->hot.size);
     for (struct chunk *c = r->chunks; c; c = c->next) {
         if (!c->n)
             continue;

@@ -20,15 +20,18 @@ struct bits {
     unsigned n;
 };
 
+/* n <= 32. */
 static void put(struct bits *b, uint32_t value, unsigned n)
 {
     b->held |= (uint64_t)value << b->n;
     b->n += n;
-    while (b->n >= 8) {
-        *b->at++ = (uint8_t)b->held;
-        b->held >>= 8;
-        b->n -= 8;
-    }
+    if (b->n < 32)
+        return;
+    uint32_t word = (uint32_t)b->held; /* the layout of bits is that of a little-endian word */
+    memcpy(b->at, &word, sizeof(word));
+    b->at += sizeof(word);
+    b->held >>= 32;
+    b->n -= 32;
 }
 
 /* Huffman codes go out with their highest bit first. */
@@ -159,8 +162,10 @@ int squeeze(const uint8_t *data, size_t size, const uint32_t *starts, size_t n, 
     }
     put(&b, codes.literal[256], codes.literal_bits[256]); /* end of block */
     put(&b, 0, 3);                                        /* an empty stored block, which starts at a byte */
-    put(&b, 0, b.n ? 8 - b.n : 0);
+    put(&b, 0, (8 - b.n % 8) % 8);
     put(&b, 0xffff0000, 32);
+    for (; b.n; b.n -= 8, b.held >>= 8)
+        *b.at++ = (uint8_t)b.held;
     out->size = (size_t)(b.at - out->data);
     return ST_OK;
 }
