@@ -90,6 +90,14 @@ static void task_free(struct task *t)
     free(t);
 }
 
+bool executor_stopping(struct executor *x)
+{
+    pthread_mutex_lock(&x->lock);
+    bool stopping = x->stopping;
+    pthread_mutex_unlock(&x->lock);
+    return stopping;
+}
+
 /* ---- order ---- */
 
 static bool names(const struct instruction *i, uint64_t region_id)

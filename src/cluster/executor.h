@@ -41,6 +41,7 @@ void run_unref(struct run *r);
 /* handlers.c: does what the instruction says and fills in its outcome. */
 void instruction_execute(struct executor *x, struct instruction *i);
 const struct executor_options *executor_options(const struct executor *x);
+bool executor_stopping(struct executor *x); /* whoever waits for something to get better stops waiting */
 /* Runs body(ctx, k) for all k on the executor's helpers too. */
 void executor_for(struct executor *x, size_t n, void (*body)(void *ctx, size_t k), void *ctx);
 /* A permit for a garbage collection of the table of `region_id`; false with the reason when all are taken or that region's is. */

@@ -75,63 +75,72 @@ static void close_one(void *ctx, size_t k)
 
 /* ---- downgrade: no new writes, flush what there is, then follow ---- */
 
-/* ST_DEADLINE_EXCEEDED: the flush goes on, and the next instruction joins it. */
-static int flush_before(struct executor *x, struct instruction_item *item, struct error *err)
+enum { AGAIN_MS = 200, POLL_MS = 10 };
+
+static int64_t deadline_of(const struct instruction_item *item)
 {
-    struct region_catchup_request request = {.region_id = item->region_id};
     int64_t deadline_ns;
+    return __builtin_add_overflow(clock_monotonic_ns(), item->timeout_ns, &deadline_ns) ? INT64_MAX : deadline_ns;
+}
+
+/* ST_DEADLINE_EXCEEDED: the flush goes on, and the next instruction joins it. */
+static int flush_before(struct executor *x, uint64_t region_id, int64_t deadline_ns, struct error *err)
+{
+    struct region_catchup_request request = {.region_id = region_id};
     struct run *run;
     bool joined;
     int rc;
-    if (__builtin_add_overflow(clock_monotonic_ns(), item->timeout_ns, &deadline_ns))
-        deadline_ns = INT64_MAX;
     TRY(executor_run(x, RUN_FLUSH, &request, &run, &joined, err));
     if (!run_wait(run, deadline_ns, &rc, err))
-        rc = error_set(err, ST_DEADLINE_EXCEEDED, "Flush region timeout, region: %" PRIu64, item->region_id);
+        rc = error_set(err, ST_DEADLINE_EXCEEDED, "Flush region timeout, region: %" PRIu64, region_id);
     run_unref(run);
     return rc;
 }
 
-enum { RECALL_WAIT_MS = 3000, RECALL_POLL_MS = 10 };
-
-/* A leader whose lease ran out (the node was cut off or stopped) is a follower with rows that only it has. Answering "done" would let metasrv go on
- * without them, as the peer does. But while metasrv still takes it for the leader, its next lease says so, and then those rows can be flushed as
- * usual. */
-static int revive(struct region_server *s, const struct instruction_item *item, struct error *err)
+static int downgrade(struct executor *x, struct instruction_item *item, int64_t deadline_ns, struct error *err)
 {
-    int64_t now_ns = clock_monotonic_ns(), wait_ns = RECALL_WAIT_MS * 1000000LL;
-    int64_t end_ns = now_ns + (item->timeout_ns < wait_ns ? item->timeout_ns : wait_ns);
-    bool recalled = false;
-    while (region_server_expired(s, item->region_id, &recalled) && !recalled && clock_monotonic_ns() < end_ns)
-        clock_sleep_ns(RECALL_POLL_MS * 1000000LL);
-    return region_server_expired(s, item->region_id, &recalled) ? region_server_revive(s, item->region_id, err) : ST_OK;
+    struct region_server *s = executor_options(x)->regions;
+    struct region_last_entries none;
+    enum region_role role;
+    TRY(region_server_role(s, item->region_id, &role, err));
+    /* A leader whose lease ran out (the node was cut off or stopped) is a follower with rows that only it has. But while metasrv still takes it for
+     * the leader, its next lease says so, and then those rows can be flushed as usual. */
+    if (item->has_timeout && role == ROLE_FOLLOWER && region_server_expired(s, item->region_id)) {
+        TRY(region_server_revive(s, item->region_id, err));
+        role = ROLE_DOWNGRADING_LEADER;
+    }
+    if (item->has_timeout && role != ROLE_FOLLOWER) {
+        TRY(region_server_set_role_gracefully(s, item->region_id, ROLE_DOWNGRADING_LEADER, &none, err));
+        TRY(flush_before(x, item->region_id, deadline_ns, err));
+    }
+    return region_server_set_role_gracefully(s, item->region_id, ROLE_FOLLOWER, &item->entries, err);
 }
 
+/* A pause, for as long as there is time. */
+static bool again_before(struct executor *x, int64_t deadline_ns)
+{
+    int64_t now_ns = clock_monotonic_ns(), end_ns = now_ns + AGAIN_MS * 1000000LL;
+    while (now_ns < end_ns && now_ns < deadline_ns && !executor_stopping(x)) {
+        clock_sleep_ns(POLL_MS * 1000000LL);
+        now_ns = clock_monotonic_ns();
+    }
+    return now_ns < deadline_ns && !executor_stopping(x);
+}
+
+/* A failure is answered only when the time is up. After three of them metasrv goes on without this node's rows, as soon as the lease is over; but
+ * when the time of its procedure is up, too, it gives the region back to this node, rows and all. */
 static void downgrade_one(void *ctx, size_t k)
 {
     struct each *e = ctx;
     struct instruction_item *item = &e->i->items[k];
-    struct region_server *s = executor_options(e->x)->regions;
-    struct region_last_entries none;
-    enum region_role role;
     struct error err;
-    int rc = region_server_role(s, item->region_id, &role, &err);
+    int64_t deadline_ns = item->has_timeout ? deadline_of(item) : 0;
+    int rc;
+    do
+        rc = downgrade(e->x, item, deadline_ns, &err);
+    while (rc && rc != ST_REGION_NOT_FOUND && rc != ST_UNSUPPORTED && again_before(e->x, deadline_ns));
     item->exists = rc != ST_REGION_NOT_FOUND;
-    if (rc == ST_REGION_NOT_FOUND)
-        return;
-    if (rc == ST_OK && role == ROLE_FOLLOWER && item->has_timeout) {
-        rc = revive(s, item, &err);
-        if (rc == ST_OK)
-            rc = region_server_role(s, item->region_id, &role, &err);
-    }
-    if (rc == ST_OK && role != ROLE_FOLLOWER && item->has_timeout) {
-        rc = region_server_set_role_gracefully(s, item->region_id, ROLE_DOWNGRADING_LEADER, &none, &err);
-        if (rc == ST_OK)
-            rc = flush_before(e->x, item, &err);
-    }
-    if (rc == ST_OK)
-        rc = region_server_set_role_gracefully(s, item->region_id, ROLE_FOLLOWER, &item->entries, &err);
-    if (rc)
+    if (rc && item->exists)
         fail(item, err.msg);
 }
 
@@ -166,13 +175,11 @@ static void upgrade_start(struct executor *x, struct instruction_item *item, str
 static void upgrade_regions(struct executor *x, struct instruction *i)
 {
     struct upgrade *upgrades = calloc(i->n_items + 1, sizeof(*upgrades));
-    int64_t deadline_ns = INT64_MAX;
+    int64_t deadline_ns = i->n_items && i->items[0].has_timeout ? deadline_of(&i->items[0]) : INT64_MAX;
     if (!upgrades) {
         fail_whole(i, "out of memory");
         return;
     }
-    if (i->n_items && i->items[0].has_timeout && __builtin_add_overflow(clock_monotonic_ns(), i->items[0].timeout_ns, &deadline_ns))
-        deadline_ns = INT64_MAX;
     for (uint32_t k = 0; k < i->n_items; k++)
         upgrade_start(x, &i->items[k], &upgrades[k]);
     for (uint32_t k = 0; k < i->n_items; k++) {
@@ -201,8 +208,7 @@ static void flush_regions(struct executor *x, struct instruction *i)
         struct instruction_item *item = &i->items[k];
         struct error err = {0};
         if (is_led(executor_options(x)->regions, item)) {
-            item->timeout_ns = INT64_MAX;
-            if (flush_before(x, item, &err) != ST_OK)
+            if (flush_before(x, item->region_id, INT64_MAX, &err) != ST_OK)
                 fail(item, err.msg);
         } else if (!item->exists) {
             fail(item, "Region not found");

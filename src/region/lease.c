@@ -380,12 +380,11 @@ static bool recalled(const struct region_slot *slot)
     return led && slot->granted_ns && slot->granted_ns >= slot->role_since_ns && slot->until_ns > clock_monotonic_ns();
 }
 
-bool region_server_expired(struct region_server *s, uint64_t region_id, bool *ret_recalled)
+bool region_server_expired(struct region_server *s, uint64_t region_id)
 {
     pthread_mutex_lock(&s->lock);
     const struct region_slot *slot = u64_map_get(&s->slots, region_id);
     bool expired = slot && slot->has_lease && slot->role == ROLE_FOLLOWER && slot->expired;
-    *ret_recalled = expired && recalled(slot);
     pthread_mutex_unlock(&s->lock);
     return expired;
 }

@@ -57,10 +57,10 @@ struct region_records {
 void region_server_set_records(struct region_server *s, const struct region_records *records);
 
 /* ---- roles and instructions ---- */
-/* Whether the region is a follower only because its lease ran out: what it had not flushed by then, nobody else has. *ret_recalled: metasrv has
- * granted it to this node again since, as the leader that it is to take down. */
-bool region_server_expired(struct region_server *s, uint64_t region_id, bool *ret_recalled);
-/* Makes such a region a downgrading leader, so that it can be flushed; it takes no writes. ST_REGION_NOT_READY when it is not recalled. */
+/* Whether the region is a follower only because its lease ran out: what it had not flushed by then, nobody else has. */
+bool region_server_expired(struct region_server *s, uint64_t region_id);
+/* Makes such a region a downgrading leader, so that it can be flushed; it takes no writes. ST_REGION_NOT_READY while metasrv has not granted it to this
+ * node again since, as the leader that it is to take down. */
 int region_server_revive(struct region_server *s, uint64_t region_id, struct error *err);
 /* ST_UNSUPPORTED: a region without a role of its own. */
 int region_server_role(struct region_server *s, uint64_t region_id, enum region_role *ret_role, struct error *err);

@@ -713,6 +713,37 @@ def test_demoted_leader():
     s.stop(), m.stop()
 
 
+def test_downgrade_persists():
+    """A downgrade whose flush fails is no answer to metasrv, which would go on without the rows: it is tried again as long as there is time."""
+    m = Metasrv(interval_ms=300, lease_seconds=5)
+    s = node(m, 1)
+    m.route[REGION] = 1
+    call = call_of(s)
+    call(create_region(REGION, COLUMNS), timeout=10)
+    m.wait_beats(1, 2)
+    call(insert(REGION, COLUMNS, [(1, 1, 1)]), timeout=10)
+    m.state[REGION] = DOWNGRADING
+    folder = os.path.join(s.home, f'data/greptime/public/{REGION >> 32}/{REGION >> 32}_0000000000')
+    os.rename(folder, folder + '.away')
+    open(folder, 'w').close()
+
+    def down(seconds):
+        return m.push(1, {'DowngradeRegions': [{'region_id': REGION, 'flush_timeout': {'secs': seconds, 'nanos': 0}}]})
+    begin = time.monotonic()
+    reply = json.loads(m.wait_reply(down(1))[0])['replies'][0]
+    check('the failure is told when the time is up', reply['error'] and time.monotonic() - begin >= 1, reply)
+    check('and nobody writes meanwhile', rejected(call, insert(REGION, COLUMNS, [(2, 2, 2)])))
+    id = down(30)
+    check('no answer before', m.wait_reply(id, 0.5) is None)
+    os.remove(folder)
+    os.rename(folder + '.away', folder)
+    reply = json.loads(m.wait_reply(id)[0])['replies'][0]
+    check('it is flushed when it can be', reply['error'] is None and [f for f in os.listdir(folder) if f.endswith('.parquet')], reply)
+    id = m.push(1, {'DowngradeRegions': [{'region_id': 9999 << 32, 'flush_timeout': {'secs': 30, 'nanos': 0}}]})
+    check('an absent region is answered at once', json.loads(m.wait_reply(id, 10)[0])['replies'][0]['exists'] is False)
+    s.stop(), m.stop()
+
+
 # ---- a metasrv that misbehaves ----
 
 def test_faults():
@@ -821,7 +852,7 @@ def test_starts():
 
 
 def main():
-    tests = [test_upstream, test_migration, test_split_merge, test_metric_migration, test_metric_repartition, test_gc, test_database_options, test_overtaken, test_partition_of_route, test_instructions, test_leases, test_stale_leader_grant, test_stale_follower_grant, test_demoted_leader, test_faults, test_starts]
+    tests = [test_upstream, test_migration, test_split_merge, test_metric_migration, test_metric_repartition, test_gc, test_database_options, test_overtaken, test_partition_of_route, test_instructions, test_leases, test_stale_leader_grant, test_stale_follower_grant, test_demoted_leader, test_downgrade_persists, test_faults, test_starts]
     wanted = sys.argv[1:]
     for t in tests:
         if not wanted or t.__name__ in wanted:
