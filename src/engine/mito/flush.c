@@ -275,8 +275,17 @@ int mito_region_flush(struct mito_region *r, struct error *err)
 
 /* ---- memory pressure ---- */
 
-/* The writable region with most memtable bytes; NULL when no region holds any. One reference. */
-static struct mito_region *largest_region(struct mito_engine *e)
+enum { PRESSED_MAX = 64 }; /* regions flushed in one go */
+
+static bool is_among(uint64_t id, const uint64_t *ids, uint32_t n)
+{
+    while (n && ids[n - 1] != id)
+        n--;
+    return n > 0;
+}
+
+/* The writable region with most memtable bytes, of those that have not failed; NULL when none holds any. One reference. */
+static struct mito_region *largest_region(struct mito_engine *e, const uint64_t *failed, uint32_t n_failed)
 {
     struct mito_region *best = NULL;
     size_t best_bytes = 0, pos = 0;
@@ -288,7 +297,7 @@ static struct mito_region *largest_region(struct mito_engine *e)
         struct memtable_stats stats;
         size_t bytes = 0;
         pthread_mutex_lock(&r->lock);
-        if (r->state == REGION_WRITABLE) {
+        if (r->state == REGION_WRITABLE && !is_among(id, failed, n_failed)) {
             memtable_stats(r->active, &stats);
             bytes = stats.rows ? stats.bytes : 0;
             for (uint32_t i = 0; i < r->n_frozen; i++) {
@@ -308,20 +317,24 @@ static struct mito_region *largest_region(struct mito_engine *e)
     return best;
 }
 
+/* One region that cannot be flushed must not stop the writes to all others: then they are flushed all the more often. */
 static void flush_for_memory(void *arg)
 {
     struct mito_engine *e = arg;
     struct error err;
-    for (int i = 0; i < 64 && budget_used(&e->write_budget) > e->options.write_buffer_bytes / 4; i++) {
-        struct mito_region *r = largest_region(e);
+    uint64_t failed[PRESSED_MAX];
+    uint32_t n_failed = 0;
+    int st = ST_OK;
+    for (int i = 0; i < PRESSED_MAX && st != ST_NO_SPACE && budget_used(&e->write_budget) > e->options.write_buffer_bytes / 4; i++) {
+        struct mito_region *r = largest_region(e, failed, n_failed);
         if (!r)
             break;
-        int st = mito_region_flush(r, &err);
-        if (st != ST_OK)
-            log_warn("mito", "cannot flush region %llu to free memory: %s; writes wait until a flush succeeds", (unsigned long long)r->id, err.msg);
+        st = mito_region_flush(r, &err);
+        if (st != ST_OK) {
+            failed[n_failed++] = r->id;
+            log_warn("mito", "cannot flush region %llu to free memory: %s; its rows stay in memory until a flush succeeds", (unsigned long long)r->id, err.msg);
+        }
         mito_region_unref(r);
-        if (st != ST_OK)
-            break;
     }
     atomic_store(&e->flush_scheduled, false);
 }
