@@ -271,6 +271,62 @@ static void test_write_and_read(void **unused)
     (void)unused;
 }
 
+/* Long texts: pages are looked at before 1024 rows are in them, because a page's size is an int32. The footer says how much text there is. */
+static void test_long_texts(void **unused)
+{
+    enum { ROWS = 10, BYTES = 6 << 20 };
+    struct budget budget;
+    struct field *field = field_new("s", type_of(TYPE_UTF8), false);
+    struct schema *schema = schema_new(&field, 1);
+    struct parquet_column_options column = {.codec = PARQUET_ZSTD};
+    struct column_builder b;
+    struct column *texts;
+    struct batch *batch;
+    struct parquet_writer *w;
+    struct parquet_write_result result;
+    struct parquet_file *f;
+    struct parquet_page_index index;
+    struct arena arena;
+    char *text = malloc(BYTES);
+    (void)unused;
+    assert_non_null(text);
+    memset(text, 'x', BYTES);
+    budget_init(&budget, "test", "none", SIZE_MAX, NULL);
+    assert_int_equal(column_builder_init(&b, &budget, type_of(TYPE_UTF8), NULL), ST_OK);
+    for (int i = 0; i < ROWS; i++)
+        assert_int_equal(column_builder_append_bytes(&b, text, BYTES, NULL), ST_OK);
+    assert_int_equal(column_builder_finish(&b, &texts, NULL), ST_OK);
+    column_builder_release(&b);
+    free(text);
+    struct parquet_writer_options o = {.schema = schema,
+                                       .columns = &column,
+                                       .dictionary_bytes_max = 1 << 20,
+                                       .page_bytes_max = 1 << 20,
+                                       .page_rows_max = 20000,
+                                       .row_group_rows = 102400,
+                                       .write = write_bytes,
+                                       .ctx = &file,
+                                       .budget = &budget};
+    file.size = 0;
+    assert_int_equal(batch_new(schema, ROWS, &texts, &batch, NULL), ST_OK);
+    assert_int_equal(parquet_writer_new(&o, &w, NULL), ST_OK);
+    assert_int_equal(parquet_writer_append(w, batch, NULL), ST_OK);
+    assert_int_equal(parquet_writer_finish(w, &result, NULL), ST_OK);
+    parquet_writer_free(w);
+    batch_unref(batch);
+    schema_unref(schema);
+    field_unref(field);
+    struct parquet_source source = {read_bytes, &file, file.size};
+    assert_int_equal(parquet_open(&source, &budget, &f, NULL), ST_OK);
+    assert_int_equal(parquet_row_group(f, 0)->chunks[0].text_bytes, (int64_t)ROWS * BYTES);
+    arena_init(&arena, &budget);
+    assert_int_equal(parquet_read_page_index(f, &source, 0, 0, &arena, &index, NULL), ST_OK);
+    assert_in_range(index.n_pages, 3, ROWS);
+    arena_release(&arena);
+    parquet_file_free(f);
+    assert_int_equal(budget_used(&budget), 0);
+}
+
 /* ---- selections of every density, in every encoding, against reading all and taking the rows ---- */
 
 enum { MANY_ROWS = 6000, MANY_COLUMNS = 10 };
@@ -391,7 +447,9 @@ static void test_selections(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_thrift_round_trip), cmocka_unit_test(test_rle_round_trip), cmocka_unit_test(test_dictionary),
-                                       cmocka_unit_test(test_delta_round_trip), cmocka_unit_test(test_write_and_read), cmocka_unit_test(test_selections)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_thrift_round_trip), cmocka_unit_test(test_rle_round_trip),
+                                       cmocka_unit_test(test_dictionary),        cmocka_unit_test(test_delta_round_trip),
+                                       cmocka_unit_test(test_write_and_read),    cmocka_unit_test(test_long_texts),
+                                       cmocka_unit_test(test_selections)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

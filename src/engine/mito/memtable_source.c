@@ -218,7 +218,68 @@ static void gather_fixed(void *out, const void *const *bases, const struct mem_r
     }
 }
 
-/* Columns of types that have no fixed width: one part at a time, then put in order. */
+static bool is_text(const struct memtable_source *s, uint32_t column)
+{
+    return s->metadata->columns[column].semantic == SEMANTIC_FIELD && type_is_varlen(s->metadata->columns[column].type);
+}
+
+static int32_t text_size(const struct memtable_source *s, uint32_t column, struct mem_ref r)
+{
+    const struct column *c = s->parts[r.part]->columns[column];
+    return c ? COLUMN_VALUES(c, int32_t)[r.row + 1] - COLUMN_VALUES(c, int32_t)[r.row] : 0;
+}
+
+static int64_t text_bytes(const struct memtable_source *s, const struct mem_ref *refs, int64_t n)
+{
+    int64_t total = 0;
+    for (uint32_t k = 0; k < s->n_columns; k++)
+        for (int64_t i = 0; is_text(s, s->columns[k]) && i < n; i++)
+            total += text_size(s, s->columns[k], refs[i]);
+    return total;
+}
+
+/* How many of the rows one batch takes. */
+static int64_t rows_of_batch(const struct memtable_source *s, const struct mem_ref *refs, int64_t n)
+{
+    int64_t i = n, total = text_bytes(s, refs, n);
+    if (total <= BATCH_TEXT_BYTES)
+        return n;
+    for (i = 1, total = text_bytes(s, refs, 1); i < n; i++)
+        if ((total += text_bytes(s, refs + i, 1)) > BATCH_TEXT_BYTES)
+            break;
+    return i;
+}
+
+static int gather_text(struct memtable_source *s, uint32_t column, const struct mem_ref *refs, int64_t n, struct buffer **ret_offsets,
+                       struct buffer **ret_bytes, struct error *err)
+{
+    struct buffer *offsets, *bytes;
+    int64_t total = 0;
+    TRY(buffer_new_uninit(s->budget, ((size_t)n + 1) * 4, &offsets, err));
+    int32_t *to = (int32_t *)(void *)offsets->data;
+    for (int64_t i = 0; i < n && total <= INT32_MAX; i++) {
+        to[i] = (int32_t)total;
+        total += text_size(s, column, refs[i]);
+    }
+    int st = total > INT32_MAX
+                 ? error_set(err, ST_EXHAUSTED, "column %s of a memtable has more than 2 GiB of text", s->metadata->columns[column].name)
+                 : buffer_new_uninit(s->budget, (size_t)total, &bytes, err);
+    if (st != ST_OK) {
+        buffer_unref(offsets);
+        return st;
+    }
+    to[n] = (int32_t)total;
+    for (int64_t i = 0; i < n; i++) {
+        const struct column *c = s->parts[refs[i].part]->columns[column];
+        if (to[i + 1] > to[i])
+            memcpy(bytes->data + to[i], c->buffers[1]->data + COLUMN_VALUES(c, int32_t)[refs[i].row], (size_t)(to[i + 1] - to[i]));
+    }
+    *ret_offsets = offsets;
+    *ret_bytes = bytes;
+    return ST_OK;
+}
+
+/* Columns of nested types: one part at a time, then put in order. */
 static int gather_general(struct memtable_source *s, uint32_t column, const struct mem_ref *refs, int64_t n, struct column **ret_column, struct error *err)
 {
     struct column **pieces = calloc(s->n_parts + 1, sizeof *pieces), *joined = NULL;
@@ -293,11 +354,20 @@ int memtable_gather_field(struct memtable_source *s, uint32_t column, const stru
 {
     struct dtype *type = s->metadata->columns[column].type;
     int32_t width = type_width(type);
-    if (width == 0 || width > 16 || type->id == TYPE_FIXED_BINARY)
+    bool text = type_is_varlen(type);
+    if (!text && (width == 0 || width > 16 || type->id == TYPE_FIXED_BINARY))
         return gather_general(s, column, refs, n, ret_column, err);
-    struct buffer *values, *validity;
+    struct buffer *values, *bytes, *validity;
     int64_t nulls;
     TRY(gather_validity(s, column, refs, n, &validity, &nulls, err));
+    if (text) {
+        int st = gather_text(s, column, refs, n, &values, &bytes, err);
+        if (st != ST_OK) {
+            buffer_unref(validity);
+            return st;
+        }
+        return column_new(type, n, nulls, validity, values, bytes, ret_column, err);
+    }
     const void **bases = calloc(s->n_parts + 1, sizeof *bases);
     int st = bases ? buffer_new_uninit(s->budget, (size_t)n * (size_t)width, &values, err) : error_no_memory(err, s->n_parts * sizeof *bases);
     if (st != ST_OK) {
@@ -388,8 +458,8 @@ static int source_next(struct row_source *base, struct row_batch **ret_batch, st
     if (n <= 0)
         return ST_OK;
     TRY(work_check(s->work, err));
-    n = n > BATCH_ROWS ? BATCH_ROWS : n;
     const struct mem_ref *refs = (const struct mem_ref *)(const void *)s->refs->data + s->next_row;
+    n = rows_of_batch(s, refs, n > BATCH_ROWS ? BATCH_ROWS : n);
     struct column **columns = calloc(s->n_columns + 1, sizeof *columns);
     struct buffer *codes = NULL;
     uint32_t made = 0;

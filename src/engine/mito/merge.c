@@ -22,6 +22,7 @@ struct cursor {
     const int64_t *times;
     const uint64_t *sequences;    /* NULL = constant */
     const uint8_t *ops;           /* NULL = all puts */
+    bool long_texts;              /* so much on average that BATCH_ROWS of them are more than a batch may hold */
 };
 
 struct merge {
@@ -35,6 +36,7 @@ struct merge {
     struct cursor **heap;
     uint32_t n_heap;
     struct gather out;
+    int64_t out_text; /* bytes of long texts in it */
     /* The last row seen: what the next one is a duplicate of. Its key is kept as bytes, for its batch may be gone. */
     bool has_last;
     struct dynbuf last_key;
@@ -67,6 +69,7 @@ static int cursor_load(struct cursor *c, struct error *err)
     c->times = COLUMN_VALUES(c->batch->time, int64_t);
     c->sequences = c->batch->sequence ? COLUMN_VALUES(c->batch->sequence, uint64_t) : NULL;
     c->ops = c->batch->op ? COLUMN_VALUES(c->batch->op, uint8_t) : NULL;
+    c->long_texts = row_batch_text_bytes(c->batch, 0, c->batch->n_rows) / c->batch->n_rows >= BATCH_TEXT_BYTES / BATCH_ROWS;
     return ST_OK;
 }
 
@@ -277,13 +280,21 @@ static int take_run(struct merge *m, struct cursor *c, int64_t n, struct error *
     return ST_OK;
 }
 
+static bool has_room(const struct merge *m)
+{
+    return m->out.n_rows < BATCH_ROWS && m->out_text < BATCH_TEXT_BYTES;
+}
+
+/* Without room one row at most: a duplicate needs none. */
 static int advance(struct merge *m, struct error *err)
 {
     struct cursor *c = m->heap[0];
     const struct cursor *rival = second(m);
     int64_t left = c->batch->n_rows - c->row;
-    int64_t most = left < BATCH_ROWS ? left : BATCH_ROWS;
+    int64_t most = !has_room(m) ? 1 : left < BATCH_ROWS ? left : BATCH_ROWS, from = c->row;
     TRY(take_run(m, c, rival ? run_length(c, rival, most) : most, err));
+    if (c->long_texts)
+        m->out_text += row_batch_text_bytes(c->batch, from, c->row);
     if (c->row == c->batch->n_rows) {
         struct row_batch *done = c->batch;
         c->batch = NULL;
@@ -310,12 +321,13 @@ static int merge_next(struct row_source *base, struct row_batch **ret_batch, str
     TRY(work_check(m->work, err));
     if (!m->started)
         TRY(start(m, err));
-    for (uint32_t runs = 1; m->n_heap && (m->out.n_rows < BATCH_ROWS || next_is_duplicate(m)); runs++) {
+    for (uint32_t runs = 1; m->n_heap && (has_room(m) || next_is_duplicate(m)); runs++) {
         if (runs % 1024 == 0)
             TRY(work_check(m->work, err));
         TRY(advance(m, err));
     }
     m->filling = false;
+    m->out_text = 0;
     return m->out.n_rows ? gather_finish(&m->out, ret_batch, err) : ST_OK;
 }
 

@@ -44,6 +44,15 @@ void row_batch_free(struct row_batch *b)
     free(b);
 }
 
+int64_t row_batch_text_bytes(const struct row_batch *b, int64_t start, int64_t end)
+{
+    int64_t bytes = 0;
+    for (uint32_t i = 0; i < b->n_columns; i++)
+        if (type_is_varlen(b->columns[i]->type))
+            bytes += COLUMN_VALUES(b->columns[i], int32_t)[end] - COLUMN_VALUES(b->columns[i], int32_t)[start];
+    return bytes;
+}
+
 static int slice_optional(struct column *c, int64_t start, int64_t n, struct column **ret_column, struct error *err)
 {
     return c ? column_slice(c, start, n, ret_column, err) : ST_OK;

@@ -15,6 +15,9 @@
 
 enum { OP_DELETE = 0, OP_PUT = 1 }; /* frozen: on disk and on the wire */
 
+/* A batch of more than one row holds about as much text at most: rows may be long, and a column of text ends at 2 GiB. */
+enum { BATCH_TEXT_BYTES = 32 << 20 };
+
 struct row_batch {
     int64_t n_rows;
     struct column *key;       /* Dictionary(UInt32, Binary): encoded primary keys; zero-length key when the region has none. Keys
@@ -32,6 +35,9 @@ int row_batch_new(int64_t n_rows, struct column *key, struct column *time, struc
                   struct column *const *columns, uint32_t n_columns, struct row_batch **ret_batch, struct error *err);
 void row_batch_free(struct row_batch *b);
 int row_batch_slice(const struct row_batch *b, int64_t start, int64_t n, struct row_batch **ret_batch, struct error *err);
+
+/* Bytes of text in rows [start, end), dictionaries left out. */
+int64_t row_batch_text_bytes(const struct row_batch *b, int64_t start, int64_t end);
 
 struct row_source;
 struct row_source_ops {

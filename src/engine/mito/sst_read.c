@@ -1,8 +1,9 @@
 /* Reading SST files as row sources.
  *
- * One row group at a time, and of it only what is asked for: pages are ruled out by the page index, then the columns that predicates name are decoded and
- * narrow the selection one after another, then the others are decoded for the rows that are left, fitted to the region's current schema, and handed out
- * in slices. What statistics say for sure (one sequence, only puts, all times wanted) is not read at all.
+ * One row group at a time, and of it only what is asked for: pages are ruled out by the page index, then the columns that predicates name are decoded
+ * and narrow the selection one after another, then the others are decoded for the rows that are left, fitted to the region's current schema, and
+ * handed out in slices. What statistics say for sure (one sequence, only puts, all times wanted) is not read at all. A row group of long texts is
+ * read in pieces, as large as there is memory for: whole it may be larger than any column can be.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "engine/mito/sst_column.h"
 
 #define BATCH_ROWS 8192
+enum { PIECE_TEXT_BYTES = 128 << 20, PIECE_TEXT_BYTES_MIN = 4 << 20, HEADROOM_SHARE = 8 };
 
 struct sst_source {
     struct row_source base;
@@ -24,6 +26,7 @@ struct sst_source {
     bool read_key, read_time;
     int64_t left;                   /* rows still wanted, by the request's limit */
     uint32_t *row_groups, n_row_groups, next;
+    int64_t from, piece_rows;       /* of row group `next`: rows that were read, rows to read at once (0 = not known yet) */
     int64_t *group_starts;          /* per entry of row_groups: its first row in the file */
     struct row_selection indexed;   /* rows of the file that its indexes do not rule out */
     struct row_batch *group;        /* the decoded row group */
@@ -105,17 +108,17 @@ static int read_wanted(struct sst_source *s, struct parts *p, const struct sst_c
 
 /* ---- narrowing ---- */
 
-static int parts_init(struct sst_source *s, uint32_t g, struct parts *p, struct error *err)
+static int parts_init(struct sst_source *s, uint32_t g, int64_t from, int64_t to, struct parts *p, struct error *err)
 {
-    int64_t n = parquet_row_group(s->footer->parquet, g)->n_rows;
-    if (n > INT32_MAX)
-        return error_set(err, ST_UNSUPPORTED, "a row group of SST %s has %lld rows", s->file->meta.file_id, (long long)n);
+    if (to > INT32_MAX)
+        return error_set(err, ST_UNSUPPORTED, "a row group of SST %s has %lld rows", s->file->meta.file_id, (long long)to);
     p->row_group = g;
     p->columns = calloc(s->request.n_columns + 1, sizeof *p->columns);
     p->tested = calloc(s->request.n_predicates + 1, sizeof *p->tested);
     if (!p->columns || !p->tested)
         return error_no_memory(err, s->request.n_columns * sizeof *p->columns);
-    return row_selection_init(&p->rows, s->request.budget, n, err);
+    TRY(row_selection_init(&p->rows, s->request.budget, 0, err));
+    return row_selection_add(&p->rows, from, to, err);
 }
 
 static void parts_release(struct sst_source *s, struct parts *p)
@@ -330,10 +333,11 @@ static int read_columns(struct sst_source *s, struct parts *p, struct error *err
     return p->key ? sst_extend_keys(s->request.budget, s->footer, s->request.metadata, &p->key, err) : ST_OK;
 }
 
-static int read_group(struct sst_source *s, uint32_t i, struct error *err)
+/* Rows [from, to) of row group i of those that are wanted. */
+static int read_rows(struct sst_source *s, uint32_t i, int64_t from, int64_t to, struct error *err)
 {
     struct parts p = {.start = s->group_starts[i]};
-    int st = parts_init(s, s->row_groups[i], &p, err);
+    int st = parts_init(s, s->row_groups[i], from, to, &p, err);
     if (st == ST_OK)
         st = select_rows(s, &p, err);
     if (st == ST_OK && p.rows.n_rows)
@@ -347,9 +351,70 @@ static int read_group(struct sst_source *s, uint32_t i, struct error *err)
         p.columns = NULL;
     }
     s->row = 0;
-    s->left -= p.rows.n_rows;
+    if (st == ST_OK)
+        s->left -= p.rows.n_rows;
     parts_release(s, &p);
     return st;
+}
+
+/* The text of a column in a row group, once decoded. Tags stay codes. */
+static int64_t text_of(const struct sst_source *s, uint32_t row_group, const struct sst_column *c)
+{
+    int32_t place = c->file_column >= 0 && c->key_position < 0 ? s->footer->place[c->file_column] : -1;
+    int64_t bytes = 0;
+    uint32_t first, n;
+    if (place < 0)
+        return 0;
+    parquet_column_leaves(s->footer->parquet, (uint32_t)place, &first, &n);
+    for (uint32_t i = first; i < first + n; i++) {
+        const struct parquet_chunk *chunk = &parquet_row_group(s->footer->parquet, row_group)->chunks[i];
+        int64_t most = chunk->text_bytes > chunk->total_uncompressed_bytes ? chunk->text_bytes : chunk->total_uncompressed_bytes;
+        bytes += most > INT64_MAX / 2 - bytes ? INT64_MAX / 2 - bytes : most > 0 ? most : 0;
+    }
+    return bytes;
+}
+
+/* Many sources may be read side by side: each takes its share of what is left. */
+static int64_t rows_at_once(const struct sst_source *s, uint32_t row_group)
+{
+    int64_t n = parquet_row_group(s->footer->parquet, row_group)->n_rows;
+    size_t room = budget_headroom(s->request.budget) / HEADROOM_SHARE;
+    __int128 bytes = 0, rows, most = room < PIECE_TEXT_BYTES_MIN ? PIECE_TEXT_BYTES_MIN : room < PIECE_TEXT_BYTES ? (int64_t)room : PIECE_TEXT_BYTES;
+    for (uint32_t i = 0; i < s->request.n_columns; i++)
+        if (type_is_varlen(s->columns[i].want->type) || type_is_nested(s->columns[i].want->type))
+            bytes += text_of(s, row_group, &s->columns[i]);
+    rows = bytes > most ? n * most / bytes : n;
+    return rows > 0 ? (int64_t)rows : 1;
+}
+
+/* The next rows; fewer at once when there is no room for as many. */
+static int read_piece(struct sst_source *s, struct error *err)
+{
+    uint32_t g = s->row_groups[s->next];
+    int64_t n = parquet_row_group(s->footer->parquet, g)->n_rows;
+    s->piece_rows = s->piece_rows ? s->piece_rows : rows_at_once(s, g);
+    for (;;) {
+        int64_t to = s->piece_rows < n - s->from ? s->from + s->piece_rows : n;
+        int st = read_rows(s, s->next, s->from, to, err);
+        if (st == ST_EXHAUSTED && to - s->from > 1) {
+            s->piece_rows = (to - s->from) / 2;
+            continue;
+        }
+        TRY(st);
+        s->from = to < n ? to : 0;
+        s->next += to == n;
+        s->piece_rows = to < n ? s->piece_rows : 0;
+        return ST_OK;
+    }
+}
+
+/* How many of the rows that are left make a batch. Without columns it is only a number. */
+static int64_t batch_rows(const struct sst_source *s)
+{
+    const struct row_batch *g = s->group;
+    int64_t left = g->n_rows - s->row, n = left < BATCH_ROWS || (!s->request.n_columns && !g->key) ? left : BATCH_ROWS;
+    int64_t text = row_batch_text_bytes(g, s->row, s->row + n), fits = text > BATCH_TEXT_BYTES ? n * BATCH_TEXT_BYTES / text : n;
+    return fits > 0 ? fits : 1;
 }
 
 static int source_next(struct row_source *base, struct row_batch **ret_batch, struct error *err)
@@ -362,13 +427,12 @@ static int source_next(struct row_source *base, struct row_batch **ret_batch, st
         s->group = NULL;
         if (s->next == s->n_row_groups || (s->request.limit && s->left <= 0))
             return ST_OK;
-        int st = read_group(s, s->next++, err);
+        int st = read_piece(s, err);
         if (st == ST_CORRUPT)
             error_prefix(err, "SST %s%s", s->file->dir, s->file->meta.file_id);
         TRY(st);
     }
-    /* Without columns a batch is only a number. */
-    int64_t left = s->group->n_rows - s->row, n = left < BATCH_ROWS || (!s->request.n_columns && !s->group->key) ? left : BATCH_ROWS;
+    int64_t n = batch_rows(s);
     TRY(row_batch_slice(s->group, s->row, n, ret_batch, err));
     s->row += n;
     return ST_OK;

@@ -9,6 +9,8 @@
 #include "base/version.h"
 #include "format/parquet/parquet.h"
 
+enum { ROW_GROUP_TEXT_BYTES = 512 << 20 };
+
 struct sst_writer {
     const struct sst_write_options *o;
     struct schema *schema;
@@ -71,7 +73,19 @@ static int layout(struct sst_writer *w, struct error *err)
     return w->schema ? ST_OK : error_no_memory(err, total * sizeof(void *));
 }
 
-static int open_file(struct sst_writer *w, struct error *err)
+/* Rows of each row group but the last, for a file that begins with this batch. Rows of long texts come in fewer, because a row group is kept in
+ * memory until it is whole. No segment of an index may lie in two row groups. */
+static int64_t row_group_rows(const struct sst_write_options *o, const struct row_batch *b)
+{
+    static const int64_t fewer[] = {SST_ROW_GROUP_ROWS / 2, SST_ROW_GROUP_ROWS / 5, SST_ROW_GROUP_ROWS / 10};
+    int64_t text = row_batch_text_bytes(b, 0, b->n_rows) / b->n_rows, rows = SST_ROW_GROUP_ROWS;
+    for (size_t i = 0; i < sizeof fewer / sizeof *fewer && text * rows > ROW_GROUP_TEXT_BYTES; i++)
+        if (!o->index.segment_rows || (uint64_t)fewer[i] % o->index.segment_rows == 0)
+            rows = fewer[i];
+    return rows;
+}
+
+static int open_file(struct sst_writer *w, const struct row_batch *first, struct error *err)
 {
     const struct sst_write_options *o = w->o;
     const struct region_metadata *m = o->metadata;
@@ -87,7 +101,7 @@ static int open_file(struct sst_writer *w, struct error *err)
     TRY(o->store->ops->create(o->store, key, &w->out, err));
     w->kv = (struct kv){(char *)"greptime:metadata", (char *)w->json.data};
     struct parquet_writer_options p = {.schema = w->schema, .columns = w->codecs, .dictionary_bytes_max = 1 << 20, .page_bytes_max = 1 << 20,
-                                       .page_rows_max = 20000, .row_group_rows = SST_ROW_GROUP_ROWS, .created_by = "regiond " REGIOND_VERSION, .kv = &w->kv, .n_kv = 1,
+                                       .page_rows_max = 20000, .row_group_rows = row_group_rows(o, first), .created_by = "regiond " REGIOND_VERSION, .kv = &w->kv, .n_kv = 1,
                                        .store_arrow_schema = true, .write = put_bytes, .ctx = w, .budget = o->budget};
     TRY(parquet_writer_new(&p, &w->parquet, err));
     return sst_indexer_new(o, &w->indexer, err);
@@ -185,7 +199,7 @@ static int write_all(struct sst_writer *w, struct row_source *source, struct err
         TRY(row_source_next(source, &b, err));
         if (!b)
             return w->parquet ? close_file(w, err) : ST_OK;
-        int st = b->n_rows && !w->parquet ? open_file(w, err) : ST_OK;
+        int st = b->n_rows && !w->parquet ? open_file(w, b, err) : ST_OK;
         if (st == ST_OK && b->n_rows)
             st = append(w, b, err);
         if (st == ST_OK && w->indexer)

@@ -225,6 +225,21 @@ static int read_nodes(struct parquet_file *file, struct thrift_reader *r, const 
 
 /* ---- row groups ---- */
 
+static int64_t read_text_bytes(struct thrift_reader *r, const struct thrift_field *field)
+{
+    int64_t bytes = -1;
+    if (!thrift_enter(r, field))
+        return bytes;
+    for (struct thrift_field f = {0}; thrift_next(r, &f);) {
+        if (f.id == 1)
+            bytes = thrift_int(r, &f);
+        else
+            thrift_skip(r, f.type);
+    }
+    thrift_leave(r);
+    return bytes;
+}
+
 static void read_chunk_meta(struct thrift_reader *r, const struct thrift_field *field, const struct pq_node *node, bool ordered,
                             struct parquet_chunk *c)
 {
@@ -246,6 +261,7 @@ static void read_chunk_meta(struct thrift_reader *r, const struct thrift_field *
         case 11: c->dictionary_page_offset = thrift_int(r, &f); break;
         case 12: pq_read_statistics(r, &f, node, ordered, &c->bounds); break;
         case 14: c->bloom_filter_offset = thrift_int(r, &f); break;
+        case 16: c->text_bytes = read_text_bytes(r, &f); break;
         default: thrift_skip(r, f.type);
         }
     }
@@ -258,7 +274,7 @@ static int read_chunk(struct parquet_file *file, struct thrift_reader *r, const 
     const struct pq_node *node = &file->nodes[file->leaf_nodes[leaf]];
     bool has_meta = false, elsewhere = false;
     *c = (struct parquet_chunk){.physical_type = -1, .codec = -1, .data_page_offset = -1, .dictionary_page_offset = -1, .offset_index_offset = -1,
-                                .column_index_offset = -1, .bloom_filter_offset = -1};
+                                .column_index_offset = -1, .bloom_filter_offset = -1, .text_bytes = -1};
     if (!thrift_enter(r, element))
         return pq_corrupt(err, "a broken row group");
     for (struct thrift_field f = {0}; thrift_next(r, &f);) {

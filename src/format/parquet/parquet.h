@@ -37,6 +37,7 @@ struct parquet_bounds {
 struct parquet_chunk {            /* one leaf column of one row group */
     int64_t values;               /* incl. nulls */
     int64_t total_compressed_bytes, total_uncompressed_bytes;
+    int64_t text_bytes;           /* of byte arrays, each counted as often as it stands there; -1 = the file does not say */
     int64_t data_page_offset, dictionary_page_offset; /* dictionary: -1 = none */
     int32_t physical_type, codec;
     uint32_t encodings;           /* bit per Encoding number */

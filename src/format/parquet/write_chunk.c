@@ -1,10 +1,14 @@
 /* One column chunk in the making: appends runs of values, closes pages, falls back from the dictionary to plain pages when it grows too large.
  *
  * Finished pages lie compressed in `out` until the row group is complete, since chunks lie one behind the other in the file.
+ * Bounds are whole values, because readers decode keys out of them. A chunk with longer ones has none: footer and index would become as large as the
+ * data.
  */
 #include "format/parquet/writer.h"
 
 #include "base/bits.h"
+
+enum { BOUND_BYTES_MAX = 16 << 10 };
 
 int pqw_leaf_init(struct pqw_leaf *leaf, struct error *err)
 {
@@ -42,7 +46,7 @@ void pqw_leaf_next_chunk(struct pqw_leaf *leaf)
     column_unref(leaf->remap_of);
     leaf->remap_of = NULL;
     leaf->out.size = leaf->pages.size = leaf->bounds_bytes.size = 0;
-    leaf->chunk_bounds.has = false;
+    leaf->chunk_bounds.has = leaf->long_bounds = false;
     leaf->n_pages = leaf->dictionary_pages = leaf->plain_pages = 0;
     leaf->chunk_values = leaf->chunk_nulls = leaf->chunk_rows = leaf->chunk_string_bytes = leaf->uncompressed_bytes = 0;
 }
@@ -287,6 +291,8 @@ static int put_values(struct pqw_leaf *leaf, int *ret_encoding, struct error *er
 static int put_page(struct pqw_leaf *leaf, struct pq_buf *out, int type, int64_t n, int encoding, const struct pq_buf *body, struct error *err)
 {
     struct pq_buf packed;
+    if (body->size > INT32_MAX)
+        return error_set(err, ST_EXHAUSTED, "parquet: a page of column %s takes more than 2 GiB", leaf->path[0]);
     pq_buf_init(&packed, leaf->budget);
     int st = pq_compress(leaf->codecs, leaf->options.codec, leaf->options.level, body->data, body->size, &packed, err);
     struct thrift_writer w = {.out = out, .err = err, .status = st};
@@ -319,7 +325,8 @@ static int note_page(struct pqw_leaf *leaf, size_t offset, struct error *err)
     const struct pqw_bounds *b = &leaf->bounds;
     struct pqw_page p = {.offset = (int64_t)offset, .first_row = leaf->chunk_rows, .nulls = leaf->nulls, .values = leaf->n_values,
                          .string_bytes = leaf->string_bytes, .bytes = (int32_t)(leaf->out.size - offset), .has_bounds = b->has};
-    if (b->has) {
+    leaf->long_bounds |= b->has && (b->min.size > BOUND_BYTES_MAX || b->max.size > BOUND_BYTES_MAX);
+    if (b->has && !leaf->long_bounds) {
         p.min_at = (uint32_t)leaf->bounds_bytes.size;
         p.min_size = (uint32_t)b->min.size;
         TRY(pq_buf_append(&leaf->bounds_bytes, b->min.data, b->min.size, err));
@@ -342,7 +349,10 @@ int pqw_flush_page(struct pqw_leaf *leaf, struct error *err)
     TRY(put_values(leaf, &encoding, err));
     TRY(put_page(leaf, &leaf->out, PQ_PAGE_DATA, leaf->n_values, encoding, &leaf->body, err));
     TRY(note_page(leaf, offset, err));
-    TRY(pqw_bounds_merge(&leaf->chunk_bounds, leaf->order, &leaf->bounds, err));
+    if (leaf->long_bounds)
+        leaf->chunk_bounds.has = false;
+    else
+        TRY(pqw_bounds_merge(&leaf->chunk_bounds, leaf->order, &leaf->bounds, err));
     leaf->n_pages++;
     leaf->dictionary_pages += leaf->use_dictionary;
     leaf->plain_pages += !leaf->use_dictionary;

@@ -8,7 +8,7 @@
 #include "arrow/ipc.h"
 #include "base/bits.h"
 
-enum { STEP_ROWS = 1024 };
+enum { STEP_ROWS = 1024, STEP_TEXT_BYTES = 16 << 20 }; /* what is written between two looks at the size of pages */
 
 /* A chunk's metadata is serialised when it is done, but for the places of its indexes, which come last. */
 struct done_chunk { size_t meta_at, meta_size, column_at, column_size, offset_at, offset_size; };
@@ -134,7 +134,7 @@ static int note_chunk(struct parquet_writer *w, struct pqw_leaf *leaf, const str
                          offset = {.out = &w->offset_indexes, .err = err};
     pqw_put_chunk(&meta, leaf, place);
     TRY(meta.status);
-    if (leaf->order != PQW_NONE) {
+    if (leaf->order != PQW_NONE && !leaf->long_bounds) {
         pqw_put_column_index(&column, leaf);
         TRY(column.status);
     }
@@ -197,10 +197,25 @@ static int append_step(struct parquet_writer *w, const struct batch *batch, int6
     }
     w->group_rows += n;
     w->n_rows += n;
-    for (uint32_t i = 0; i < w->n_leaves && w->group_rows % STEP_ROWS == 0; i++)
-        if (pqw_page_full(&w->leaves[i], &w->options))
-            TRY(pqw_flush_page(&w->leaves[i], err));
+    for (uint32_t i = 0; i < w->n_leaves; i++) {
+        struct pqw_leaf *leaf = &w->leaves[i];
+        bool due = w->group_rows % STEP_ROWS == 0 || leaf->values.size >= STEP_TEXT_BYTES;
+        if (due && pqw_page_full(leaf, &w->options))
+            TRY(pqw_flush_page(leaf, err));
+    }
     return w->group_rows == w->options.row_group_rows ? finish_group(w, err) : ST_OK;
+}
+
+/* How many of n rows are written at once: long texts make large pages, and a page's size is an int32. */
+static int64_t step_rows(const struct batch *batch, int64_t start, int64_t n)
+{
+    for (uint32_t i = 0; i < batch->schema->n_fields; i++) {
+        const struct column *c = batch->columns[i];
+        const int32_t *at = type_is_varlen(c->type) ? COLUMN_VALUES(c, int32_t) + start : NULL;
+        while (at && n > 1 && at[n] - at[0] > STEP_TEXT_BYTES)
+            n /= 2;
+    }
+    return n;
 }
 
 /* A column that is not of the declared type: keys of a dictionary whose values are no strings become values. */
@@ -261,6 +276,7 @@ int parquet_writer_append(struct parquet_writer *w, const struct batch *batch, s
         int64_t n = STEP_ROWS - w->group_rows % STEP_ROWS, group_left = w->options.row_group_rows - w->group_rows;
         n = n < group_left ? n : group_left;
         n = n < batch->n_rows - at ? n : batch->n_rows - at;
+        n = step_rows(plain ? plain : batch, at, n);
         st = append_step(w, plain ? plain : batch, at, n, err);
         at += n;
     }

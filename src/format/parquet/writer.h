@@ -49,6 +49,7 @@ struct pqw_leaf {
     struct column *remap_of;
     struct pq_buf out, pages, bounds_bytes;
     struct pqw_bounds chunk_bounds;
+    bool long_bounds;              /* the chunk goes without bounds */
     uint32_t n_pages, dictionary_pages, plain_pages;
     int64_t chunk_values, chunk_nulls, chunk_rows, chunk_string_bytes, uncompressed_bytes;
 
