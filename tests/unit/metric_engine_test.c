@@ -317,10 +317,57 @@ static void metadata_keys(void **state)
         assert_false(metadata_key_parse(bad[i], strlen(bad[i]), &id, name, &size));
 }
 
+/* ---- the inspection tables ---- */
+
+/* All texts of a column of an inspection table, a blank behind each. */
+static const char *inspected(struct fixture *f, const char *name, const char *column)
+{
+    static char text[2000];
+    struct table *t;
+    struct batch_stream *stream;
+    struct batch *b;
+    size_t n = 0;
+    assert_int_equal(f->node.mito->ops->inspect(f->node.mito, name, &t, NULL), ST_OK);
+    uint32_t columns[] = {(uint32_t)schema_find(t->schema, column)};
+    struct scan_request q = {.columns = columns, .n_columns = 1, .limit = -1};
+    assert_int_equal(t->ops->scan(t, &q, NULL, &stream, NULL), ST_OK);
+    assert_int_equal(batch_stream_next(stream, &b, NULL), ST_OK);
+    for (int64_t i = 0; b && i < b->n_rows; i++) {
+        int32_t size;
+        const uint8_t *bytes = column_bytes(b->columns[0], i, &size);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%.*s ", size, (const char *)bytes);
+    }
+    batch_unref(b);
+    batch_stream_free(stream);
+    table_free(t);
+    return text;
+}
+
+/* The table's folder is the one above the region's, of which "data/" is a part; of a shared store only the tables are shown that have a region here.
+ */
+static void table_folders(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, false);
+    assert_int_equal(metric_node_create_logical(&f.node, A, 1, NULL), ST_OK);
+    assert_int_equal(write_one(&f, A, 0, 10, 1), ST_OK);
+    assert_int_equal(object_store_put(f.node.store, "data/greptime/public/9/9_0000000000/x.parquet", "x", 1, NULL), ST_OK);
+    assert_string_equal(inspected(&f, "__inspect/__mito/__sst_storage", "file_path"), "");
+    assert_int_equal(f.node.metric->ops->flush(f.node.metric, METRIC_PHYSICAL, NULL), ST_OK);
+    assert_string_equal(inspected(&f, "__inspect/__mito/__sst_manifest", "table_dir"), "data/greptime/public/1024/ data/greptime/public/1024/ ");
+    const char *objects = inspected(&f, "__inspect/__mito/__sst_storage", "file_path"), *p = objects;
+    int n = 0;
+    for (; (p = strstr(p, "data/greptime/public/1024/1024_0000000000/")); p++)
+        n++;
+    assert_true(n >= 2 && !strstr(objects, "/9/"));
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(refused_creates), cmocka_unit_test(refused_requests), cmocka_unit_test(batch_create),
                                        cmocka_unit_test(sparse_rows),     cmocka_unit_test(dense_rows),       cmocka_unit_test(internal_columns),
-                                       cmocka_unit_test(metadata_keys)};
+                                       cmocka_unit_test(metadata_keys),    cmocka_unit_test(table_folders)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,10 +57,14 @@ static int put_time(struct collector *c, uint32_t i, int64_t value, enum time_un
 
 void inspect_table_dir(const char *region_dir, char *out, size_t room)
 {
-    size_t n = strlen(region_dir);
-    n -= n > 0;
-    while (n && region_dir[n - 1] != '/')
-        n--;
+    size_t n = strlen(region_dir), cut = 1; /* components; a metric region has one more, "data/" or "metadata/" */
+    if (n > 6 && (strcmp(region_dir + n - 6, "/data/") == 0 || (n > 10 && strcmp(region_dir + n - 10, "/metadata/") == 0)))
+        cut++;
+    for (; cut; cut--) {
+        n -= n > 0;
+        while (n && region_dir[n - 1] != '/')
+            n--;
+    }
     snprintf(out, room, "%.*s", (int)n, region_dir);
 }
 
@@ -128,6 +132,57 @@ static int put_object(void *ctx, const struct object_info *info, struct error *e
     return put_number_or_null(c, 3, c->engine->options.node_id, true, err);
 }
 
+static int compare_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The folders of the tables that have a region here, each once: nodes may share a store. No I/O happens under the locks. */
+static int table_dirs(struct mito_engine *e, char ***ret_dirs, uint32_t *ret_n, struct error *err)
+{
+    char dir[1100];
+    uint32_t n = 0, distinct = 0;
+    size_t pos = 0;
+    uint64_t id;
+    void *value;
+    pthread_rwlock_rdlock(&e->lock);
+    size_t room = (e->regions.count + 1) * sizeof(char *);
+    char **dirs = malloc(room);
+    bool good = dirs;
+    while (good && u64_map_next(&e->regions, &pos, &id, &value)) {
+        inspect_table_dir(((struct mito_region *)value)->dir, dir, sizeof dir);
+        good = (dirs[n] = strdup(dir)) != NULL;
+        n += good;
+    }
+    pthread_rwlock_unlock(&e->lock);
+    if (n)
+        qsort(dirs, n, sizeof *dirs, compare_text);
+    for (uint32_t i = 0; i < n; i++) {
+        if (distinct && strcmp(dirs[distinct - 1], dirs[i]) == 0)
+            free(dirs[i]);
+        else
+            dirs[distinct++] = dirs[i];
+    }
+    *ret_dirs = dirs;
+    *ret_n = distinct;
+    return good ? ST_OK : error_no_memory(err, room);
+}
+
+static int collect_objects(struct collector *c, struct error *err)
+{
+    struct object_store *store = c->engine->options.store;
+    char **dirs;
+    uint32_t n;
+    int st = table_dirs(c->engine, &dirs, &n, err);
+    for (uint32_t i = 0; i < n; i++) {
+        if (st == ST_OK)
+            st = store->ops->list(store, dirs[i], true, put_object, c, err);
+        free(dirs[i]);
+    }
+    free(dirs);
+    return st;
+}
+
 /* ---- a table of one batch ---- */
 
 struct batch_table {
@@ -158,7 +213,8 @@ static void batch_table_stream_free(struct batch_stream *base)
 
 static const struct batch_stream_ops batch_table_stream_ops = {batch_table_next, batch_table_stream_free};
 
-static int batch_table_scan(struct table *t, const struct scan_request *q, struct work_context *work, struct batch_stream **ret_stream, struct error *err)
+static int batch_table_scan(struct table *t, const struct scan_request *q, struct work_context *work, struct batch_stream **ret_stream,
+                            struct error *err)
 {
     struct batch *all = ((struct batch_table *)t)->batch;
     struct batch_table_stream *s = calloc(1, sizeof *s);
@@ -245,8 +301,9 @@ int mito_inspect(struct mito_engine *e, const char *name, struct table **ret_tab
     struct collector c = {.engine = e};
     bool manifest = strcasecmp(name, "__inspect/__mito/__sst_manifest") == 0, storage = strcasecmp(name, "__inspect/__mito/__sst_storage") == 0;
     c.columns = manifest ? sst_manifest : storage ? sst_storage : puffin_meta;
-    c.n = (uint32_t)(manifest ? sizeof sst_manifest / sizeof *sst_manifest : storage ? sizeof sst_storage / sizeof *sst_storage
-                                                                                       : sizeof puffin_meta / sizeof *puffin_meta);
+    c.n = (uint32_t)(manifest  ? sizeof sst_manifest / sizeof *sst_manifest
+                     : storage ? sizeof sst_storage / sizeof *sst_storage
+                               : sizeof puffin_meta / sizeof *puffin_meta);
     if (!manifest && !storage && strcasecmp(name, "__inspect/__mito/__puffin_index_meta") != 0)
         return error_set(err, ST_UNEXPECTED, "no such inspection table: %.200s", name);
     int st = ST_OK;
@@ -256,7 +313,7 @@ int mito_inspect(struct mito_engine *e, const char *name, struct table **ret_tab
     if (st == ST_OK && manifest)
         st = collect_ssts(&c, err);
     else if (st == ST_OK && storage)
-        st = e->options.store->ops->list(e->options.store, "data", true, put_object, &c, err);
+        st = collect_objects(&c, err);
     else if (st == ST_OK)
         st = inspect_collect_indexes(&c, err);
     if (st == ST_OK)

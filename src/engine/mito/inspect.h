@@ -16,7 +16,7 @@ struct collector {
 
 int inspect_put_text(struct collector *c, uint32_t i, const char *text, struct error *err); /* NULL = null */
 int inspect_put_number(struct collector *c, uint32_t i, uint64_t v, struct error *err);     /* in the column's own width */
-/* "data/…/1024/" of ".../1024/1024_0000000000/". */
+/* "data/…/1024/" of ".../1024/1024_0000000000/" and, of a metric region, of ".../1024/1024_0000000000/data/". */
 void inspect_table_dir(const char *region_dir, char *out, size_t room);
 
 int inspect_collect_indexes(struct collector *c, struct error *err);
