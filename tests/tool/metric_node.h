@@ -26,14 +26,15 @@ enum metric_start { METRIC_BARE, METRIC_CREATE, METRIC_OPEN };
 
 /* ---- requests ---- */
 
-static inline void put_column_def(struct dynbuf *out, uint32_t field, const char *name, unsigned type, unsigned semantic, uint32_t id)
+static inline void put_column_def_as(struct dynbuf *out, uint32_t field, const char *name, unsigned type, unsigned semantic, uint32_t id,
+                                           bool nullable)
 {
     struct dynbuf def, column;
     dynbuf_init(&def, 4096);
     dynbuf_init(&column, 8192);
     pb_put_string(&def, 1, name, NULL);
     pb_put_uint(&def, 2, type, NULL);
-    if (semantic != SEMANTIC_TIMESTAMP)
+    if (nullable)
         pb_put_uint(&def, 3, 1, NULL);
     pb_put_uint(&def, 5, semantic, NULL);
     pb_put_bytes(&column, 1, def.data, def.size, NULL);
@@ -41,6 +42,11 @@ static inline void put_column_def(struct dynbuf *out, uint32_t field, const char
     pb_put_bytes(out, field, column.data, column.size, NULL);
     dynbuf_release(&def);
     dynbuf_release(&column);
+}
+
+static inline void put_column_def(struct dynbuf *out, uint32_t field, const char *name, unsigned type, unsigned semantic, uint32_t id)
+{
+    put_column_def_as(out, field, name, type, semantic, id, semantic != SEMANTIC_TIMESTAMP);
 }
 
 static inline void put_option(struct dynbuf *out, const char *key, const char *value)

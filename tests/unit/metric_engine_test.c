@@ -118,6 +118,41 @@ static void refused_creates(void **state)
     end(&f);
 }
 
+/* A repartition creates its regions from what the table has by then: the internal columns among it. The same name with another shape is refused. */
+static void internal_columns_given(void **state)
+{
+    static const struct { unsigned table_id_type; bool nullable; int status; } cases[] = {
+        {7, false, ST_OK}, {8, false, ST_INVALID_ARGUMENTS}, {7, true, ST_INVALID_ARGUMENTS}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture f = {0};
+        struct dynbuf r;
+        log_set_level(LOG_OFF);
+        assert_int_equal(fs_sim_new(1, &f.sim, NULL), ST_OK);
+        assert_int_equal(fs_mkdirs(fs_sim_fs(f.sim), "/home", NULL), ST_OK);
+        assert_int_equal(metric_node_open(&f.node, fs_sim_fs(f.sim), METRIC_BARE, NULL), ST_OK);
+        dynbuf_init(&r, 1 << 16);
+        put_create(&r, METRIC_PHYSICAL, 1, "physical_metric_table", "");
+        put_column_def_as(&r, 3, KEY_NAME_TABLE_ID, cases[i].table_id_type, SEMANTIC_TAG, KEY_COLUMN_TABLE_ID, cases[i].nullable);
+        put_column_def_as(&r, 3, KEY_NAME_TSID, 8, SEMANTIC_TAG, KEY_COLUMN_TSID, false);
+        pb_put_uint(&r, 4, KEY_COLUMN_TABLE_ID, NULL);
+        pb_put_uint(&r, 4, KEY_COLUMN_TSID, NULL);
+        assert_int_equal(metric_node_send(&f.node, f.node.metric->ops->create_many, &r, NULL), cases[i].status);
+        dynbuf_release(&r);
+        if (cases[i].status == ST_OK) {
+            struct region_metadata *m;
+            assert_int_equal(f.node.metric->ops->metadata(f.node.metric, METRIC_PHYSICAL, &m, NULL), ST_OK);
+            assert_int_equal(m->n_columns, 5);
+            assert_true(m->n_key == 3 && m->columns[m->key[0]].id == KEY_COLUMN_TABLE_ID && m->columns[m->key[1]].id == KEY_COLUMN_TSID);
+            region_metadata_unref(m);
+            assert_int_equal(metric_node_create_logical(&f.node, A, 3, NULL), ST_OK);
+            assert_int_equal(write_one(&f, A, 0, 10, 1), ST_OK);
+            assert_string_equal(rows_of(&f, A), "10:1 ");
+        }
+        end(&f);
+    }
+}
+
 static void refused_requests(void **state)
 {
     const struct message nothing = {(const uint8_t *)"", 0};
@@ -366,7 +401,7 @@ static void table_folders(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(refused_creates), cmocka_unit_test(refused_requests), cmocka_unit_test(batch_create),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(refused_creates), cmocka_unit_test(internal_columns_given), cmocka_unit_test(refused_requests), cmocka_unit_test(batch_create),
                                        cmocka_unit_test(sparse_rows),     cmocka_unit_test(dense_rows),       cmocka_unit_test(internal_columns),
                                        cmocka_unit_test(metadata_keys),    cmocka_unit_test(table_folders)};
     return cmocka_run_group_tests(tests, NULL, NULL);

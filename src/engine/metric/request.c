@@ -40,11 +40,21 @@ static int type_mismatch(const char *expected, const struct dtype *actual, struc
     return error_set(err, ST_INVALID_ARGUMENTS, "Column type mismatch. Expect %s, got %s", expected, text);
 }
 
+/* An internal column as the data region has it. Creates of a table's further regions (a repartition) name them, because the table has them by then. */
+static bool is_internal(const struct region_column *c)
+{
+    bool table_id = c->id == KEY_COLUMN_TABLE_ID && strcmp(c->name, KEY_NAME_TABLE_ID) == 0 && c->type->id == TYPE_UINT32;
+    bool tsid = c->id == KEY_COLUMN_TSID && strcmp(c->name, KEY_NAME_TSID) == 0 && c->type->id == TYPE_UINT64;
+    return (table_id || tsid) && c->semantic == SEMANTIC_TAG && !c->nullable;
+}
+
 static int check_columns(const struct region_metadata *m, struct error *err)
 {
     const struct region_column *field = NULL;
     for (uint32_t i = 0; i < m->n_columns; i++) {
         const struct region_column *c = &m->columns[i];
+        if (is_internal(c))
+            continue;
         if (strcmp(c->name, KEY_NAME_TABLE_ID) == 0 || strcmp(c->name, KEY_NAME_TSID) == 0)
             return error_set(err, ST_INVALID_ARGUMENTS, "Internal column %s is reserved", c->name);
         if (c->semantic == SEMANTIC_TAG && c->type->id != TYPE_UTF8)
@@ -280,13 +290,16 @@ static int put_data_create(const struct metric_create *c, struct dynbuf *out, st
     struct pb_reader r = pb_reader_of(c->message.data, c->message.size);
     struct pb_field f;
     uint32_t i = 0;
+    bool table_id = false, tsid = false;
     TRY(pb_put_uint(out, 1, c->region_id, err));
     TRY(pb_put_uint(out, 4, KEY_COLUMN_TABLE_ID, err));
     TRY(pb_put_uint(out, 4, KEY_COLUMN_TSID, err));
     while (pb_next(&r, &f)) {
         if (f.number == 3 && f.wire == PB_BYTES) {
             const struct region_column *column = &c->columns->columns[i++];
-            bool is_tag = column->semantic == SEMANTIC_TAG;
+            bool internal = is_internal(column), is_tag = column->semantic == SEMANTIC_TAG && !internal;
+            table_id |= internal && column->id == KEY_COLUMN_TABLE_ID;
+            tsid |= internal && column->id == KEY_COLUMN_TSID;
             TRY(copy_column(out, &f, is_tag, column->id, err));
             if (is_tag)
                 TRY(pb_put_uint(out, 4, column->id, err));
@@ -294,8 +307,9 @@ static int put_data_create(const struct metric_create *c, struct dynbuf *out, st
             TRY(pb_put_bytes(out, 7, f.data, f.size, err));
         }
     }
-    TRY(put_internal_column(out, KEY_NAME_TABLE_ID, UINT32, table_id_index, KEY_COLUMN_TABLE_ID, err));
-    return put_internal_column(out, KEY_NAME_TSID, UINT64, NULL, KEY_COLUMN_TSID, err);
+    if (!table_id)
+        TRY(put_internal_column(out, KEY_NAME_TABLE_ID, UINT32, table_id_index, KEY_COLUMN_TABLE_ID, err));
+    return tsid ? ST_OK : put_internal_column(out, KEY_NAME_TSID, UINT64, NULL, KEY_COLUMN_TSID, err);
 }
 
 int metric_data_schema(const struct metric_create *c, bool sparse, struct region_metadata **ret_meta, struct error *err)
