@@ -90,6 +90,7 @@ static struct rpc_method methods[] = {
     {.path = "/grpc.health.v1.Health/Check", .run = health_check},
     {.path = "/grpc.health.v1.Health/Watch", .run = health_watch, .streaming = true},
     {.path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", .answer = rpc_reflection_answer, .streaming = true},
+    {.path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", .answer = rpc_reflection_answer, .streaming = true}, /* as older clients ask */
     {.path = FLIGHT "DoPut"}, {.path = FLIGHT "Handshake"}, {.path = FLIGHT "ListFlights"}, {.path = FLIGHT "GetFlightInfo"},
     {.path = FLIGHT "PollFlightInfo"}, {.path = FLIGHT "GetSchema"}, {.path = FLIGHT "DoExchange"}, {.path = FLIGHT "DoAction"},
     {.path = FLIGHT "ListActions"},

@@ -100,7 +100,8 @@ def main():
         assert next(kept) == b"\x08\x01"
         print("health: ok")
         reflect = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
-        names = [b"greptime.v1.GreptimeDatabase", b"greptime.v1.HealthCheck", b"greptime.v1.RegionServer"]
+        names = [b"grpc.reflection.v1.ServerReflection", b"grpc.health.v1.Health", b"arrow.flight.protocol.FlightService", b"greptime.v1.HealthCheck",
+                 b"greptime.v1.region.Region"]
         asked = field(1, b"here") + field(7, b"")
         listed = field(1, b"here") + field(2, asked) + field(6, b"".join(field(1, field(1, n)) for n in names))
         assert list(reflect(iter([asked, asked, field(6, b"x")]), timeout=10)) == [listed, listed, field(2, field(6, b"x")) + field(5, b"")]
