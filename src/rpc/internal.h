@@ -60,6 +60,7 @@ struct rpc_server {
     pthread_mutex_t lock;       /* guards everything below */
     pthread_cond_t changed;
     unsigned threads, idle;     /* idle: waiting for an event */
+    unsigned calls;             /* that are not freed yet, those posted included */
     bool stopping, stopped;
     struct rpc_call *watches;   /* open Health/Watch calls, one reference each */
 };

@@ -28,6 +28,7 @@ static void *poll_main(void *p);
 
 static void call_unref(struct rpc_call *c)
 {
+    struct rpc_server *s = c->server;
     if (atomic_fetch_sub(&c->refs, 1) != 1)
         return;
     if (c->message)
@@ -39,6 +40,10 @@ static void call_unref(struct rpc_call *c)
     pthread_mutex_destroy(&c->lock);
     pthread_cond_destroy(&c->sent);
     free(c);
+    pthread_mutex_lock(&s->lock);
+    if (--s->calls == 0)
+        pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* Starts a batch that reports as `event`; false when the C core refuses it. */
@@ -64,6 +69,9 @@ static void post_call(struct rpc_server *s)
     grpc_call_details_init(&c->details);
     grpc_metadata_array_init(&c->metadata);
     atomic_store(&c->refs, 1);
+    pthread_mutex_lock(&s->lock);
+    s->calls++;
+    pthread_mutex_unlock(&s->lock);
     if (grpc_server_request_call(s->server, &c->call, &c->details, &c->metadata, s->cq, s->cq, &c->tags[EVENT_NEW]) != GRPC_CALL_OK)
         call_unref(c);
 }
@@ -438,6 +446,9 @@ void rpc_server_stop(struct rpc_server *s, int64_t grace_ms)
         while (!s->stopped)
             pthread_cond_wait(&s->changed, &s->lock);
     }
+    /* The C core is done with them, but a thread may still be at work on one, and the end of a call needs the queue. */
+    while (s->calls)
+        pthread_cond_wait(&s->changed, &s->lock);
     pthread_mutex_unlock(&s->lock);
     grpc_completion_queue_shutdown(s->cq);
     pthread_mutex_lock(&s->lock);

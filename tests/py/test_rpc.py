@@ -137,4 +137,22 @@ def main():
     assert code == 0
 
 
+def stop_in_a_call():
+    """A call that outlasts the server's grace (a second here) ends in its own time, its client told before."""
+    tool = subprocess.Popen([sys.argv[1], str(1 << 20), "2500"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    channel = grpc.insecure_channel(f"127.0.0.1:{int(tool.stdout.readline())}")
+    handle = channel.unary_unary(HANDLE)
+    handle(create(7), timeout=10)
+    running = handle.future(insert(7))
+    time.sleep(0.3)
+    tool.stdin.close()
+    try:
+        running.result(timeout=20) # when the server was slow to begin, it never began
+    except grpc.RpcError as e:
+        assert e.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE), e
+    assert tool.wait(20) == 0
+    print("a stop in the middle of a call: ok")
+
+
 main()
+stop_in_a_call()
