@@ -73,8 +73,7 @@ static bool limit_is_valid(const char *text)
 {
     uint64_t bytes;
     char *end;
-    if (strcasecmp(text, "unlimited") == 0 || strcasecmp(text, "auto") == 0 || strcasecmp(text, "fail") == 0 || strcasecmp(text, "skip") == 0 ||
-        strncasecmp(text, "wait", 4) == 0)
+    if (strcasecmp(text, "unlimited") == 0 || strcasecmp(text, "auto") == 0)
         return true;
     unsigned long percent = strtoul(text, &end, 10);
     if (end != text && strcmp(end, "%") == 0)
@@ -329,6 +328,40 @@ static int one_of(const struct config *c, enum option_id id, const char *const *
                      allowed[0], allowed[1]);
 }
 
+/* "wait", "wait(<duration>)" or "fail"; "skip" is an old name of the last. */
+static bool policy_parse(const char *text, int64_t *ret_wait_ms)
+{
+    enum { WAIT_MS = 10000 };
+    char duration[32];
+    size_t n = strlen(text);
+    int64_t ns = 0;
+    *ret_wait_ms = strcasecmp(text, "wait") == 0 ? WAIT_MS : 0;
+    if (*ret_wait_ms || strcasecmp(text, "fail") == 0 || strcasecmp(text, "skip") == 0)
+        return true;
+    if (n < 7 || n > sizeof duration || strncasecmp(text, "wait(", 5) != 0 || text[n - 1] != ')')
+        return false;
+    snprintf(duration, sizeof duration, "%.*s", (int)(n - 6), text + 5);
+    if (!duration_parse(duration, &ns))
+        return false;
+    *ret_wait_ms = ns / 1000000;
+    return true;
+}
+
+int64_t config_wait_ms(const struct config *c, enum option_id id)
+{
+    int64_t ms;
+    return policy_parse(config_text(c, id), &ms) ? ms : 0;
+}
+
+static int check_policy(const struct config *c, enum option_id id, struct error *err)
+{
+    int64_t ms;
+    if (policy_parse(config_text(c, id), &ms))
+        return ST_OK;
+    return error_set(err, ST_INVALID_ARGUMENTS, "invalid memory policy: %s, expected wait, wait(<duration>), fail, for key %s.%s", config_text(c, id),
+                     options[id].section, options[id].key);
+}
+
 int config_finish(struct config *c, struct error *err)
 {
     static const char *const providers[] = {"raft_engine", "kafka", "noop", NULL}, *const stores[] = {"File", "S3", "Oss", "Azblob", "Gcs", NULL},
@@ -339,6 +372,8 @@ int config_finish(struct config *c, struct error *err)
         mem = memory_total_bytes();
     TRY(one_of(c, OPT_WAL_PROVIDER, providers, err));
     TRY(one_of(c, OPT_STORAGE_TYPE, stores, err));
+    TRY(check_policy(c, OPT_MITO_COMPACTION_EXHAUSTED, err));
+    TRY(check_policy(c, OPT_MITO_SCAN_EXHAUSTED, err));
     TRY(one_of(c, OPT_GRPC_FLIGHT_COMPRESSION, compressions, err));
     if (config_is_set(c, OPT_WAL_DURABILITY))
         TRY(one_of(c, OPT_WAL_DURABILITY, durabilities, err));

@@ -42,6 +42,8 @@ const char *config_text(const struct config *c, enum option_id id);      /* "" w
 uint32_t config_list(const struct config *c, enum option_id id, const char *const **ret_items);
 /* A memory limit in bytes; SIZE_MAX = unlimited. Percentages are of the machine's (or cgroup's) memory. */
 size_t config_limit_bytes(const struct config *c, enum option_id id);
+/* How long one waits for memory, by a policy such as "wait(10s)"; 0 = not at all ("fail"). */
+int64_t config_wait_ms(const struct config *c, enum option_id id);
 
 /* The effective configuration as TOML; secrets read "******". */
 int config_print(const struct config *c, struct dynbuf *out, struct error *err);

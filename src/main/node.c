@@ -201,22 +201,34 @@ static int start_engines(struct node *n, struct error *err)
     mito_cast = expr_try_cast_column;
     const struct config *c = n->config;
     struct engine *mito, *metric, *file;
-    struct mito_options o = {
-        .store = n->store, .wal = n->wal, .disk = n->disk, .wal_disk = n->wal_disk, .peer_log = n->peer_log, .root_budget = &n->root, .node_id = config_u64(c, OPT_NODE_ID),
-        .write_buffer_bytes = config_u64(c, OPT_MITO_WRITE_BUFFER), .write_reject_bytes = config_u64(c, OPT_MITO_WRITE_REJECT),
-        .caches = {config_u64(c, OPT_MITO_META_CACHE), config_u64(c, OPT_MITO_INDEX_META_CACHE), config_u64(c, OPT_MITO_INDEX_CONTENT_CACHE),
-                   config_u64(c, OPT_MITO_INDEX_PAGE), config_u64(c, OPT_MITO_PAGE_CACHE)},
-        .checkpoint_distance = (uint32_t)config_u64(c, OPT_MITO_CHECKPOINT_DISTANCE),
-        .default_flat_format = config_bool(c, OPT_MITO_FLAT_FORMAT),
-        .flush_indexes = index_kinds(c, OPT_MITO_INV_FLUSH, OPT_MITO_FT_FLUSH, OPT_MITO_BF_FLUSH),
-        .compaction_indexes = index_kinds(c, OPT_MITO_INV_COMPACTION, OPT_MITO_FT_COMPACTION, OPT_MITO_BF_COMPACTION),
-        .query_indexes = index_kinds(c, OPT_MITO_INV_APPLY, OPT_MITO_FT_APPLY, OPT_MITO_BF_APPLY),
-        .max_background_jobs = (unsigned)config_u64(c, OPT_MITO_FLUSHES), .max_background_compactions = (unsigned)config_u64(c, OPT_MITO_COMPACTIONS),
-        .compaction_bytes_max = config_limit_bytes(c, OPT_MITO_COMPACTION_MEMORY),
-        .min_compaction_interval_ms = config_duration_ms(c, OPT_MITO_MIN_COMPACTION),
-        .auto_flush_interval_ms = config_duration_ms(c, OPT_MITO_AUTO_FLUSH), .wal_purge_bytes = config_u64(c, OPT_WAL_PURGE_THRESHOLD),
-        .write_stall_max_ms = WRITE_STALL_MAX_MS, .gc_enabled = config_bool(c, OPT_MITO_GC_ENABLE),
-        .gc_lingering_ms = config_duration_ms(c, OPT_MITO_GC_LINGER), .gc_unknown_ms = config_duration_ms(c, OPT_MITO_GC_UNKNOWN)};
+    struct mito_options o = {.store = n->store,
+                             .wal = n->wal,
+                             .disk = n->disk,
+                             .wal_disk = n->wal_disk,
+                             .peer_log = n->peer_log,
+                             .root_budget = &n->root,
+                             .node_id = config_u64(c, OPT_NODE_ID),
+                             .write_buffer_bytes = config_u64(c, OPT_MITO_WRITE_BUFFER),
+                             .write_reject_bytes = config_u64(c, OPT_MITO_WRITE_REJECT),
+                             .caches = {config_u64(c, OPT_MITO_META_CACHE), config_u64(c, OPT_MITO_INDEX_META_CACHE),
+                                        config_u64(c, OPT_MITO_INDEX_CONTENT_CACHE), config_u64(c, OPT_MITO_INDEX_PAGE),
+                                        config_u64(c, OPT_MITO_PAGE_CACHE), config_u64(c, OPT_MITO_SELECTOR_CACHE)},
+                             .checkpoint_distance = (uint32_t)config_u64(c, OPT_MITO_CHECKPOINT_DISTANCE),
+                             .default_flat_format = config_bool(c, OPT_MITO_FLAT_FORMAT),
+                             .flush_indexes = index_kinds(c, OPT_MITO_INV_FLUSH, OPT_MITO_FT_FLUSH, OPT_MITO_BF_FLUSH),
+                             .compaction_indexes = index_kinds(c, OPT_MITO_INV_COMPACTION, OPT_MITO_FT_COMPACTION, OPT_MITO_BF_COMPACTION),
+                             .query_indexes = index_kinds(c, OPT_MITO_INV_APPLY, OPT_MITO_FT_APPLY, OPT_MITO_BF_APPLY),
+                             .max_background_jobs = (unsigned)config_u64(c, OPT_MITO_FLUSHES),
+                             .max_background_compactions = (unsigned)config_u64(c, OPT_MITO_COMPACTIONS),
+                             .compaction_bytes_max = config_limit_bytes(c, OPT_MITO_COMPACTION_MEMORY),
+                             .compaction_wait_ms = config_wait_ms(c, OPT_MITO_COMPACTION_EXHAUSTED),
+                             .min_compaction_interval_ms = config_duration_ms(c, OPT_MITO_MIN_COMPACTION),
+                             .auto_flush_interval_ms = config_duration_ms(c, OPT_MITO_AUTO_FLUSH),
+                             .wal_purge_bytes = config_u64(c, OPT_WAL_PURGE_THRESHOLD),
+                             .write_stall_max_ms = WRITE_STALL_MAX_MS,
+                             .gc_enabled = config_bool(c, OPT_MITO_GC_ENABLE),
+                             .gc_lingering_ms = config_duration_ms(c, OPT_MITO_GC_LINGER),
+                             .gc_unknown_ms = config_duration_ms(c, OPT_MITO_GC_UNKNOWN)};
     if (strcasecmp(config_text(c, OPT_MITO_INDEX_BUILD_MODE), "async") == 0)
         build_later(&o);
     TRY(mito_engine_new(&o, &mito, err));

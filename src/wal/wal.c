@@ -277,8 +277,9 @@ static void finish(struct wal *w, struct request *list, int st, const struct err
     for (struct request *next; list; list = next) {
         next = list->next;
         if (st == ST_OK) {
-            w->stats.appended_records++;
-            w->stats.appended_bytes += list->header.size;
+            bool note = list->header.region_id == CHECKPOINT_REGION; /* the log's own */
+            w->stats.appended_records += !note;
+            w->stats.appended_bytes += note ? 0 : list->header.size;
         } else {
             list->error = *err;
         }

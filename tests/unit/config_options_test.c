@@ -83,6 +83,28 @@ static void strict(void **state)
     config_free(c);
 }
 
+static void memory_policies(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t wait_ms; /* -1: invalid */
+    } cases[] = {{"wait", 10000}, {"Wait(3s)", 3000}, {"wait(250ms)", 250}, {"fail", 0},
+                 {"skip", 0},     {"wait()", -1},     {"wait(soon)", -1},   {"never", -1}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config *c = fresh();
+        struct error err;
+        assert_int_equal(config_set_flag(c, OPT_MITO_COMPACTION_EXHAUSTED, cases[i].text, &err), ST_OK);
+        int st = config_finish(c, &err);
+        assert_int_equal(st, cases[i].wait_ms < 0 ? ST_INVALID_ARGUMENTS : ST_OK);
+        if (st == ST_OK)
+            assert_int_equal(config_wait_ms(c, OPT_MITO_COMPACTION_EXHAUSTED), cases[i].wait_ms);
+        else
+            assert_non_null(strstr(err.msg, "experimental_compaction_on_exhausted"));
+        config_free(c);
+    }
+}
+
 static void formats(void **state)
 {
     static const struct { const char *text; uint64_t bytes; } sizes[] = {{"0", 0}, {"1", 1}, {"64MB", 64 << 20}, {"64MiB", 64 << 20}, {"64M", 64 << 20},
@@ -152,6 +174,7 @@ static void round_trip(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(precedence), cmocka_unit_test(strict), cmocka_unit_test(formats), cmocka_unit_test(round_trip)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(precedence), cmocka_unit_test(strict), cmocka_unit_test(memory_policies),
+                                       cmocka_unit_test(formats), cmocka_unit_test(round_trip)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

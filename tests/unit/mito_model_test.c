@@ -113,6 +113,7 @@ struct run {
     struct state held_state;
     uint64_t held_sequence;
     bool trace, check_always, armed; /* armed: a file call is going to fail */
+    bool newest;                     /* scans ask for the newest rows only */
 };
 
 static unsigned next_random(struct run *r, unsigned n)
@@ -438,6 +439,7 @@ static int read_table(struct run *run, struct table *table, uint64_t memtable_se
                              .limit = -1,
                              .predicates = predicate,
                              .n_predicates = predicate != NULL,
+                             .last_row_only = run->newest,
                              .has_memtable_max_sequence = true,
                              .memtable_max_sequence = memtable_sequence};
     if (run->step % 2)
@@ -547,6 +549,47 @@ static void check_predicate(struct run *run, struct region *r, struct state *hav
     }
 }
 
+static bool same_series(const struct state *s, const struct model_row *a, const struct model_row *b)
+{
+    struct model_row x = *a, y = *b;
+    x.time = y.time = 0;
+    return same_key(s, &x, &y);
+}
+
+/* The newest row of the row's series; of several any. */
+static struct model_row *newest_of(struct state *s, const struct model_row *row)
+{
+    struct model_row *newest = NULL;
+    for (uint32_t i = 0; i < s->n_rows; i++)
+        if (same_series(s, &s->rows[i], row) && (!newest || s->rows[i].time > newest->time))
+            newest = &s->rows[i];
+    return newest;
+}
+
+/* A scan for the newest rows only, what it has kept of an earlier one included, has those of all series. `have` is all that the region holds. */
+static void check_newest(struct run *run, struct region *r, struct state *have)
+{
+    static struct state found;
+    struct error err = {0};
+    run->newest = true;
+    int st = read_region(run, r, NULL, &found, &err);
+    run->newest = false;
+    if (st != ST_OK)
+        fail_msg("seed %llu step %llu: scan for newest rows: %s", (unsigned long long)run->seed, (unsigned long long)run->step, err.msg);
+    for (uint32_t c = 0; c < have->n_columns; c++)
+        found.columns[c].semantic = have->columns[c].semantic = r->visible.columns[c].semantic;
+    for (uint32_t i = 0; i < have->n_rows; i++) {
+        const struct model_row *want = newest_of(have, &have->rows[i]), *got = newest_of(&found, &have->rows[i]);
+        bool same = got && (r->visible.mode == APPEND ? got->time == want->time : memcmp(got, want, sizeof *got) == 0);
+        if (!same) {
+            print_state("newest rows", &found);
+            print_state("all rows", have);
+            fail_msg("seed %llu step %llu: region %llu: a scan for newest rows lacks one", (unsigned long long)run->seed,
+                     (unsigned long long)run->step, (unsigned long long)(r->id >> 32));
+        }
+    }
+}
+
 /* Readers see what they saw, or, after a failed operation, one of the states in doubt. */
 static void check(struct run *run, struct region *r, bool in_doubt)
 {
@@ -556,6 +599,8 @@ static void check(struct run *run, struct region *r, bool in_doubt)
     if (st != ST_OK)
         fail_msg("seed %llu step %llu: scan: %s", (unsigned long long)run->seed, (unsigned long long)run->step, err.msg);
     if (same_state(&have, &r->visible)) {
+        if (have.exists)
+            check_newest(run, r, &have);
         check_predicate(run, r, &have);
         return;
     }

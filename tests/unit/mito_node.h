@@ -24,6 +24,7 @@ struct node {
     uint64_t disk_reserve_bytes;
     int64_t scan_part_rows;    /* 0 = the default */
     int64_t sync_interval_ms;  /* of the log; 0 = the fsync mode */
+    unsigned compactions;      /* at a time, in the background; 0 = 1 */
 };
 
 /* Called in front of and behind each call of the code under test; a test may set it. */
@@ -50,7 +51,8 @@ static inline int node_open(struct node *n, struct fs *fs, struct error *err)
                        .write_buffer_bytes = buffer,
                        .disk_reserve_bytes = n->disk_reserve_bytes,
                        .scan_part_rows = n->scan_part_rows,
-                       .sync_interval_ms = n->sync_interval_ms};
+                       .sync_interval_ms = n->sync_interval_ms,
+                       .compactions = n->compactions};
     struct disk_options disk = {.fs = fs, .dir = "/home", .reserve_name = "regiond.reserve", .reserve_bytes = n->disk_reserve_bytes};
     budget_init(&n->root, "node", "memory_limit", (size_t)1 << 30, NULL);
     if (n->disk_reserve_bytes)
@@ -71,8 +73,9 @@ static inline int node_open(struct node *n, struct fs *fs, struct error *err)
                               .checkpoint_distance = 3,
                               .default_flat_format = true,
                               .query_indexes = SST_INDEX_ALL,
-                              .caches = {1 << 20, 1 << 20, 1 << 18, 4096, 1 << 16},
+                              .caches = {1 << 20, 1 << 20, 1 << 18, 4096, 1 << 16, 1 << 16},
                               .max_background_jobs = 1,
+                              .max_background_compactions = n->compactions,
                               .auto_flush_interval_ms = INT64_MAX / 2,
                               .wal_purge_bytes = UINT64_MAX,
                               .write_stall_max_ms = 1000,
@@ -236,6 +239,27 @@ static inline int node_write_plain(struct node *n, uint64_t region, int64_t host
     put_row_value(&row, WIRE_INT64, false, v);
     put_message(&rows, 2, &row);
     return node_write(n, region, false, &rows, err);
+}
+
+/* How many rows the region holds. */
+static inline int64_t node_rows(struct node *n, uint64_t region)
+{
+    struct table *table;
+    struct batch_stream *stream;
+    struct batch *b;
+    int64_t rows = 0;
+    struct scan_request q = {.columns = (uint32_t[]){2}, .n_columns = 1, .limit = -1};
+    if (n->engine->ops->table(n->engine, region, &table, NULL) != ST_OK)
+        return -1;
+    if (table->ops->scan(table, &q, NULL, &stream, NULL) == ST_OK) {
+        while (batch_stream_next(stream, &b, NULL) == ST_OK && b) {
+            rows += b->n_rows;
+            batch_unref(b);
+        }
+        batch_stream_free(stream);
+    }
+    table_free(table);
+    return rows;
 }
 
 /* Everything, without the automatic compaction behind it, which would run on a thread of its own. */

@@ -419,8 +419,17 @@ static void check_wish(struct sst_file *f, struct region_metadata *m, const stru
         p[n++] = (struct scan_predicate){0, SCAN_IN, hosts};
     if (w->has_rack)
         p[n++] = (struct scan_predicate){3, SCAN_EQ, rack};
-    struct read_request q = {.metadata = m, .columns = columns, .n_columns = 4, .predicates = p, .n_predicates = n, .alone = alone, .last_row_only = w->last && alone,
-                             .time_min = w->from, .time_max = w->to, .need_key = !alone};
+    struct read_request q = {.metadata = m,
+                             .columns = columns,
+                             .n_columns = 4,
+                             .predicates = p,
+                             .n_predicates = n,
+                             .alone = alone,
+                             .last_row_only = w->last && alone,
+                             .time_min = w->from,
+                             .time_max = w->to,
+                             .need_key = !alone,
+                             .keep = f->caches != NULL};
     struct row_source *s = open_source(f, &q);
     struct row_batch *b;
     bool exact = alone && unique;
@@ -482,6 +491,40 @@ static void limits(void **state)
     }
     atomic_store(&f->deleted, true);
     sst_file_unref(f);
+    region_metadata_unref(m);
+}
+
+/* What is kept of the newest rows serves the scans that want just these, and no others. */
+static void newest_rows(void **state)
+{
+    struct region_metadata *m = old_schema();
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        struct sst_file *plain = write_file(k & 1 ? SST_FORMAT_FLAT : SST_FORMAT_PRIMARY_KEY, false), *f;
+        struct budget root;
+        struct sst_caches caches;
+        struct file_meta copy;
+        /* Room for all, for the lists only; with and without whole columns beside them. */
+        struct sst_cache_sizes sizes = {.footers = 1 << 20, .columns = k & 1 ? 64 << 20 : 0, .last_rows = k & 2 ? 8 << 10 : 16 << 20};
+        budget_init(&root, "root", "memory_limit", (size_t)1 << 30, NULL);
+        assert_int_equal(sst_caches_init(&caches, &root, &root, &sizes, NULL), ST_OK);
+        assert_int_equal(file_meta_copy(&plain->meta, &copy, NULL), ST_OK);
+        assert_int_equal(sst_file_new(store, DIR_KEY, &copy, &caches, &f, NULL), ST_OK);
+        check_wish(f, m, &(struct wanted){.from = 1, .to = INT64_MAX, .last = true}, true, true); /* some row groups are cut */
+        for (int round = 0; round < 60; round++) {
+            struct wanted w = random_wish();
+            if (round % 2)
+                w = (struct wanted){.from = INT64_MIN, .to = INT64_MAX, .last = true, .has_cpu = round % 4 == 1, .cpu_op = w.cpu_op, .cpu = w.cpu};
+            check_wish(f, m, &w, round % 7 != 0, true);
+        }
+        assert_in_range(budget_used(cache_budget(caches.last_rows)), 1, sizes.last_rows);
+        sst_file_unref(f);
+        assert_int_equal(budget_used(cache_budget(caches.last_rows)), 0);
+        sst_caches_release(&caches);
+        assert_int_equal(budget_used(&root), 0);
+        atomic_store(&plain->deleted, true);
+        sst_file_unref(plain);
+    }
     region_metadata_unref(m);
 }
 
@@ -557,6 +600,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(round_trips), cmocka_unit_test(later_schemas), cmocka_unit_test(pruning),
-                                       cmocka_unit_test(selections), cmocka_unit_test(limits), cmocka_unit_test(footer_cache)};
+                                       cmocka_unit_test(selections),  cmocka_unit_test(newest_rows),   cmocka_unit_test(limits),
+                                       cmocka_unit_test(footer_cache)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -14,24 +14,6 @@
 static const uint64_t REGION = (uint64_t)1024 << 32, OTHER = (uint64_t)1025 << 32;
 enum { WAIT_MS = 60000 };
 
-static int64_t rows_of(struct node *n, uint64_t region)
-{
-    struct table *table;
-    struct batch_stream *stream;
-    struct batch *b;
-    int64_t rows = 0;
-    assert_int_equal(n->engine->ops->table(n->engine, region, &table, NULL), ST_OK);
-    struct scan_request q = {.columns = (uint32_t[]){2}, .n_columns = 1, .limit = -1};
-    assert_int_equal(table->ops->scan(table, &q, NULL, &stream, NULL), ST_OK);
-    while (batch_stream_next(stream, &b, NULL) == ST_OK && b) {
-        rows += b->n_rows;
-        batch_unref(b);
-    }
-    batch_stream_free(stream);
-    table_free(table);
-    return rows;
-}
-
 static bool unsettled(struct node *n)
 {
     struct wal_stats stats;
@@ -62,13 +44,13 @@ static void rows_outlive_a_sync_without_space(void **state)
     }
     assert_true(unsettled(&n));
     assert_int_equal(node_write_plain(&n, REGION, 2, 0, 0, &err), ST_NO_SPACE);
-    assert_int_equal(rows_of(&n, REGION), rows);
+    assert_int_equal(node_rows(&n, REGION), rows);
     fs_sim_fail(sim, FS_SIM_IO, 0, false);
     while (node_write_plain(&n, REGION, 3, 0, 0, &err) != ST_OK && clock_monotonic_ns() < end) /* the keeper flushes once a second */
         clock_sleep_ns(10000000);
     rows++;
     assert_false(unsettled(&n));
-    assert_int_equal(rows_of(&n, REGION), rows);
+    assert_int_equal(node_rows(&n, REGION), rows);
     node_close(&n);
     fs_sim_power_cut(sim);
     assert_int_equal(node_open(&n, fs_sim_fs(sim), &err), ST_OK);
@@ -76,7 +58,7 @@ static void rows_outlive_a_sync_without_space(void **state)
         struct region_open_request open = {.region_id = i ? OTHER : REGION, .path = NODE_PATH, .writable = true};
         if (n.engine->ops->open(n.engine, &open, &err) != ST_OK)
             fail_msg("%s", err.msg);
-        assert_int_equal(rows_of(&n, open.region_id), i ? others : rows);
+        assert_int_equal(node_rows(&n, open.region_id), i ? others : rows);
     }
     node_close(&n);
     fs_sim_free(sim);

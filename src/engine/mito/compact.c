@@ -4,13 +4,13 @@
  * number is too much for the memory there is, the newer half waits. The manifest edit that swaps the files is the commit point; readers keep the old files
  * until they are done. A compaction holds neither of the region's locks while it rewrites: writes, flushes and scans go on.
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/metrics.h"
-#include "engine/mito/compact_pick.h"
-#include "engine/mito/mito.h"
+#include "engine/mito/compact_internal.h"
 #include "format/proto/wire.h"
 
 static struct metric_family requests = {.name = "greptime_mito_compaction_requests_total", .help = "compactions started", .kind = METRIC_COUNTER};
@@ -21,45 +21,26 @@ static struct metric_family expired_files = {.name = "regiond_mito_expired_files
                                              .kind = METRIC_COUNTER};
 static struct metric_family debt = {.name = "regiond_mito_compaction_debt_bytes", .help = "bytes of files that are picked for compaction and not merged yet",
                                     .kind = METRIC_GAUGE};
+static struct metric_family retries = {
+    .name = "regiond_mito_compaction_retries_total", .help = "compactions begun again because one had failed", .kind = METRIC_COUNTER};
 static struct metric_family output_bytes = {.name = "greptime_mito_compaction_output_bytes", .help = "bytes written by compactions", .kind = METRIC_COUNTER};
 
-enum { DEFAULT_TRIGGER_FILES = 4, ROUNDS_MAX = 1024, STRICT_WINDOWS_MAX = 4096 };
+enum { DEFAULT_TRIGGER_FILES = 4, ROUNDS_MAX = 1024, RETRY_MS = 1000, RETRY_DOUBLINGS_MAX = 8 };
 static const uint64_t DEFAULT_OUTPUT_BYTES = (uint64_t)512 << 20;
 
-/* The files of a region at one moment, and by which rules they are to be compacted. */
-struct snapshot {
-    struct mito_region *region;
-    struct region_metadata *metadata;
-    enum merge_mode mode;
-    enum sst_format format;
-    enum ttl_kind ttl_kind;
-    int64_t ttl_ms;
-    struct sst_index_options index; /* with a reference */
-    struct pick_options pick;
-    struct sst_file **files;
-    uint32_t n_files;
-};
+void compact_count_request(void)
+{
+    metric_add(metric_plain(&requests), 1);
+}
 
-struct compaction { /* one merge */
-    const struct snapshot *of;
-    struct sst_file **inputs;   /* borrowed from the snapshot, oldest sequence first */
-    uint32_t n_inputs;
-    int64_t time_min, time_max; /* rows outside are left out (strict windows); else everything */
-    bool drop_deletes;
-    int64_t window_seconds;
-    uint64_t output_bytes_max;  /* 0 = one file */
-    struct file_meta *outputs;
-    uint32_t n_outputs;
-};
-
-static void snapshot_release(struct snapshot *s)
+void compact_snapshot_release(struct compact_snapshot *s)
 {
     for (uint32_t i = 0; i < s->n_files; i++)
         sst_file_unref(s->files[i]);
     free(s->files);
     region_metadata_unref(s->metadata);
     buffer_unref(s->index.ignored);
-    *s = (struct snapshot){0};
+    *s = (struct compact_snapshot){0};
 }
 
 /* The options of the database, for where the region's own are silent; all unset when nobody knows any. Without an answer the region's own hold. */
@@ -85,7 +66,7 @@ static void database_options(struct mito_region *r, struct region_options *ret)
 }
 
 /* r->lock held. */
-static void apply_options(struct snapshot *s, const struct region_options *own, const struct region_options *database)
+static void apply_options(struct compact_snapshot *s, const struct region_options *own, const struct region_options *database)
 {
     const struct region_options *ttl = own->ttl_kind != TTL_UNSET ? own : database, *rules = own;
     for (uint32_t i = 0; i < database->n_kv && !own->compaction_override; i++)
@@ -98,7 +79,7 @@ static void apply_options(struct snapshot *s, const struct region_options *own, 
     s->pick.output_bytes_max = rules->max_output_file_bytes ? rules->max_output_file_bytes : DEFAULT_OUTPUT_BYTES;
 }
 
-static int snapshot_take(struct mito_region *r, struct snapshot *ret, struct error *err)
+int compact_snapshot_take(struct mito_region *r, struct compact_snapshot *ret, struct error *err)
 {
     struct region_options database;
     database_options(r, &database);
@@ -109,8 +90,12 @@ static int snapshot_take(struct mito_region *r, struct snapshot *ret, struct err
     if (st != ST_OK) {
         free(files);
     } else {
-        *ret = (struct snapshot){.region = r, .metadata = region_metadata_ref(r->metadata), .mode = o->append_mode ? MERGE_APPEND : o->merge_mode,
-                                 .format = r->format, .index = {o->index.segment_rows, buffer_ref(o->index.ignored)}, .files = files};
+        *ret = (struct compact_snapshot){.region = r,
+                                         .metadata = region_metadata_ref(r->metadata),
+                                         .mode = o->append_mode ? MERGE_APPEND : o->merge_mode,
+                                         .format = r->format,
+                                         .index = {o->index.segment_rows, buffer_ref(o->index.ignored)},
+                                         .files = files};
         ret->pick = (struct pick_options){.unit = r->metadata->columns[r->metadata->time_index].type->unit, .append = o->append_mode,
                                           .outputs_max = r->engine->options.max_background_compactions};
         apply_options(ret, o, &database);
@@ -122,8 +107,7 @@ static int snapshot_take(struct mito_region *r, struct snapshot *ret, struct err
     return st;
 }
 
-/* What the picker sees; malloc'ed. */
-static int describe_files(const struct snapshot *s, struct pick_file **ret_files, struct error *err)
+int compact_describe_files(const struct compact_snapshot *s, struct pick_file **ret_files, struct error *err)
 {
     struct pick_file *files = calloc(s->n_files + 1, sizeof *files);
     if (!files)
@@ -136,7 +120,7 @@ static int describe_files(const struct snapshot *s, struct pick_file **ret_files
     return ST_OK;
 }
 
-static void outputs_release(struct compaction *c)
+void compact_outputs_release(struct compaction *c)
 {
     for (uint32_t i = 0; i < c->n_outputs; i++)
         file_meta_release(&c->outputs[i]);
@@ -175,13 +159,22 @@ static int read_inputs(struct compaction *c, struct row_source **ret_source, str
     return st;
 }
 
-static void remove_outputs(struct compaction *c)
+void compact_outputs_remove(struct compaction *c)
 {
     for (uint32_t i = 0; i < c->n_outputs; i++)
         sst_remove_objects(c->of->region->engine->options.store, c->of->region->dir, &c->outputs[i]);
 }
 
-static int write_outputs(struct compaction *c, struct error *err)
+/* What the inputs take while they are merged: a row group of each. */
+static size_t bytes_needed(const struct compaction *c)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < c->n_inputs; i++)
+        sum += c->inputs[i]->meta.max_row_group_uncompressed_size;
+    return sum < SIZE_MAX / 2 ? (size_t)sum : SIZE_MAX / 2;
+}
+
+static int write_merged(struct compaction *c, struct error *err)
 {
     struct row_source *source;
     struct mito_engine *e = c->of->region->engine;
@@ -199,6 +192,16 @@ static int write_outputs(struct compaction *c, struct error *err)
     row_source_free(source);
     for (uint32_t i = 0; st == ST_OK && i < c->n_outputs; i++)
         metric_add(metric_plain(&output_bytes), (int64_t)c->outputs[i].file_size);
+    return st;
+}
+
+int compact_outputs_write(struct compaction *c, struct error *err)
+{
+    struct mito_engine *e = c->of->region->engine;
+    size_t taken;
+    TRY(compact_room_take(&e->compact_room, bytes_needed(c), &e->compact_work, &taken, err));
+    int st = write_merged(c, err);
+    compact_room_give(&e->compact_room, taken);
     return st;
 }
 
@@ -250,8 +253,7 @@ static int swap_files(struct mito_region *r, const struct region_metadata *metad
     return st;
 }
 
-/* Commits what was written, or removes it. */
-static int finish(struct compaction *c, int st, struct error *err)
+int compact_finish(struct compaction *c, int st, struct error *err)
 {
     char window[32];
     bool kept = false;
@@ -261,20 +263,20 @@ static int finish(struct compaction *c, int st, struct error *err)
     if (st != ST_OK) {
         metric_add(metric_plain(&failures), 1);
         if (!kept)
-            remove_outputs(c);
+            compact_outputs_remove(c);
     }
     return st;
 }
 
 /* ---- ttl ---- */
 
-static bool is_expired(const struct snapshot *s, const struct sst_file *f, int64_t now_ms)
+static bool is_expired(const struct compact_snapshot *s, const struct sst_file *f, int64_t now_ms)
 {
     return s->ttl_kind == TTL_INSTANT || (s->ttl_kind == TTL_DURATION && pick_expired(f->meta.time_max, s->pick.unit, s->ttl_ms, now_ms));
 }
 
 /* Takes the files whose rows have all expired out of the region and the snapshot, in an edit of their own. */
-static int drop_expired(struct snapshot *s, struct error *err)
+static int drop_expired(struct compact_snapshot *s, struct error *err)
 {
     uint32_t n = 0, kept = 0;
     int64_t now_ms = clock_wall_ms();
@@ -318,14 +320,14 @@ static bool halve(struct compaction *c)
 static int merge(struct compaction *c, struct error *err)
 {
     int st;
-    metric_add(metric_plain(&requests), 1);
+    compact_count_request();
     do
-        st = write_outputs(c, err);
+        st = compact_outputs_write(c, err);
     while (st == ST_EXHAUSTED && halve(c));
-    return finish(c, st, err);
+    return compact_finish(c, st, err);
 }
 
-static int64_t bytes_of(const struct snapshot *s, const struct pick_merge *m)
+static int64_t bytes_of(const struct compact_snapshot *s, const struct pick_merge *m)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < m->n_files; i++)
@@ -334,7 +336,7 @@ static int64_t bytes_of(const struct snapshot *s, const struct pick_merge *m)
 }
 
 /* One picked merge; *ret_gained: the region has fewer files now. */
-static int run_picked(const struct snapshot *s, const struct pick_merge *m, int64_t window_seconds, bool *ret_gained, struct error *err)
+static int run_picked(const struct compact_snapshot *s, const struct pick_merge *m, int64_t window_seconds, bool *ret_gained, struct error *err)
 {
     struct compaction c = {.of = s, .time_min = INT64_MIN, .time_max = INT64_MAX, .drop_deletes = m->drop_deletes, .window_seconds = window_seconds,
                            .output_bytes_max = s->pick.output_bytes_max, .inputs = calloc(m->n_files, sizeof *c.inputs)};
@@ -344,35 +346,72 @@ static int run_picked(const struct snapshot *s, const struct pick_merge *m, int6
         c.inputs[c.n_inputs] = s->files[m->files[c.n_inputs]];
     int st = merge(&c, err);
     *ret_gained |= st == ST_OK && c.n_outputs < c.n_inputs;
-    outputs_release(&c);
+    compact_outputs_release(&c);
     free(c.inputs);
     return st;
 }
 
-/* Drops what has expired and merges what is worth it. One merge that fails does not stop the others; the first error is told. */
-static int compact_once(struct mito_region *r, bool *ret_gained, struct error *err)
+/* Merges of one pick, which have no file in common, by any number of threads. One that fails does not stop the others; the first error is told. */
+struct picked_merges {
+    const struct compact_snapshot *of;
+    const struct pick_result *picked;
+    _Atomic uint32_t next;
+    pthread_mutex_t lock; /* guards what follows */
+    bool gained;
+    int st;
+    struct error err;
+};
+
+static void run_share(void *ctx, size_t share)
 {
-    struct snapshot s = {0};
+    struct picked_merges *p = ctx;
+    (void)share;
+    for (uint32_t i; (i = atomic_fetch_add(&p->next, 1)) < p->picked->n_merges;) {
+        struct error err = {.msg = ""};
+        bool gained = false;
+        int st = run_picked(p->of, &p->picked->merges[i], p->picked->window_seconds, &gained, &err);
+        metric_add(metric_plain(&debt), -bytes_of(p->of, &p->picked->merges[i]));
+        pthread_mutex_lock(&p->lock);
+        p->gained |= gained;
+        if (p->st == ST_OK && st != ST_OK) {
+            p->st = st;
+            p->err = err;
+        }
+        pthread_mutex_unlock(&p->lock);
+    }
+}
+
+static int run_all(const struct compact_snapshot *s, const struct pick_result *picked, uint32_t parallelism, bool *ret_gained, struct error *err)
+{
+    struct picked_merges p = {.of = s, .picked = picked};
+    pthread_mutex_init(&p.lock, NULL);
+    thread_pool_for(s->region->engine->compactions, parallelism < picked->n_merges ? parallelism : picked->n_merges, run_share, &p);
+    pthread_mutex_destroy(&p.lock);
+    *ret_gained |= p.gained;
+    return p.st == ST_OK ? ST_OK : error_set(err, (enum status)p.st, "%s", p.err.msg);
+}
+
+/* Drops what has expired and merges what is worth it. */
+static int compact_once(struct mito_region *r, uint32_t parallelism, bool *ret_gained, struct error *err)
+{
+    struct compact_snapshot s = {0};
     struct pick_file *files = NULL;
     struct pick_result picked = {0};
-    TRY(snapshot_take(r, &s, err));
+    TRY(compact_snapshot_take(r, &s, err));
     int st = drop_expired(&s, err);
     if (st == ST_OK)
         st = mito_check_room(r->engine, err); /* a merge needs space before it frees some */
     if (st == ST_OK)
-        st = describe_files(&s, &files, err);
+        st = compact_describe_files(&s, &files, err);
     if (st == ST_OK)
         st = compact_pick(files, s.n_files, &s.pick, &picked, err);
     for (uint32_t i = 0; i < picked.n_merges; i++)
         metric_add(metric_plain(&debt), bytes_of(&s, &picked.merges[i]));
-    for (uint32_t i = 0; i < picked.n_merges; i++) {
-        int mine = run_picked(&s, &picked.merges[i], picked.window_seconds, ret_gained, st == ST_OK ? err : NULL);
-        st = st == ST_OK ? mine : st;
-        metric_add(metric_plain(&debt), -bytes_of(&s, &picked.merges[i]));
-    }
+    if (st == ST_OK)
+        st = run_all(&s, &picked, parallelism, ret_gained, err);
     pick_result_release(&picked);
     free(files);
-    snapshot_release(&s);
+    compact_snapshot_release(&s);
     return st;
 }
 
@@ -391,93 +430,41 @@ static void end(struct mito_region *r)
     mito_schedule_index_build(r);
 }
 
-static int compact_windows(struct mito_region *r, struct error *err)
+static int compact_windows(struct mito_region *r, uint32_t parallelism, struct error *err)
 {
     bool gained = true;
     int st = ST_OK;
     /* Each round removes at least one file; the bound is against a picker that would choose the same files for ever. */
     for (int round = 0; round < ROUNDS_MAX && gained && st == ST_OK; round++) {
         gained = false;
-        st = compact_once(r, &gained, err);
+        st = compact_once(r, parallelism, &gained, err);
     }
-    return st;
-}
-
-/* ---- strict windows ---- */
-
-/* The rows of one window out of all files that reach into it, appended to all->outputs. */
-static int write_window(struct compaction *all, struct compaction *piece, struct error *err)
-{
-    piece->n_inputs = 0;
-    for (uint32_t i = 0; i < all->n_inputs; i++)
-        if (all->inputs[i]->meta.time_min <= piece->time_max && all->inputs[i]->meta.time_max >= piece->time_min)
-            piece->inputs[piece->n_inputs++] = all->inputs[i];
-    if (!piece->n_inputs)
-        return ST_OK;
-    TRY(write_outputs(piece, err));
-    struct file_meta *grown = piece->n_outputs ? realloc(all->outputs, (all->n_outputs + piece->n_outputs) * sizeof *grown) : NULL;
-    if (piece->n_outputs && !grown) {
-        remove_outputs(piece);
-        outputs_release(piece);
-        return error_no_memory(err, piece->n_outputs * sizeof *grown);
-    }
-    if (grown) {
-        memcpy(grown + all->n_outputs, piece->outputs, piece->n_outputs * sizeof *grown);
-        all->outputs = grown;
-        all->n_outputs += piece->n_outputs;
-    }
-    free(piece->outputs); /* their contents are in `all` */
-    piece->outputs = NULL;
-    piece->n_outputs = 0;
-    return ST_OK;
-}
-
-static int write_strict(struct compaction *all, struct error *err)
-{
-    int64_t low = INT64_MAX, high = INT64_MIN;
-    for (uint32_t i = 0; i < all->n_inputs; i++) {
-        const struct file_meta *m = &all->inputs[i]->meta;
-        low = m->time_min < low ? m->time_min : low;
-        high = m->time_max > high ? m->time_max : high;
-    }
-    __int128 width = (__int128)all->window_seconds * units_per_second(all->of->pick.unit);
-    __int128 first = low / width - (low % width < 0);
-    if ((high - first * width) / width > STRICT_WINDOWS_MAX)
-        return error_set(err, ST_INVALID_ARGUMENTS, "a strict window of %lld s would cut region %llu into more than %d files", (long long)all->window_seconds,
-                         (unsigned long long)all->of->region->id, STRICT_WINDOWS_MAX);
-    struct compaction piece = *all;
-    piece.inputs = calloc(all->n_inputs, sizeof *piece.inputs);
-    int st = piece.inputs ? ST_OK : error_no_memory(err, all->n_inputs * sizeof *piece.inputs);
-    for (__int128 at = first * width; st == ST_OK && at <= high; at += width) {
-        piece.time_min = at < INT64_MIN ? INT64_MIN : (int64_t)at;
-        piece.time_max = at + width - 1 > INT64_MAX ? INT64_MAX : (int64_t)(at + width - 1);
-        st = write_window(all, &piece, err);
-    }
-    free(piece.inputs);
-    return st;
-}
-
-/* Every file is cut at the window borders: each window's rows, from all files that reach into it, become one output. */
-static int compact_strict(struct mito_region *r, int64_t seconds, struct error *err)
-{
-    struct snapshot s = {0};
-    struct pick_file *files = NULL;
-    TRY(mito_check_room(r->engine, err));
-    TRY(snapshot_take(r, &s, err));
-    int st = describe_files(&s, &files, err);
-    if (st == ST_OK && s.n_files) {
-        struct compaction c = {.of = &s, .inputs = s.files, .n_inputs = s.n_files};
-        c.window_seconds = seconds > 0 ? seconds : s.pick.window_seconds > 0 ? s.pick.window_seconds : pick_infer_window(files, s.n_files, s.pick.unit);
-        metric_add(metric_plain(&requests), 1);
-        st = finish(&c, write_strict(&c, err), err);
-        outputs_release(&c);
-    }
-    free(files);
-    snapshot_release(&s);
     return st;
 }
 
 /* ---- entry points ---- */
+
+/* When a compaction that has failed so often is tried again: after 1, 2, 4 ... 256 s. r->lock held. */
+static void schedule_retry(struct mito_region *r)
+{
+    unsigned doublings = r->failed_compactions ? r->failed_compactions - 1 : 0;
+    doublings = doublings < RETRY_DOUBLINGS_MAX ? doublings : RETRY_DOUBLINGS_MAX;
+    r->retry_compaction_ms = clock_monotonic_ns() / 1000000 + ((int64_t)RETRY_MS << doublings);
+}
+
+/* What a compaction in the background has come to. A region that is led from elsewhere is that node's to compact. */
+static void note_outcome(struct mito_region *r, int st)
+{
+    pthread_mutex_lock(&r->lock);
+    if (st == ST_OK || st == ST_REGION_NOT_READY) {
+        r->failed_compactions = 0;
+        r->retry_compaction_ms = 0;
+    } else {
+        r->failed_compactions++;
+        schedule_retry(r);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
 
 static void compact_quietly(void *arg)
 {
@@ -485,12 +472,26 @@ static void compact_quietly(void *arg)
     struct error err;
     atomic_store(&r->compaction_queued, false);
     if (begin(r)) {
-        int st = compact_windows(r, &err);
+        int st = compact_windows(r, 1, &err);
         end(r);
+        note_outcome(r, st);
         if (st != ST_OK && st != ST_REGION_NOT_READY && st != ST_CANCELLED && st != ST_NO_SPACE) /* a full disk is told once, by its owner */
-            log_warn("mito", "compaction of region %llu failed: %s; the next flush tries again", (unsigned long long)r->id, err.msg);
+            log_warn("mito", "compaction of region %llu failed: %s; it is tried again", (unsigned long long)r->id, err.msg);
     }
     mito_region_unref(r);
+}
+
+void mito_retry_compaction(struct mito_region *r)
+{
+    pthread_mutex_lock(&r->lock);
+    bool due = r->retry_compaction_ms && clock_monotonic_ns() / 1000000 >= r->retry_compaction_ms;
+    if (due)
+        schedule_retry(r); /* for the case that this one cannot begin */
+    pthread_mutex_unlock(&r->lock);
+    if (!due)
+        return;
+    metric_add(metric_plain(&retries), 1);
+    mito_schedule_compaction(r);
 }
 
 void mito_schedule_compaction(struct mito_region *r)
@@ -516,7 +517,10 @@ int mito_region_compact(struct mito_engine *e, uint64_t region_id, struct messag
     struct mito_region *r;
     bool strict = false;
     int64_t seconds = 0;
+    uint32_t parallelism = 1; /* 0 = not said */
     while (pb_next(&reader, &f)) {
+        if (f.number == 4 && f.wire == PB_VARINT && f.value)
+            parallelism = f.value < UINT32_MAX ? (uint32_t)f.value : UINT32_MAX;
         if (f.number != 3 || f.wire != PB_BYTES)
             continue;
         strict = true;
@@ -536,7 +540,7 @@ int mito_region_compact(struct mito_engine *e, uint64_t region_id, struct messag
     }
     while (!begin(r)) /* joins the one that runs: its result is what was asked for */
         clock_sleep_ns(10000000);
-    int st = strict ? compact_strict(r, seconds, err) : compact_windows(r, err);
+    int st = strict ? compact_strict(r, seconds, parallelism, err) : compact_windows(r, parallelism, err);
     end(r);
     mito_region_unref(r);
     return st;

@@ -272,6 +272,7 @@ static void keep_flushed(struct mito_engine *e)
         if (due_for_flush(e, all[i]))
             flush_quietly(all[i], "idle");
         settle_leadership(all[i]);
+        mito_retry_compaction(all[i]);
         mito_region_unref(all[i]);
     }
     free(all);
@@ -341,6 +342,7 @@ static void engine_free(struct engine *base)
     pthread_mutex_destroy(&e->keeper_lock);
     pthread_cond_destroy(&e->keeper_wake);
     pthread_cond_destroy(&e->reaped);
+    compact_room_release(&e->compact_room);
     free(e);
 }
 
@@ -368,6 +370,7 @@ int mito_engine_new(const struct mito_options *options, struct engine **ret_engi
     budget_init(&e->compact_budget, "compactions", "memory_limit or region_engine.mito.experimental_compaction_memory_limit",
                 options->compaction_bytes_max ? options->compaction_bytes_max : SIZE_MAX, options->root_budget);
     budget_init(&e->cache_budget, "SST footers", "memory_limit or region_engine.mito.sst_meta_cache_size", SIZE_MAX, options->root_budget);
+    compact_room_init(&e->compact_room, options->compaction_bytes_max == SIZE_MAX ? 0 : options->compaction_bytes_max, options->compaction_wait_ms);
     pthread_rwlock_init(&e->lock, NULL);
     pthread_mutex_init(&e->memory_lock, NULL);
     pthread_cond_init(&e->memory_freed, NULL);

@@ -32,7 +32,8 @@ struct mito_options {
     uint64_t node_id;
     size_t write_buffer_bytes;   /* global_write_buffer_size: flush at half, stall at all of it */
     size_t write_reject_bytes;   /* global_write_buffer_reject_size */
-    struct sst_cache_sizes caches; /* sst_meta_cache_size, index.*_cache_size, index.content_cache_page_size, page_cache_size */
+    struct sst_cache_sizes
+        caches; /* sst_meta_cache_size, index.*_cache_size, index.content_cache_page_size, page_cache_size, selector_result_cache_size */
     uint32_t checkpoint_distance;
     bool default_flat_format;
     uint8_t flush_indexes, compaction_indexes, query_indexes; /* enum sst_index_kind bits: what is built when, and what queries may use */
@@ -40,6 +41,7 @@ struct mito_options {
     unsigned max_background_jobs;
     unsigned max_background_compactions; /* 0 = 1 */
     size_t compaction_bytes_max;         /* experimental_compaction_memory_limit; 0 = memory_limit alone */
+    int64_t compaction_wait_ms; /* experimental_compaction_on_exhausted: how long a compaction waits for others to need less; 0 = not at all */
     int64_t min_compaction_interval_ms;
     int64_t auto_flush_interval_ms;
     uint64_t wal_purge_bytes;    /* past this the regions that hold the oldest segment are flushed */
@@ -93,8 +95,18 @@ struct mito_region {
     bool wal_enabled;                   /* false: wal.provider = noop */
     int64_t last_flush_ms, last_compaction_ms;
     int64_t recorded_window_seconds;    /* the manifest's compaction_time_window; 0 = none yet */
+    unsigned failed_compactions;        /* in the background, since one has succeeded */
+    int64_t retry_compaction_ms;        /* monotonic; 0 = nothing to try again */
     _Atomic bool compaction_queued, index_build_queued;
     bool orphans_sought;                /* or a file has left since, and may still be read */
+};
+
+/* compact_room.c */
+struct compact_room {
+    pthread_mutex_t lock; /* guards `used` */
+    pthread_cond_t freed;
+    size_t bytes_max, used; /* bytes_max 0 = without end */
+    int64_t wait_ms;
 };
 
 struct mito_engine {
@@ -109,6 +121,7 @@ struct mito_engine {
     struct thread_pool *jobs;           /* flushes in the background */
     struct thread_pool *compactions;    /* a lane of their own: however many wait, no flush waits for them */
     struct work_context compact_work;   /* cancelled when the engine stops */
+    struct compact_room compact_room;
     _Atomic bool flush_scheduled, space_flush_scheduled;
     int64_t space_flush_ms;             /* when the last one began; the keeper's */
     bool log_failure_told;              /* the keeper's */
@@ -281,6 +294,15 @@ int mito_region_truncate(struct mito_engine *e, uint64_t region_id, struct messa
 int mito_region_compact(struct mito_engine *e, uint64_t region_id, struct message compact, struct error *err);
 /* What follows a flush: expired files are dropped, and windows that have collected too many files compacted, in the background. */
 void mito_schedule_compaction(struct mito_region *r);
+/* The same where one has failed a while ago. The keeper's. */
+void mito_retry_compaction(struct mito_region *r);
+
+/* compact_room.c */
+void compact_room_init(struct compact_room *r, size_t bytes_max, int64_t wait_ms);
+void compact_room_release(struct compact_room *r);
+/* Reserves that much, or all there can be; gives back *ret_taken later. ST_EXHAUSTED when others had not given it back in time. */
+int compact_room_take(struct compact_room *r, size_t bytes, const struct work_context *work, size_t *ret_taken, struct error *err);
+void compact_room_give(struct compact_room *r, size_t bytes);
 
 /* index_build.c */
 int mito_region_build_index(struct mito_engine *e, uint64_t region_id, struct error *err);

@@ -116,6 +116,8 @@ void sst_file_unref(struct sst_file *f)
         sst_footer_put(f, f->footer);
     if (f->caches)
         cache_forget(f->caches->columns, f->serial, atomic_load(&f->kept_items));
+    if (f->caches)
+        cache_forget(f->caches->last_rows, f->serial, atomic_load(&f->kept_last_items));
     if (f->caches && f->meta.available_indexes) {
         cache_forget(f->caches->index_metadata, f->serial, 1);
         cache_forget(f->caches->index_content, f->serial, f->meta.index_file_size / f->caches->index_page_bytes + 1);

@@ -37,6 +37,7 @@ struct sst_file {
     struct sst_file *successor;    /* the same file with another index: it goes after this one; a reference */
     bool index_outdated;           /* the index file of this one's version goes with it */
     _Atomic uint64_t kept_items;   /* items that the cache of decoded columns may have of it (sst_column.c) */
+    _Atomic uint64_t kept_last_items; /* the same of that of newest rows */
     struct sst_file *next_held;    /* the engine's list of files that have left their manifest (gc.c) */
     _Atomic uint64_t index_tried;  /* 1 + version of a schema for which no more of an index could be built; 0 = none */
 };

@@ -128,11 +128,15 @@ int sst_caches_init(struct sst_caches *c, struct budget *footers_budget, struct 
     if (st == ST_OK)
         st = new_cache("index_content", "index contents", "memory_limit or region_engine.mito.index.content_cache_size", root, sizes->index_content,
                        &c->index_content, err);
+    if (st == ST_OK)
+        st = new_cache("selector_result", "newest rows", "memory_limit or region_engine.mito.selector_result_cache_size", root, sizes->last_rows,
+                       &c->last_rows, err);
     if (st == ST_OK) {
         sst_cache_init(&c->footers, footers_budget, sizes->footers);
         return ST_OK;
     }
     cache_free(c->index_metadata);
+    cache_free(c->index_content);
     cache_free(c->columns);
     return st;
 }
@@ -142,5 +146,6 @@ void sst_caches_release(struct sst_caches *c)
     cache_free(c->index_metadata);
     cache_free(c->index_content);
     cache_free(c->columns);
+    cache_free(c->last_rows);
     sst_cache_release(&c->footers);
 }

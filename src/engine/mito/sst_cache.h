@@ -1,5 +1,5 @@
 /* What is kept of SSTs between scans: decoded footers, the last used first, up to a number of bytes; what has been read of
- * index files; and columns. */
+ * index files; columns; and what the scans for newest rows found in them. */
 #ifndef ENGINE_MITO_SST_CACHE_H
 #define ENGINE_MITO_SST_CACHE_H
 
@@ -25,10 +25,11 @@ struct sst_caches {
     struct cache *index_content;  /* items: pages of index files, by number */
     size_t index_page_bytes;
     struct cache *columns;        /* items: decoded columns of row groups (sst_column.c) */
+    struct cache *last_rows;      /* items: of row groups the last rows of their series (sst_column.c) */
 };
 
 struct sst_cache_sizes {
-    size_t footers, index_metadata, index_content, index_page, columns; /* bytes */
+    size_t footers, index_metadata, index_content, index_page, columns, last_rows; /* bytes */
 };
 
 /* `footers` is the account of decoded footers, `root` that of the node. */

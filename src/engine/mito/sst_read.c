@@ -43,14 +43,16 @@ struct parts {
     struct column *key, *time, *sequence, *op, **columns;
     struct column **tested; /* per predicate; shared with `columns` where one column is both */
     uint32_t *kept;         /* scratch */
+    bool last_rows;         /* the rows are the last ones of all series in the row group */
     uint64_t constant;
 };
 
 static int read_stored(struct sst_source *s, struct parts *p, uint32_t column, struct dtype *type, int flags, bool required, struct column **ret_column,
                        struct error *err)
 {
-    struct sst_column_request q = {s->file, s->footer, sst_parquet_source(s->reader), p->row_group, column, type, flags, &p->rows,
-                                   s->request.budget, s->request.keep};
+    struct sst_column_request q = {
+        s->file,         s->footer,   sst_parquet_source(s->reader), p->row_group, column, type, flags, &p->rows, s->request.budget,
+        s->request.keep, p->last_rows};
     struct column *c;
     TRY(work_check(s->request.work, err));
     TRY(sst_column_read(&q, &c, err));
@@ -153,6 +155,7 @@ static int narrow(struct sst_source *s, struct parts *p, int64_t n, struct error
 {
     if (n == p->rows.n_rows)
         return ST_OK;
+    p->last_rows = false;
     TRY(take(s, &p->key, p->kept, n, err));
     TRY(take(s, &p->time, p->kept, n, err));
     for (uint32_t i = 0; i < s->request.n_predicates; i++)
@@ -265,21 +268,43 @@ static int cut_keys(struct sst_source *s, struct parts *p, struct error *err)
     return narrow(s, p, to > from ? to - from : 0, err);
 }
 
-/* The last row of each run of one key: the newest, as times ascend in it. */
-static int keep_last_rows(struct sst_source *s, struct parts *p, struct error *err)
+/* To p->kept the last row of each run of one key: the newest, as times ascend in it. */
+static int find_last_rows(struct sst_source *s, struct parts *p, int64_t *ret_n, struct error *err)
 {
     int64_t n = 0, total = p->rows.n_rows;
-    if (!total || !s->request.last_row_only || !s->base.unique)
-        return ST_OK;
     TRY(read_keys(s, p, err));
-    TRY(room_for_kept(p, err));
     const uint32_t *codes = COLUMN_VALUES(p->key, uint32_t);
     for (int64_t i = 0; i + 1 < total; i++) {
         p->kept[n] = (uint32_t)i;
         n += codes[i] != codes[i + 1];
     }
     p->kept[n++] = (uint32_t)(total - 1);
-    return narrow(s, p, n, err);
+    *ret_n = n;
+    return ST_OK;
+}
+
+static int keep_last_rows(struct sst_source *s, struct parts *p, struct error *err)
+{
+    int64_t n = 0, total = p->rows.n_rows;
+    if (!total || !s->request.last_row_only || !s->base.unique)
+        return ST_OK;
+    bool whole = s->request.keep && total == parquet_row_group(s->footer->parquet, p->row_group)->n_rows;
+    struct last_rows *known = whole ? sst_last_rows_get(s->file, s->footer, p->row_group) : NULL;
+    int st = room_for_kept(p, err);
+    if (st == ST_OK && known) {
+        n = known->n;
+        memcpy(p->kept, known->rows, known->n * sizeof *p->kept);
+    } else if (st == ST_OK) {
+        st = find_last_rows(s, p, &n, err);
+        if (st == ST_OK && whole)
+            sst_last_rows_put(s->file, s->footer, p->row_group, p->kept, (uint32_t)n);
+    }
+    if (known)
+        cached_unref(&known->base);
+    TRY(st);
+    TRY(narrow(s, p, n, err));
+    p->last_rows = whole && n < total;
+    return ST_OK;
 }
 
 static int select_rows(struct sst_source *s, struct parts *p, struct error *err)
