@@ -10,14 +10,22 @@
 
 #include "engine/mito/mito.h"
 
-int mito_sibling_dir(const struct mito_region *r, uint64_t region_id, char **ret_dir, struct error *err)
+const char *mito_own_folder(const struct mito_region *r, int *ret_size)
 {
-    char mine[48], other[48];
-    int n = snprintf(mine, sizeof mine, "/%u_%010u/", (uint32_t)(r->id >> 32), (uint32_t)r->id & 0xffffff);
-    snprintf(other, sizeof other, "/%u_%010u/", (uint32_t)(region_id >> 32), (uint32_t)region_id & 0xffffff);
+    char mine[48];
     const char *at = NULL;
+    *ret_size = snprintf(mine, sizeof mine, "/%u_%010u/", (uint32_t)(r->id >> 32), (uint32_t)r->id & 0xffffff);
     for (const char *p = strstr(r->dir, mine); p; p = strstr(p + 1, mine))
         at = p;
+    return at;
+}
+
+int mito_sibling_dir(const struct mito_region *r, uint64_t region_id, char **ret_dir, struct error *err)
+{
+    char other[48];
+    int n;
+    const char *at = mito_own_folder(r, &n);
+    snprintf(other, sizeof other, "/%u_%010u/", (uint32_t)(region_id >> 32), (uint32_t)region_id & 0xffffff);
     if (!at || region_id >> 32 != r->id >> 32)
         return error_set(err, ST_INVALID_ARGUMENTS, "region %llu is no region of the table of %llu", (unsigned long long)region_id,
                          (unsigned long long)r->id);

@@ -6,7 +6,11 @@
  *
  * Rows written while staging stay in the memtable and the log (the peer flushes them into files that are lost if staging is given up); they are seen
  * all along.
+ *
+ * Sequences are a region's own, but decide between its rows and those of the files that it takes over: what it writes from entering on is numbered
+ * behind all that the regions of the table have. (The peer goes on where it was.)
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +39,61 @@ static int check_enter(struct mito_region *r, const char *expr, bool *ret_done, 
     return st;
 }
 
+/* The largest sequence that a manifest knows of. */
+static uint64_t newest_sequence(const struct manifest *m)
+{
+    uint64_t newest = m->flushed_sequence > m->committed_sequence ? m->flushed_sequence : m->committed_sequence;
+    for (uint32_t i = 0; i < m->n_files; i++)
+        newest = m->files[i].sequence > newest ? m->files[i].sequence : newest;
+    return newest;
+}
+
+struct siblings {
+    struct mito_region *region;
+    uint64_t newest;
+};
+
+static int look_at_sibling(void *ctx, const struct object_info *info, struct error *err)
+{
+    struct siblings *s = ctx;
+    const struct mito_options *o = &s->region->engine->options;
+    const char *slash = strrchr(info->key, '/');
+    uint32_t table, number;
+    struct manifest_manager *manifest;
+    char *dir;
+    if (!info->is_dir || sscanf(slash ? slash + 1 : info->key, "%" SCNu32 "_%" SCNu32, &table, &number) != 2 || table != s->region->id >> 32)
+        return ST_OK;
+    TRY(mito_sibling_dir(s->region, (uint64_t)table << 32 | number, &dir, err));
+    int st = manifest_open(o->store, dir, o->checkpoint_distance, &manifest, err);
+    free(dir);
+    if (st == ST_OK) {
+        uint64_t newest = newest_sequence(manifest_state(manifest));
+        s->newest = newest > s->newest ? newest : s->newest;
+        manifest_free(manifest);
+    }
+    return st == ST_NOT_FOUND ? ST_OK : st; /* the rest of a drop */
+}
+
+/* The region's rows are numbered behind those of its siblings from now on, and behind what these may still write until they stage, too. */
+static int overtake_siblings(struct mito_region *r, struct error *err)
+{
+    static const uint64_t margin = (uint64_t)1 << 32;
+    struct siblings s = {.region = r};
+    int n;
+    const char *at = mito_own_folder(r, &n);
+    char *table = at ? strndup(r->dir, (size_t)(at - r->dir)) : NULL;
+    if (!table)
+        return at ? error_no_memory(err, strlen(r->dir)) : ST_OK;
+    int st = r->engine->options.store->ops->list(r->engine->options.store, table, false, look_at_sibling, &s, err);
+    free(table);
+    TRY(st);
+    pthread_mutex_lock(&r->lock);
+    if (s.newest && s.newest + margin > r->committed_sequence)
+        r->committed_sequence = s.newest + margin;
+    pthread_mutex_unlock(&r->lock);
+    return ST_OK;
+}
+
 /* job_lock held: no flush or compaction commits. A compaction that still rewrites files will find the state changed and give up. */
 static int enter_staging(struct mito_region *r, const char *expr, struct error *err)
 {
@@ -49,6 +108,8 @@ static int enter_staging(struct mito_region *r, const char *expr, struct error *
         return st;
     }
     st = mito_flush_locked(r, err); /* what came in between the first flush and the change of state */
+    if (st == ST_OK)
+        st = overtake_siblings(r, err);
     if (st == ST_OK)
         st = manifest_staging_clear(r->manifest, err);
     if (st == ST_OK && expr)
@@ -282,7 +343,11 @@ static int apply(struct mito_region *r, const struct region_apply_request *reque
     if (st == ST_OK && !same_text(blob.metadata->partition_expr, request->partition_expr))
         st = error_set(err, ST_UNEXPECTED, "the staged manifest of region %llu is for another partition expression", (unsigned long long)r->id);
     if (st == ST_OK) {
-        struct manifest_edit edit = {.add = blob.files, .n_add = blob.n_files, .timestamp_ms = clock_wall_ms()};
+        struct manifest_edit edit = {.add = blob.files,
+                                     .n_add = blob.n_files,
+                                     .timestamp_ms = clock_wall_ms(),
+                                     .has_committed_sequence = true,
+                                     .committed_sequence = newest_sequence(&blob)};
         st = manifest_stage_edit(r->manifest, &edit, err);
     }
     struct takeover takeover = {.region = r};
