@@ -41,6 +41,28 @@ bool utf8_valid(const void *text, size_t size)
     return true;
 }
 
+size_t utf8_find_error(const void *text, size_t size, size_t *ret_bytes)
+{
+    const uint8_t *p = text;
+    size_t at = 0, n;
+    while (at < size && (n = utf8_length(p + at, size - at)))
+        at += n;
+    *ret_bytes = 0;
+    /* A beginning of k bytes is good when some tail completes it: of each second byte's range both ends are tried. */
+    for (size_t k = 1; at + k <= size && k <= 4; k++) {
+        uint8_t low[4] = {0}, high[4];
+        memset(low, 0x80, sizeof low);
+        memset(high, 0xbf, sizeof high);
+        memcpy(low, p + at, k);
+        memcpy(high, p + at, k);
+        if (utf8_length(low, 4) < k && utf8_length(high, 4) < k) {
+            *ret_bytes = k > 1 ? k - 1 : 1;
+            return at;
+        }
+    }
+    return at;
+}
+
 void utf8_mend(char *text)
 {
     size_t size = strlen(text), n;

@@ -9,6 +9,8 @@
 /* Bytes of the well-formed UTF-8 sequence (RFC 3629) at p, 0 when it is not one. room >= 1. */
 size_t utf8_length(const uint8_t *p, size_t room);
 bool utf8_valid(const void *text, size_t size);
+/* Where the first ill-formed sequence begins, `size` if there is none, and its bytes (the longest beginning of a well-formed one, at least 1); 0 = the text ends within it. */
+size_t utf8_find_error(const void *text, size_t size, size_t *ret_bytes);
 /* Puts '?' in place of each byte that belongs to no well-formed sequence. */
 void utf8_mend(char *text);
 bool text_is_ascii(const void *text, size_t size);

@@ -27,7 +27,7 @@ struct count_agg {
 static int count_resolve(struct agg_call *call, struct error *err)
 {
     if (call->n_args != 1)
-        return error_set(err, ST_EXECUTE_QUERY, "count_hash with multiple arguments is not supported");
+        return error_set(err, ST_EXECUTE_QUERY, "This feature is not implemented: count_hash with multiple arguments");
     if (!value_hash_supported(call->args[0]))
         return agg_type_error(call, 0, err);
     call->value_type = type_ref(type_of(TYPE_INT64));

@@ -163,6 +163,8 @@ static int number_resolve(struct agg_call *call, struct error *err)
         return agg_add_state(call, "count", call->value_type, err);
     }
     bool avg = call->function->which == AVG;
+    if (avg && t && t->id == TYPE_NULL)
+        return error_set(err, ST_EXECUTE_QUERY, "AvgAccumulator for (Null --> Float64)");
     if (!pick_kernel(t, avg))
         return error_set(err, ST_PLAN_QUERY, "%s does not take %s", call->function->name, type_print(t, text, sizeof text));
     if (t->id == TYPE_DECIMAL128 && avg) {

@@ -35,13 +35,14 @@ static bool is_udd(const struct agg_call *call)
     return call->function->which >= UDD;
 }
 
-/* What is wrong with the arguments or bytes of a call is a failed execution. */
+/* What is wrong with the arguments or bytes of a call is a failed execution, which the peer words as one of planning. */
 static int as_execution(int st, struct error *err)
 {
     if (st != ST_INVALID_ARGUMENTS && st != ST_CORRUPT)
         return st;
     if (err)
         err->status = ST_EXECUTE_QUERY;
+    error_prefix(err, "Error during planning");
     return ST_EXECUTE_QUERY;
 }
 

@@ -444,6 +444,17 @@ static int cast_to_bool(struct expr_context *ctx, const struct column *c, bool n
     return column_new(type_of(TYPE_BOOL), c->length, o.nulls, o.validity, bits, NULL, ret, err);
 }
 
+/* Positions count from the column's first byte: all of it is looked at together there. */
+static int not_utf8(const struct column *c, int64_t i, struct error *err)
+{
+    int32_t n, first_n;
+    const uint8_t *p = column_bytes(c, i, &n), *first = column_bytes(c, 0, &first_n);
+    size_t bytes, at = utf8_find_error(p, (size_t)n, &bytes) + (first && p > first ? (size_t)(p - first) : 0);
+    if (!bytes)
+        return error_set(err, ST_EXECUTE_QUERY, "Invalid argument error: Encountered non UTF-8 data: incomplete utf-8 byte sequence from index %zu", at);
+    return error_set(err, ST_EXECUTE_QUERY, "Invalid argument error: Encountered non UTF-8 data: invalid utf-8 sequence of %zu bytes from index %zu", bytes, at);
+}
+
 static int cast_to_text(struct expr_context *ctx, const struct column *c, struct dtype *to, bool null_on_failure, struct column **ret, struct error *err)
 {
     struct column_builder b;
@@ -459,7 +470,7 @@ static int cast_to_text(struct expr_context *ctx, const struct column *c, struct
             if (!type_is_string(to) || utf8_valid(p, (size_t)n))
                 st = column_builder_append_bytes(&b, p, (size_t)n, err);
             else
-                st = null_on_failure ? column_builder_append_null(&b, err) : error_set(err, ST_EXECUTE_QUERY, "Cast error: bytes are not UTF-8 text");
+                st = null_on_failure ? column_builder_append_null(&b, err) : not_utf8(c, i, err);
         } else if (type_is_binary(to)) { /* an integer as it lies in memory */
             size_t width = (size_t)type_width(c->type);
             st = column_builder_append_bytes(&b, c->buffers[0]->data + (size_t)(c->offset + i) * width, width, err);

@@ -208,7 +208,7 @@ static int kernel_arithmetic(const struct expr *e, struct expr_context *ctx, con
     if (fault) {
         buffer_unref(validity);
         buffer_unref(values);
-        return error_set(err, ST_EXECUTE_QUERY, "%s", fault);
+        return error_set(err, ST_EXECUTE_QUERY, "%s%s", strncmp(fault, "Overflow", 8) == 0 ? "Arithmetic overflow: " : "", fault);
     }
     return column_new(e->type, rows, nulls, validity, values, NULL, ret, err);
 }

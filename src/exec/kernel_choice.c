@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exec/cast_text.h"
 #include "exec/kernel_typed.h"
 #include "exec/sort_key.h"
 
@@ -210,6 +211,17 @@ static int number_order(const struct dtype *t, const uint8_t *a, const uint8_t *
 #undef ORDER
 }
 
+static int clamp_error(const struct call *c, int64_t row, struct error *err)
+{
+    char text[2][64];
+    for (uint32_t i = 0; i < 2; i++) {
+        size_t n = text_of_value(c->args[1 + i].column, c->args[1 + i].scalar ? 0 : row, text[i], sizeof text[i]);
+        if (n > 2 && strcmp(text[i] + n - 2, ".0") == 0)
+            text[i][n - 2] = 0;
+    }
+    return error_set(err, ST_EXECUTE_QUERY, "min '%s' > max '%s'", text[0], text[1]);
+}
+
 static int clamp_row(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err)
 {
     int op = c->e->function->op;
@@ -222,7 +234,7 @@ static int clamp_row(const struct call *c, int64_t row, void *ret_value, bool *r
     }
     const uint8_t *low = op == CLAMP_MAX ? NULL : at[1], *high = op == CLAMP_BOTH ? at[2] : op == CLAMP_MAX ? at[1] : NULL, *best = at[0];
     if (low && high && number_order(c->e->type, low, high) == 1)
-        return error_set(err, ST_EXECUTE_QUERY, "the minimum of clamp is above its maximum");
+        return clamp_error(c, row, err);
     if (low && number_order(c->e->type, best, low) == -1)
         best = low;
     else if (high && number_order(c->e->type, best, high) == 1)

@@ -119,7 +119,7 @@ static int compile(struct pattern *p, int op, const uint8_t *text, int32_t n, st
         char why[200];
         p->regex = regex_new((const char *)text, (size_t)n, "i", op & OP_FOLD ? 1 : 0, REGEX_BYTES_MAX, why, sizeof why);
         if (!p->regex)
-            return error_set(err, ST_EXECUTE_QUERY, "Regular expression did not compile: %s", why);
+            return error_set(err, ST_EXECUTE_QUERY, "Compute error: Regular expression did not compile: %s", why);
     } else {
         const uint8_t *folded = text;
         int32_t size = n;

@@ -55,7 +55,7 @@ static int matcher_set(struct matcher *m, const uint8_t *pattern, size_t n, cons
         return ST_OK;
     free(m->source);
     m->source = NULL;
-    return error_set(err, ST_EXECUTE_QUERY, "Regular expression did not compile: %s", why);
+    return error_set(err, ST_EXECUTE_QUERY, "Compute error: Regular expression did not compile: %s", why);
 }
 
 /* The flags of an argument without g; *ret_all says whether g was there. */

@@ -16,7 +16,7 @@ struct query {
     struct work_context *work;
     struct oper *root;
     struct schema *schema;
-    struct batch *rest;  /* what is left of a batch longer than RESULT_ROWS_MAX */
+    struct batch *rest; /* what is left of a batch longer than RESULT_ROWS_MAX */
     int64_t rest_at;
     bool verbose;
 };
@@ -73,6 +73,36 @@ static int name_result(struct query *q, struct error *err)
     return q->schema ? ST_OK : error_no_memory(err, sizeof *q->schema);
 }
 
+/* The kinds of execution errors that DataFusion and Arrow name; what a kernel doesn't name is the first. */
+static const char *const error_kinds[] = {"Execution error: ",
+                                          "Cast error: ",
+                                          "Arithmetic overflow: ",
+                                          "Divide by zero error",
+                                          "Invalid argument error: ",
+                                          "Compute error: ",
+                                          "Parser error: ",
+                                          "Error during planning: ",
+                                          "This feature is not implemented: "};
+
+static int name_error_kind(struct error *err)
+{
+    for (size_t i = 0; i < sizeof error_kinds / sizeof *error_kinds; i++)
+        if (strncmp(err->msg, error_kinds[i], strlen(error_kinds[i])) == 0)
+            return err->status;
+    return error_prefix(err, "Execution error");
+}
+
+static int execution_error(int st, struct error *err)
+{
+    if (st == ST_EXECUTE_QUERY && err)
+        return name_error_kind(err);
+    if (st == ST_OK || st == ST_CANCELLED || st == ST_DEADLINE_EXCEEDED || st == ST_EXHAUSTED || st == ST_NO_MEMORY)
+        return st;
+    if (err)
+        err->status = ST_EXECUTE_QUERY;
+    return ST_EXECUTE_QUERY;
+}
+
 int query_open(const struct query_options *options, struct query **ret_query, struct error *err)
 {
     struct query *q = calloc(1, sizeof *q);
@@ -95,7 +125,7 @@ int query_open(const struct query_options *options, struct query **ret_query, st
         st = name_result(q, err);
     if (st != ST_OK) {
         query_free(q);
-        return st;
+        return st == ST_EXECUTE_QUERY ? execution_error(st, err) : st;
     }
     *ret_query = q;
     return ST_OK;
@@ -104,15 +134,6 @@ int query_open(const struct query_options *options, struct query **ret_query, st
 struct schema *query_schema(const struct query *q)
 {
     return q->schema;
-}
-
-static int execution_error(int st, struct error *err)
-{
-    if (st == ST_OK || st == ST_CANCELLED || st == ST_DEADLINE_EXCEEDED || st == ST_EXHAUSTED || st == ST_NO_MEMORY)
-        return st;
-    if (err)
-        err->status = ST_EXECUTE_QUERY;
-    return ST_EXECUTE_QUERY;
 }
 
 /* One result column: without dictionary, under the exact type of the schema. */
@@ -201,8 +222,8 @@ static uint64_t own_ns(const struct oper *o)
 /* [["output_rows", n], ...]: what every operator has, then what only this one has. */
 static int json_metrics(const struct oper *o, bool verbose, struct dynbuf *out, struct error *err)
 {
-    struct oper_metric own[OPER_METRICS_MAX], common[] = {
-        {"output_rows", o->rows_out}, {"elapsed_compute", own_ns(o)}, {"output_bytes", o->bytes_out}, {"output_batches", o->batches_out}};
+    struct oper_metric own[OPER_METRICS_MAX],
+        common[] = {{"output_rows", o->rows_out}, {"elapsed_compute", own_ns(o)}, {"output_bytes", o->bytes_out}, {"output_batches", o->batches_out}};
     uint32_t n_own = o->ops->metrics ? o->ops->metrics(o, verbose, own) : 0, n_common = o->input ? 4 : 2;
     for (uint32_t i = 0; i < n_common + n_own; i++) {
         const struct oper_metric *m = i < n_common ? &common[i] : &own[i - n_common];
@@ -237,7 +258,7 @@ static void add_up(const struct oper *o, uint64_t *ns, uint64_t *bytes)
 {
     for (; o; o = o->input) {
         *ns += o->ops->describe ? own_ns(o) : 0; /* what is not shown waits for what is below it */
-        *bytes += o->input ? 0 : o->mem_bytes; /* the frontend bills it as bytes scanned */
+        *bytes += o->input ? 0 : o->mem_bytes;   /* the frontend bills it as bytes scanned */
         for (uint32_t i = 0; i < o->n_others; i++)
             add_up(o->others[i], ns, bytes);
     }

@@ -161,7 +161,7 @@ def message(data):
     return dict(fields(data))
 
 
-INT32, INT64, FLOAT64, STRING, TS_MS = 3, 4, 10, 12, 16       # ColumnDataType
+INT32, INT64, UINT32, UINT64, FLOAT64, STRING, TS_MS = 3, 4, 7, 8, 10, 12, 16  # ColumnDataType
 TAG, FIELD, TIME = 0, 1, 2                            # SemanticType
 MEMBER = {INT32: 3, INT64: 4, FLOAT64: 10, STRING: 13, TS_MS: 17} # member of Value's oneof
 

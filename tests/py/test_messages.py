@@ -5,7 +5,7 @@ import sys
 import grpc
 
 import test_metric
-from harness import FIELD, FLOAT64, HANDLE, INT64, STRING, TAG, TIME, TS_MS, Server, blob, create_region, insert, num, rows
+from harness import FIELD, FLOAT64, HANDLE, INT64, STRING, TAG, TIME, TS_MS, UINT32, UINT64, Server, blob, create_region, insert, num, rows
 
 COLUMNS = [('k', INT64, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
 passed = failed = 0
@@ -30,9 +30,10 @@ def alter_option(region, key, value):
 
 def metric(region, columns, options):
     body = num(1, region) + blob(2, 'metric')
-    for i, (name, datatype, semantic) in enumerate(columns):
-        body += blob(3, blob(1, blob(1, name) + num(2, datatype) + (num(3, 1) if semantic != TIME else b'') + num(5, semantic)) + num(2, i))
-    body += b''.join(num(4, i) for i, c in enumerate(columns) if c[2] == TAG) + blob(5, 'greptime/public')
+    for i, (name, datatype, semantic, *own_id) in enumerate(columns):
+        nullable = num(3, 1) if semantic != TIME and not own_id else b''
+        body += blob(3, blob(1, blob(1, name) + num(2, datatype) + nullable + num(5, semantic)) + num(2, own_id[0] if own_id else i))
+    body += b''.join(num(4, c[3] if len(c) > 3 else i) for i, c in enumerate(columns) if c[2] == TAG) + blob(5, 'greptime/public')
     return blob(1, b'') + blob(5, body + b''.join(blob(6, blob(1, k) + blob(2, v)) for k, v in options))
 
 
@@ -68,6 +69,13 @@ def metric_tables(call):
     says(call, metric(1102 << 32, [columns[0], ('valval', FLOAT64, FIELD), columns[2]], logical), 'Adding field column valval to physical table')
     says(call, metric(1102 << 32, [('ts', 17, TIME)] + columns[1:], logical), # microseconds
          'Unexpected request: Metric has differenttime unit (Microsecond) than the physical region (Millisecond)')
+    # a repartition creates physical regions with the columns that the first ones have by themselves
+    table_id, tsid, physical = ('__table_id', UINT32, TAG, 0x80000004), ('__tsid', UINT64, TAG, 0x80000003), [('physical_metric_table', '')]
+    says(call, metric(1150 << 32, columns + [('__table_id', UINT32, TAG), tsid], physical), 'Internal column __table_id is reserved')
+    says(call, metric(1150 << 32, columns + [table_id, ('__tsid', INT64, TAG, 0x80000003)], physical), 'Internal column __tsid is reserved')
+    call(metric(1150 << 32, columns + [table_id, tsid], physical), timeout=20)
+    call(metric(1151 << 32, columns, [('on_physical_table', str(1150 << 32))]), timeout=20)
+    call(test_metric.insert([(1151 << 32, [(1, 1.0, {'host': 'a'})])]), timeout=20)
     says(call, metric(1200 << 32, columns[:2], [('physical_metric_table', ''), ('index.type', 'hihi')]), 'Failed to parse region options: Invalid index type: hihi')
     body = blob(1, blob(1, 'val') + num(2, FLOAT64) + num(3, FIELD)) + blob(1, blob(1, 'host') + num(2, STRING)) + blob(2, blob(1, test_metric.double(1.0)) + blob(1, blob(13, 'h')))
     says(call, blob(1, b'') + blob(3, blob(1, num(1, 1101 << 32) + blob(2, body))),

@@ -206,6 +206,14 @@ static void utf8(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(utf8_valid(cases[i].text, cases[i].size), cases[i].valid);
+    /* as Rust's std::str::Utf8Error: the longest beginning of a sequence, 0 where the text ends within one */
+    static const struct { const char *text; size_t size, at, bytes; } errors[] = {
+        {"abc", 3, 3, 0}, {"a\x80", 2, 1, 1}, {"a\xff", 2, 1, 1}, {"a\xc3 ", 3, 1, 1}, {"a\xc3", 2, 1, 0}, {"\xe2\x82", 2, 0, 0}, {"\xe2\x82 ", 3, 0, 2},
+        {"\xe0\x9f\x80", 3, 0, 1}, {"\xed\xa0\x80", 3, 0, 1}, {"\xf0\x9f\x98 ", 4, 0, 3}, {"\xf0\x9f\x98", 3, 0, 0}, {"\xf4\x90\x80\x80", 4, 0, 1}};
+    for (size_t i = 0, bytes; i < sizeof errors / sizeof *errors; i++) {
+        assert_int_equal(utf8_find_error(errors[i].text, errors[i].size, &bytes), errors[i].at);
+        assert_int_equal(bytes, errors[i].bytes);
+    }
 }
 
 static int turned_tight, turned_loose;

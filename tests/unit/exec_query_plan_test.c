@@ -479,6 +479,11 @@ static void test_errors(void **state)
     assert_non_null(strstr(run(plan_of(put_msg(MSG, 6, MSG), "x")), "not supported"));
     struct query_options o = {.plan = (const uint8_t *)"\xff\xff", .plan_size = 2, .resolve = resolve, .work = &work};
     assert_int_equal(query_open(&o, &q, NULL), ST_INVALID_ARGUMENTS);
+    /* kinds of errors as DataFusion names them */
+    struct msg lengths = x_call("vec_l2sq_distance", x_text("[1]"), x_text("[1,2]")), zero;
+    assert_non_null(strstr(run(plan_of(r_project(read_all(), 5, &lengths, 1), "x")), ": Execution error: vectors length not match: vec_l2sq_distance"));
+    zero = x_call("divide", x_field(2), x_int(0));
+    assert_non_null(strstr(run(plan_of(r_project(read_all(), 5, &zero, 1), "x")), ": Divide by zero error"));
     atomic_store(&work.cancelled, true);
     assert_non_null(strstr(run(plan_of(read_all(), "h t v f s")), "cancelled"));
 }
@@ -487,8 +492,7 @@ static void test_errors(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_sort_by_key), CASE(test_aggregate), CASE(test_aggregate_order), CASE(test_aggregate_shortcuts), CASE(test_grouping_sets), CASE(test_computed_keys_of_sets), CASE(test_moments_of_integers), CASE(test_filtered_arguments), CASE(test_rare_literals), CASE(test_virtual_table), CASE(test_union), CASE(test_exchange), CASE(test_metrics),
+    const struct CMUnitTest tests[] = {CASE(test_read), CASE(test_filter_project), CASE(test_sort_fetch), CASE(test_sort_by_key), CASE(test_aggregate), CASE(test_aggregate_order), CASE(test_aggregate_shortcuts), CASE(test_grouping_sets), CASE(test_repeated_references), CASE(test_computed_keys_of_sets), CASE(test_moments_of_integers), CASE(test_filtered_arguments), CASE(test_rare_literals), CASE(test_virtual_table), CASE(test_union), CASE(test_exchange), CASE(test_metrics),
                                        CASE(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
-                                       CASE(test_repeated_references),

@@ -127,8 +127,9 @@ static int put_object(void *ctx, const struct object_info *info, struct error *e
     if (info->is_dir || n < 8 || (strcmp(info->key + n - 8, ".parquet") != 0 && strcmp(info->key + n - 7, ".puffin") != 0))
         return ST_OK;
     TRY(inspect_put_text(c, 0, info->key, err));
-    TRY(inspect_put_number(c, 1, info->size_bytes, err));
-    TRY(inspect_put_number(c, 2, (uint64_t)info->modified_ms, err));
+    /* Size and time are for stores whose listing has them; the peer has none for local files. */
+    TRY(put_number_or_null(c, 1, 0, false, err));
+    TRY(put_number_or_null(c, 2, 0, false, err));
     return put_number_or_null(c, 3, c->engine->options.node_id, true, err);
 }
 

@@ -119,8 +119,8 @@ static int parse_modes(struct region_options *o, bool opening, struct error *err
         o->has_merge_mode = true;
         if (strcmp(merge, "last_non_null") == 0)
             o->merge_mode = MERGE_LAST_NON_NULL;
-        else if (strcmp(merge, "last_row") != 0)
-            return bad("merge_mode", merge, err);
+        else if (strcmp(merge, "last_row") != 0) /* the peer's reader of JSON, whose column is the end of {"merge_mode":"<value>" */
+            return error_set(err, ST_INVALID_ARGUMENTS, "Invalid options: Matching variant not found at line 1 column %zu", strlen(merge) + 16);
     }
     if (append && o->has_merge_mode) {
         if (!opening)
@@ -141,7 +141,8 @@ static int parse_modes(struct region_options *o, bool opening, struct error *err
 
 static int parse_compaction(struct region_options *o, struct error *err)
 {
-    const char *type = get(o, "compaction.type"), *window = get(o, "compaction.twcs.time_window"), *output = get(o, "compaction.twcs.max_output_file_size");
+    const char *type = get(o, "compaction.type"), *window = get(o, "compaction.twcs.time_window"),
+               *output = get(o, "compaction.twcs.max_output_file_size");
     uint64_t files = 0;
     int64_t window_ns = 0;
     bool twcs = false;
@@ -154,8 +155,8 @@ static int parse_compaction(struct region_options *o, struct error *err)
     if (strcmp(type, "twcs") != 0)
         return bad("compaction.type", type, err);
     const char *number = get(o, "compaction.twcs.trigger_file_num");
-    if (number && *number)
-        TRY(parse_number(o, "compaction.twcs.trigger_file_num", &files, err));
+    if (number && *number && parse_number(o, "compaction.twcs.trigger_file_num", &files, NULL) != ST_OK)
+        return error_set(err, ST_INVALID_ARGUMENTS, "Invalid options: invalid digit found in string");
     if (files > INT32_MAX)
         return bad("compaction.twcs.trigger_file_num", number, err);
     o->trigger_file_num = (int64_t)files;
@@ -320,7 +321,8 @@ static int set_option(const struct region_options *old, struct region_options *o
     struct pb_field f;
     char key[64] = "", value[256] = "";
     while (pb_next(&r, &f)) {
-        if ((f.number == 1 && !(f.wire == PB_BYTES && take(&f, key, sizeof key))) || (f.number == 2 && !(f.wire == PB_BYTES && take(&f, value, sizeof value))))
+        if ((f.number == 1 && !(f.wire == PB_BYTES && take(&f, key, sizeof key))) ||
+            (f.number == 2 && !(f.wire == PB_BYTES && take(&f, value, sizeof value))))
             return error_set(err, ST_INVALID_ARGUMENTS, "malformed table option");
     }
     if (!pb_done(&r))
@@ -394,7 +396,8 @@ int region_options_alter(const struct region_options *o, const uint8_t *alter_re
     if (st == ST_OK)
         st = region_options_parse(map.kv, map.n_kv, false, ret_options, err);
     if (st == ST_OK)
-        *ret_manifest_change = ret_options->append_mode != (o->append_mode == 1) || (ret_options->sst_format >= 0 && ret_options->sst_format != o->sst_format);
+        *ret_manifest_change =
+            ret_options->append_mode != (o->append_mode == 1) || (ret_options->sst_format >= 0 && ret_options->sst_format != o->sst_format);
     region_options_release(&map);
     return st;
 }

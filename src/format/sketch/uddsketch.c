@@ -151,7 +151,7 @@ int uddsketch_merge(struct uddsketch *s, const struct uddsketch *other, struct e
     if (s->max_buckets != other->max_buckets || !(fabs(s->error_rate - other->error_rate) < 1e-9) ||
         !(fabs(first_gamma(s) - first_gamma(other)) < 1e-9))
         return error_set(err, ST_INVALID_ARGUMENTS,
-                         "uddsketches of different parameters do not merge: %" PRIu64 " buckets, error rate %g; %" PRIu64 ", %g", s->max_buckets,
+                         "Merging UDDSketch with different parameters: arguments=(%" PRIu64 ", %g) vs actual input=(%" PRIu64 ", %g)", s->max_buckets,
                          s->error_rate, other->max_buckets, other->error_rate);
     if (s->n_values == 0) {
         TRY(copy_buckets(s, other, err));
