@@ -31,7 +31,7 @@ ABOVE = {
     'engine/metric': ['base', 'os', 'arrow', 'format', 'engine', 'engine/mito'],
     'region': ['base', 'os', 'arrow', 'format', 'exec', 'engine'],
     'config': ['base', 'os'],
-    'http': ['base', 'os'],
+    'http': ['base', 'os', 'format/proto'],
     'rpc': ['base', 'os', 'arrow', 'format', 'region'],
     'cluster': ['base', 'os', 'arrow', 'format', 'region', 'rpc'],
     'main': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'exec', 'engine', 'region', 'rpc', 'http', 'cluster', 'config'],

@@ -1,4 +1,4 @@
-/* The /debug pages (config-and-http.md section 7): log level and heap profiles. A CPU profile is taken with perf from outside. */
+/* The /debug pages (config-and-http.md section 7): log level and heap profiles. CPU profiles: cpu_job.c. */
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +18,7 @@ static int refuse(struct http_answer *a, unsigned code, const char *why, struct 
 static const char *const level_names[] = {"trace", "debug", "info", "warn", "error", "off"};
 
 /* The most general part of a filter such as "info,mito2=debug" sets the level; parts for single targets are not told apart here. */
-int http_post_log_level(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
+int http_post_log_level(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)s;
     enum log_level before = log_get_level();
@@ -36,7 +36,7 @@ int http_post_log_level(struct http_server *s, const struct http_request *r, str
     return dynbuf_printf(&a->body, err, "Log Level changed from %s to %s", level_names[before], level_names[found]);
 }
 
-int http_post_enable_trace(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
+int http_post_enable_trace(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)s;
     (void)r;
@@ -44,15 +44,7 @@ int http_post_enable_trace(struct http_server *s, const struct http_request *r, 
     return dynbuf_printf(&a->body, err, "tracing is not initialised: this server exports no traces");
 }
 
-int http_post_cpu_profile(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
-{
-    (void)s;
-    (void)r;
-    a->code = 501;
-    return dynbuf_printf(&a->body, err, "The 'pprof' feature is disabled");
-}
-
-int http_post_heap_dump(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
+int http_post_heap_dump(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err)
 {
     const char *output = MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, "output");
     (void)s;
@@ -64,7 +56,7 @@ int http_post_heap_dump(struct http_server *s, const struct http_request *r, str
     return heap_profile_dump(&a->body, err);
 }
 
-int http_post_heap_symbol(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
+int http_post_heap_symbol(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)s;
     (void)r;
@@ -80,28 +72,28 @@ static int activate(struct http_answer *a, bool on, struct error *err)
     return dynbuf_printf(&a->body, err, "Heap profiling %s", on ? "activated" : "deactivated");
 }
 
-int http_post_heap_activate(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
+int http_post_heap_activate(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)s;
     (void)r;
     return activate(a, true, err);
 }
 
-int http_post_heap_deactivate(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
+int http_post_heap_deactivate(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)s;
     (void)r;
     return activate(a, false, err);
 }
 
-int http_get_heap_status(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
+int http_get_heap_status(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)s;
     (void)r;
     return dynbuf_printf(&a->body, err, "{\"active\": %s}", heap_profile_active() ? "true" : "false");
 }
 
-int http_heap_gdump(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
+int http_heap_gdump(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err)
 {
     const char *type = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "content-type");
     char form[32];

@@ -25,13 +25,19 @@ static struct metric_family elapsed = {.name = "greptime_servers_http_requests_e
 struct http_server {
     struct http_options options;
     struct MHD_Daemon *daemon;
+    struct http_profiler profiler;
 };
+
+struct http_profiler *http_server_profiler(struct http_server *s)
+{
+    return &s->profiler;
+}
 
 static const char TEXT[] = "text/plain; charset=utf-8", HTML[] = "text/html; charset=utf-8";
 
 /* ---- pages ---- */
 
-static int get_health(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
+static int get_health(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)s;
     (void)r;
@@ -39,20 +45,20 @@ static int get_health(struct http_server *s, const struct http_request *r, struc
     return dynbuf_append(&a->body, "{}", 2, err);
 }
 
-static int get_status(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
+static int get_status(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)r;
     a->type = HTTP_JSON;
     return s->options.status(s->options.ctx, &a->body, err);
 }
 
-static int get_config(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
+static int get_config(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)r;
     return s->options.config(s->options.ctx, &a->body, err);
 }
 
-static int get_metrics(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
+static int get_metrics(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)r;
     if (s->options.before_metrics)
@@ -60,7 +66,7 @@ static int get_metrics(struct http_server *s, const struct http_request *r, stru
     return http_metrics_text(&a->body, err);
 }
 
-static int get_page(struct http_server *s, const struct http_request *r, struct http_answer *a, struct error *err)
+static int get_page(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err)
 {
     (void)r;
     a->type = HTML;
@@ -193,7 +199,7 @@ static enum MHD_Result serve(void *ctx, struct MHD_Connection *connection, const
     struct http_answer a = {0};
     dynbuf_init(&a.body, (size_t)1 << 30);
     respond(s, url, method, r, &a);
-    enum MHD_Result result = send_answer(s, connection, url, &a, strcmp(method, "OPTIONS") == 0);
+    enum MHD_Result result = a.later ? MHD_YES : send_answer(s, connection, url, &a, strcmp(method, "OPTIONS") == 0);
     dynbuf_release(&a.body);
     return result;
 }
@@ -204,8 +210,10 @@ static void request_done(void *ctx, struct MHD_Connection *connection, void **st
     (void)ctx;
     (void)connection;
     (void)why;
-    if (r)
+    if (r) {
         dynbuf_release(&r->body);
+        http_job_free(r->job);
+    }
     free(r);
     *state = NULL;
 }
@@ -245,13 +253,15 @@ int http_server_start(const struct http_options *options, struct http_server **r
     if (!s)
         return error_no_memory(err, sizeof *s);
     s->options = *options;
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | (addr.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+    http_profiler_init(&s->profiler);
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (addr.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     errno = 0;
     s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, serve, s, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&addr, MHD_OPTION_THREAD_POOL_SIZE,
                                  (unsigned)HTTP_THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
                                  (unsigned)HTTP_IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, request_done, NULL, MHD_OPTION_END);
     if (!s->daemon) {
         int why = errno;
+        http_profiler_release(&s->profiler);
         free(s);
         return error_set(err, ST_STORAGE, "Failed to bind address %s: %s", options->addr, strerror(why));
     }
@@ -263,6 +273,8 @@ void http_server_stop(struct http_server *s)
 {
     if (!s)
         return;
+    http_profiler_stop(&s->profiler); /* the daemon must not end while a request is suspended */
     MHD_stop_daemon(s->daemon);
+    http_profiler_release(&s->profiler);
     free(s);
 }

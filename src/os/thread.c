@@ -36,6 +36,7 @@ int thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), 
     strncpy(args->name, name, sizeof(args->name) - 1);
     sigset_t all, before;
     sigfillset(&all);
+    sigdelset(&all, SIGPROF); /* a profile of the CPU's time asks all of them */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_t t;
     int rc = pthread_create(&t, NULL, thread_main, args);

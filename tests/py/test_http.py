@@ -2,10 +2,12 @@
 """The HTTP service of a running node: liveness, status, metrics, configuration, the page, /debug, methods and limits."""
 import json
 import re
+import threading
+import time
 import urllib.error
 import urllib.request
 
-from harness import FIELD, HANDLE, INT64, TIME, TS_MS, Server, create_region, insert
+from harness import FIELD, HANDLE, INT64, TIME, TS_MS, Server, create_region, fields, insert
 
 
 def main():
@@ -49,9 +51,67 @@ def main():
     assert ask('/debug/prof/mem/status')[1] == '{"active": false}' and ask('/debug/prof/mem/gdump')[1] == '{"active": false}'
     code, text, _ = ask('/debug/prof/mem', 'POST', b'')
     assert code == 400 and json.loads(text)['error'] == 'Memory profiling is not enabled', text
-    assert ask('/debug/prof/cpu', 'POST', b'')[0] == 501 and ask('/debug/enable_trace', 'POST', b'true')[0] == 503
+    assert ask('/debug/enable_trace', 'POST', b'true')[0] == 503
     assert ask('/debug/prof/mem/gdump', 'POST', b'{}', {'content-type': 'application/json'})[0] == 415
     print('methods, limits, /debug: ok')
+    cpu_profiles(server, call, columns, ask)
+    check_stop(server)
+
+
+def cpu_profiles(server, call, columns, ask):
+    """Under load, in every form; pages are answered meanwhile; one at a time."""
+    for bad in ('seconds=x', 'frequency=0', 'frequency=-1', 'seconds=99999999999', 'output=png', 'seconds='):
+        assert ask('/debug/prof/cpu?' + bad, 'POST', b'')[0] == 400, bad
+    assert ask('/debug/prof/cpu')[0] == 405
+    done = threading.Event()
+
+    def load():
+        batch = insert(1 << 32, columns, [(i, i) for i in range(500)])
+        while not done.is_set():
+            call(batch)
+    threading.Thread(target=load).start()
+    try:
+        answers = {}
+        for form in ('proto', 'text', 'flamegraph'):
+            taker = threading.Thread(target=lambda: answers.update({form: raw(server, f'/debug/prof/cpu?seconds=1&frequency=500&output={form}')}))
+            taker.start()
+            while taker.is_alive(): # how long a profile is asked for, nobody else waits
+                code, text, _ = ask('/debug/prof/cpu?seconds=0&output=text', 'POST', b'')
+                assert code == 200 or (code == 503 and 'already' in json.loads(text)['error']), (code, text)
+                assert ask('/health')[0] == 200
+            taker.join()
+    finally:
+        done.set()
+    text = answers['text'].decode()
+    assert re.search(r'^FRAME: .*region_server_handle -> .*THREAD: \S* \d+$', text, re.M), text[:2000]
+    assert answers['flamegraph'].startswith(b'<svg ') and b'region_server_handle' in answers['flamegraph']
+    strings = [v for n, v in fields(answers['proto']) if n == 6]
+    assert strings[0] == b'' and b'region_server_handle' in strings and b'nanoseconds' in strings, strings[:10]
+    print('CPU profiles: ok')
+
+
+def raw(server, path):
+    for _ in range(20): # the one before may still be written
+        try:
+            return urllib.request.urlopen(urllib.request.Request(f'http://{server.http}{path}', method='POST', data=b''), timeout=60).read()
+        except urllib.error.HTTPError as e:
+            assert e.code == 503, e
+    raise AssertionError('no profile')
+
+
+def check_stop(server):
+    """A stop does not wait for a profile that is being taken."""
+    threading.Thread(target=lambda: raw_or_nothing(server, '/debug/prof/cpu?seconds=500'), daemon=True).start()
+    time.sleep(0.3)
+    assert server.stop() == 0
+    print('stop: ok')
+
+
+def raw_or_nothing(server, path):
+    try:
+        raw(server, path)
+    except (OSError, AssertionError):
+        pass # the server has gone
 
 
 if __name__ == '__main__':
