@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "http/internal.h"
 #include "http/profile.h"
+#include "os/cpu_profile.h"
 #include "os/thread.h"
 
 enum { SECONDS_MAX = 600, BODY_BYTES_MAX = 64 << 20 };
@@ -79,15 +80,20 @@ static void wait_for_samples(struct http_profiler *p, unsigned seconds)
 static void *job_main(void *arg)
 {
     struct http_job *job = arg;
-    struct cpu_profile profile;
-    struct profile_times times = {clock_wall_ns(), 0, 1000000000 / job->frequency};
+    struct sampled_stacks stacks;
+    struct profile_meaning meaning = {.type = "samples",
+                                      .unit = "count",
+                                      .period_type = "cpu",
+                                      .period_unit = "nanoseconds",
+                                      .period = 1000000000 / job->frequency,
+                                      .start_wall_ns = clock_wall_ns()};
     int64_t start_ns = clock_monotonic_ns();
     wait_for_samples(job->profiler, job->seconds);
-    times.duration_ns = clock_monotonic_ns() - start_ns;
-    job->rc = cpu_profile_stop(&profile, &job->err);
+    meaning.duration_ns = clock_monotonic_ns() - start_ns;
+    job->rc = cpu_profile_stop(&stacks, &job->err);
     if (job->rc == ST_OK) {
-        job->rc = profile_write(&profile, job->form, &times, &job->body, &job->err);
-        cpu_profile_release(&profile);
+        job->rc = profile_write(&stacks, job->form, &meaning, &job->body, &job->err);
+        sampled_stacks_release(&stacks);
     }
     MHD_resume_connection(job->connection); /* the job is the request's again */
     return NULL;
@@ -109,15 +115,11 @@ static bool number_argument(const struct http_request *r, const char *name, unsi
 
 static bool read_arguments(const struct http_request *r, struct http_job *job)
 {
-    static const char *const forms[] = {[PROFILE_PROTO] = "proto", [PROFILE_TEXT] = "text", [PROFILE_FLAMEGRAPH] = "flamegraph"};
     const char *output = MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, "output");
-    unsigned form = 0;
-    while (output && form < 3 && strcmp(output, forms[form]) != 0)
-        form++;
-    job->form = (enum profile_form)form;
+    job->form = output ? profile_form_named(output) : PROFILE_PROTO;
     job->seconds = 5;
     job->frequency = 99;
-    return form < 3 && number_argument(r, "seconds", SECONDS_MAX, &job->seconds) &&
+    return job->form != PROFILE_FORMS && number_argument(r, "seconds", SECONDS_MAX, &job->seconds) &&
            number_argument(r, "frequency", CPU_PROFILE_HERTZ_MAX, &job->frequency) && job->frequency;
 }
 
@@ -135,17 +137,10 @@ static int begin(struct http_profiler *p, struct http_job *job, struct error *er
         MHD_suspend_connection(job->connection);
         return ST_OK;
     }
-    struct cpu_profile profile;
-    if (cpu_profile_stop(&profile, NULL) == ST_OK)
-        cpu_profile_release(&profile);
+    struct sampled_stacks stacks;
+    if (cpu_profile_stop(&stacks, NULL) == ST_OK)
+        sampled_stacks_release(&stacks);
     return rc;
-}
-
-static int refuse(struct http_answer *a, unsigned code, const char *why, struct error *err)
-{
-    a->code = code;
-    a->type = HTTP_JSON;
-    return dynbuf_printf(&a->body, err, "{\"error\":\"%s\"}", why);
 }
 
 static int first_call(struct http_profiler *p, struct http_request *r, struct http_answer *a, struct error *err)
@@ -158,14 +153,14 @@ static int first_call(struct http_profiler *p, struct http_request *r, struct ht
     dynbuf_init(&job->body, BODY_BYTES_MAX);
     if (!read_arguments(r, job)) {
         http_job_free(job);
-        return refuse(a, 400, "seconds: 0 to 600, frequency: 1 to 1000, output: proto, text or flamegraph", err);
+        return http_refuse(a, 400, "seconds: 0 to 600, frequency: 1 to 1000, output: proto, text or flamegraph", err);
     }
     pthread_mutex_lock(&p->lock);
     int rc = begin(p, job, &why);
     pthread_mutex_unlock(&p->lock);
     if (rc) {
         http_job_free(job);
-        return refuse(a, 503, why.msg, err);
+        return http_refuse(a, 503, why.msg, err);
     }
     log_info("http", "a CPU profile of %u s is being taken", job->seconds);
     r->job = job;

@@ -34,6 +34,8 @@ struct http_answer {
 typedef int (*http_handler)(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err);
 
 /* debug.c */
+/* The answer is {"error":why} with that code. */
+int http_refuse(struct http_answer *a, unsigned code, const char *why, struct error *err);
 int http_post_log_level(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err);
 int http_post_enable_trace(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err);
 int http_post_heap_dump(struct http_server *s, struct http_request *r, struct http_answer *a, struct error *err);

@@ -151,27 +151,27 @@ static int by_content(const void *a, const void *b)
 }
 
 /* Equal samples become one stack. */
-static int fold(struct cpu_profile *p, size_t used, struct error *err)
+static int fold(struct sampled_stacks *p, size_t used, struct error *err)
 {
     size_t n = 0;
     for (size_t at = 0; at < used && p->words[at]; at += sample_words(&p->words[at]))
         n++;
     const uintptr_t **samples = malloc((n + 1) * sizeof(*samples));
-    p->stacks = malloc((n + 1) * sizeof(*p->stacks));
-    if (!samples || !p->stacks) {
+    p->list = malloc((n + 1) * sizeof(*p->list));
+    if (!samples || !p->list) {
         free(samples);
-        return error_no_memory(err, (n + 1) * sizeof(*p->stacks));
+        return error_no_memory(err, (n + 1) * sizeof(*p->list));
     }
     for (size_t at = 0, i = 0; i < n; at += sample_words(&p->words[at]))
         samples[i++] = &p->words[at];
     qsort(samples, n, sizeof(*samples), by_content);
     for (size_t i = 0; i < n; i++) {
         if (i && by_content(&samples[i - 1], &samples[i]) == 0) {
-            p->stacks[p->n_stacks - 1].samples++;
+            p->list[p->n - 1].weight++;
             continue;
         }
-        struct cpu_stack *s = &p->stacks[p->n_stacks++];
-        *s = (struct cpu_stack){.samples = 1, .n_frames = (uint32_t)samples[i][0], .frames = samples[i] + HEAD_WORDS};
+        struct sampled_stack *s = &p->list[p->n++];
+        *s = (struct sampled_stack){.weight = 1, .n_frames = (uint32_t)samples[i][0], .frames = samples[i] + HEAD_WORDS};
         memcpy(s->thread, samples[i] + 1, sizeof(s->thread));
         s->thread[sizeof(s->thread) - 1] = 0;
     }
@@ -179,29 +179,22 @@ static int fold(struct cpu_profile *p, size_t used, struct error *err)
     return ST_OK;
 }
 
-int cpu_profile_stop(struct cpu_profile *ret_profile, struct error *err)
+int cpu_profile_stop(struct sampled_stacks *ret_stacks, struct error *err)
 {
     (void)set_timer(0);
     atomic_store(&recorder.active, false);
     while (atomic_load(&recorder.inside))
         clock_sleep_ns(100000);
     size_t used = atomic_load(&recorder.used);
-    struct cpu_profile p = {.words = recorder.words, .dropped = atomic_load(&recorder.dropped)};
+    struct sampled_stacks p = {.words = recorder.words, .dropped = atomic_load(&recorder.dropped)};
     pthread_mutex_lock(&recorder.lock);
     recorder.words = NULL;
     recorder.taken = false;
     pthread_mutex_unlock(&recorder.lock);
     int rc = fold(&p, used < ROOM ? used : ROOM, err);
     if (rc == ST_OK)
-        *ret_profile = p;
+        *ret_stacks = p;
     else
-        cpu_profile_release(&p);
+        sampled_stacks_release(&p);
     return rc;
-}
-
-void cpu_profile_release(struct cpu_profile *p)
-{
-    free(p->stacks);
-    free(p->words);
-    *p = (struct cpu_profile){0};
 }

@@ -6,32 +6,14 @@
 #ifndef OS_CPU_PROFILE_H
 #define OS_CPU_PROFILE_H
 
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/error.h"
+#include "os/stacks.h"
 
 enum { CPU_PROFILE_FRAMES_MAX = 64, CPU_PROFILE_HERTZ_MAX = 1000 };
 
-/* Samples with the same stack, of threads of the same name. */
-struct cpu_stack {
-    uint64_t samples;
-    char thread[16];
-    uint32_t n_frames;
-    const uintptr_t *frames; /* where the CPU was, then the return addresses outwards */
-};
-
-struct cpu_profile {
-    struct cpu_stack *stacks; /* in no particular order */
-    size_t n_stacks;
-    uint64_t dropped;
-    uintptr_t *words; /* what `frames` point into */
-};
-
 /* ST_RATE_LIMITED: one is being taken. */
 int cpu_profile_start(unsigned hertz, struct error *err);
-/* Ends what start began. */
-int cpu_profile_stop(struct cpu_profile *ret_profile, struct error *err);
-void cpu_profile_release(struct cpu_profile *p);
+/* Ends what start began. Weights are samples; one stack for all equal ones of threads of the same name. */
+int cpu_profile_stop(struct sampled_stacks *ret_stacks, struct error *err);
 
 #endif

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The HTTP service of a running node: liveness, status, metrics, configuration, the page, /debug, methods and limits."""
 import json
+import os
 import re
 import threading
 import time
@@ -53,9 +54,31 @@ def main():
     assert code == 400 and json.loads(text)['error'] == 'Memory profiling is not enabled', text
     assert ask('/debug/enable_trace', 'POST', b'true')[0] == 503
     assert ask('/debug/prof/mem/gdump', 'POST', b'{}', {'content-type': 'application/json'})[0] == 415
+    assert ask('/debug/prof/mem/symbol', 'POST', b'no dump')[:2] == (500, '{"error":"Internal error: 1003"}')
     print('methods, limits, /debug: ok')
+    heap_profiles()
     cpu_profiles(server, call, columns, ask)
     check_stop(server)
+
+
+def heap_profiles():
+    """Of a server that was told to take them, in every form."""
+    os.environ['MALLOC_CONF'] = 'prof:true,lg_prof_sample:12'
+    server = Server()
+    del os.environ['MALLOC_CONF']
+    call = server.channel().unary_unary(HANDLE)
+    columns = [('ts', TS_MS, TIME), ('v', INT64, FIELD)]
+    call(create_region(1 << 32, columns))
+    call(insert(1 << 32, columns, [(i, i) for i in range(5000)]))
+    text = raw(server, '/debug/prof/mem')
+    assert text.startswith(b'heap_v2/'), text[:100]
+    svg, proto = raw(server, '/debug/prof/mem?output=flamegraph'), raw(server, '/debug/prof/mem?output=proto')
+    assert svg.startswith(b'<svg ') and b'region_server_handle' in svg, svg[:300]
+    strings = [v for n, v in fields(proto) if n == 6]
+    assert strings[:3] == [b'', b'inuse_space', b'bytes'] and b'region_server_handle' in strings, strings[:10]
+    assert b'region_server_handle' in raw(server, '/debug/prof/mem/symbol', text)
+    assert server.stop() == 0
+    print('heap profiles: ok')
 
 
 def cpu_profiles(server, call, columns, ask):
@@ -90,10 +113,10 @@ def cpu_profiles(server, call, columns, ask):
     print('CPU profiles: ok')
 
 
-def raw(server, path):
+def raw(server, path, body=b''):
     for _ in range(20): # the one before may still be written
         try:
-            return urllib.request.urlopen(urllib.request.Request(f'http://{server.http}{path}', method='POST', data=b''), timeout=60).read()
+            return urllib.request.urlopen(urllib.request.Request(f'http://{server.http}{path}', method='POST', data=body), timeout=60).read()
         except urllib.error.HTTPError as e:
             assert e.code == 503, e
     raise AssertionError('no profile')

@@ -38,7 +38,7 @@ static void takes_samples(void **state)
 {
     (void)state;
     struct error err;
-    struct cpu_profile p;
+    struct sampled_stacks p;
     struct symbols *symbols;
     pthread_t threads[2];
     assert_int_equal(symbols_load(&symbols, &err), ST_OK);
@@ -51,23 +51,23 @@ static void takes_samples(void **state)
             pthread_join(threads[i], NULL);
         assert_int_equal(cpu_profile_stop(&p, &err), ST_OK);
         uint64_t total = 0, burning = 0;
-        for (size_t i = 0; i < p.n_stacks; i++) {
-            const struct cpu_stack *s = &p.stacks[i];
-            assert_true(s->n_frames > 0 && s->n_frames <= CPU_PROFILE_FRAMES_MAX && s->samples > 0);
-            total += s->samples;
+        for (size_t i = 0; i < p.n; i++) {
+            const struct sampled_stack *s = &p.list[i];
+            assert_true(s->n_frames > 0 && s->n_frames <= CPU_PROFILE_FRAMES_MAX && s->weight > 0);
+            total += s->weight;
             bool found = false;
             for (uint32_t k = 0; k < s->n_frames && !found; k++) {
                 char name[100];
                 symbols_name(symbols, s->frames[k] - (k > 0), name, sizeof(name));
                 found = strcmp(name, "burn_here") == 0;
             }
-            burning += found && strcmp(s->thread, "burner") == 0 ? s->samples : 0;
+            burning += found && strcmp(s->thread, "burner") == 0 ? s->weight : 0;
         }
         assert_true(total > 20); /* 600 ms of CPU time; a slow tick of the kernel takes fewer than were asked for */
         if (STACKS_ARE_WHOLE)
             assert_true(burning * 2 > total);
         assert_int_equal(p.dropped, 0);
-        cpu_profile_release(&p);
+        sampled_stacks_release(&p);
     }
     symbols_free(symbols);
     burn_here(20); /* the timer is off */
