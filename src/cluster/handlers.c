@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "cluster/executor.h"
 #include "os/thread.h"
@@ -278,14 +279,16 @@ struct refs {
     struct executor *x;
     struct instruction *i;
     struct dynbuf versions, cross;
-    bool first_ref, first_version, first_cross;
+    struct u64_map noted; /* the regions in `versions`: a table's regions are all each other's destinations */
+    bool first_ref, first_cross;
 };
 
 static int note_version(struct refs *r, uint64_t region_id, uint64_t version, struct error *err)
 {
-    TRY(dynbuf_printf(&r->versions, err, "%s\"%" PRIu64 "\":%" PRIu64, r->first_version ? "" : ",", region_id, version));
-    r->first_version = false;
-    return ST_OK;
+    if (u64_map_get(&r->noted, region_id))
+        return ST_OK;
+    TRY(dynbuf_printf(&r->versions, err, "%s\"%" PRIu64 "\":%" PRIu64, r->noted.count ? "," : "", region_id, version));
+    return u64_map_put(&r->noted, region_id, r, err);
 }
 
 /* Files of one source region: those that readers here hold, and those that destinations here list. */
@@ -354,14 +357,16 @@ static int write_refs(struct refs *r, struct error *err)
 
 static void file_refs(struct executor *x, struct instruction *i)
 {
-    struct refs r = {.x = x, .i = i, .first_ref = true, .first_version = true, .first_cross = true};
+    struct refs r = {.x = x, .i = i, .first_ref = true, .first_cross = true};
     struct error err;
     dynbuf_init(&r.versions, i->result.max);
     dynbuf_init(&r.cross, i->result.max);
+    u64_map_init(&r.noted);
     if (write_refs(&r, &err) != ST_OK)
         fail_whole(i, err.msg);
     dynbuf_release(&r.versions);
     dynbuf_release(&r.cross);
+    u64_map_release(&r.noted);
 }
 
 /* ---- garbage collection ---- */

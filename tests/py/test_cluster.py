@@ -561,6 +561,9 @@ def test_instructions():
     check('remap outside of staging', got['exists'] is True and got['error'] and got['manifest_paths'] == {}, got)
     got = m.instruct(1, {'SyncRegions': [{'region_id': REGION, 'request': {'FromManifest': {'Mito': {'manifest_version': 1, 'flushed_entry_id': 0, 'file_removed_cnt': 0}}}}]})
     check('a leader does not follow', got['replies'][0]['ready'] is False and got['replies'][0]['error'], got)
+    others = {str(9000 + i << 32): [REGION] for i in range(5)}
+    text = m.wait_reply(m.push(1, {'GetFileRefs': {'query_regions': [REGION], 'related_regions': others}}))[0]
+    check('the version of a region that many are related to is told once', text.count(f'"{REGION}":') == 1, text)
     for text in ('{"Frobnicate":{}}', '{"OpenRegions":', '7', '{"OpenRegions":[{"region_ident":{}}]}', '{"FlushRegions":{"region_ids":"x"}}', '[' * 500):
         id = m.push(1, text)
         check('no answer to ' + text[:30], m.wait_reply(id, 0.3) is None)
