@@ -35,7 +35,8 @@ ABOVE = {
     'rpc': ['base', 'os', 'arrow', 'format', 'region'],
     'cluster': ['base', 'os', 'arrow', 'format', 'region', 'rpc'],
     'main': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'exec', 'engine', 'region', 'rpc', 'http', 'cluster', 'config'],
-    'ctl': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'exec', 'engine', 'rpc', 'config'],
+    'ctl': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'exec', 'engine', 'region', 'rpc', 'config'],
+    'lib': ['base', 'os', 'arrow', 'format', 'store', 'exec', 'engine', 'region'],
 }
 
 

@@ -93,17 +93,6 @@ int32_t ctl_datatype(const char *name, size_t size);
 int ctl_create_region(struct ctl *c, uint64_t region_id, const char *name, const struct ctl_column *columns, uint32_t n,
                       const struct ctl_list_value *options, struct error *err);
 
-/* ---- plans (plan.c) ---- */
-struct ctl_plan {
-    const struct region_metadata *meta;
-    const uint32_t *columns; /* indexes into meta->columns, in output order */
-    uint32_t n_columns;
-    const char *filter;      /* NULL = none */
-    int64_t limit;           /* -1 = none */
-};
-/* Appends the QueryRequest. A filter that does not parse is a usage error. */
-int ctl_plan_request(struct ctl *c, const struct ctl_plan *plan, struct dynbuf *out, struct error *err);
-
 /* ---- printing ---- */
 /* An aligned table. Cells are copied; rows are printed by ctl_table_end() or, when there are many, as they come in the widths of the first ones. */
 struct ctl_table {

@@ -5,7 +5,15 @@
 #include "ctl/commands.h"
 #include "format/proto/wire.h"
 
-enum { REQUEST_CREATE = 5, REQUEST_DROP = 6, REQUEST_OPEN = 7, REQUEST_FLUSH = 10, REQUEST_COMPACT = 11, REQUEST_BUILD_INDEX = 19, CREATE_BYTES_MAX = 4 << 20 };
+enum {
+    REQUEST_CREATE = 5,
+    REQUEST_DROP = 6,
+    REQUEST_OPEN = 7,
+    REQUEST_FLUSH = 10,
+    REQUEST_COMPACT = 11,
+    REQUEST_BUILD_INDEX = 19,
+    CREATE_BYTES_MAX = 4 << 20
+};
 
 static const struct { const char *name; int32_t datatype; } datatypes[] = {
     {"bool", 0}, {"boolean", 0}, {"int8", 1}, {"int16", 2}, {"int32", 3}, {"int64", 4}, {"int", 4}, {"integer", 4}, {"uint8", 5}, {"uint16", 6},

@@ -6,6 +6,7 @@
 #include "arrow/ipc.h"
 #include "ctl/commands.h"
 #include "format/json/json.h"
+#include "region/scan_plan.h"
 
 enum scan_format { SCAN_TABLE, SCAN_CSV, SCAN_JSON, SCAN_ARROW };
 enum { LINE_BYTES_MAX = 1 << 30, REQUEST_BYTES_MAX = 8 << 20 };
@@ -242,7 +243,7 @@ static int finish(struct scan *s, struct error *err)
     return fflush(s->out) || ferror(s->out) ? error_set(err, ST_STORAGE, "cannot write the output: %m") : ST_OK;
 }
 
-static int run_query(struct ctl *c, const struct ctl_plan *plan, enum scan_format format, FILE *out, struct error *err)
+static int run_query(struct ctl *c, const struct scan_plan *plan, enum scan_format format, FILE *out, struct error *err)
 {
     struct dynbuf request;
     struct scan s = {.format = format, .out = out};
@@ -250,7 +251,8 @@ static int run_query(struct ctl *c, const struct ctl_plan *plan, enum scan_forma
     dynbuf_init(&request, REQUEST_BYTES_MAX);
     dynbuf_init(&s.line, LINE_BYTES_MAX);
     arena_init(&s.arena, NULL);
-    int rc = ctl_plan_request(c, plan, &request, err);
+    int rc = scan_plan_request(plan, &c->arena, &request, err);
+    c->bad_usage = rc == ST_INVALID_ARGUMENTS;
     if (rc == ST_OK)
         rc = rpc_client_query(c->client, request.data, request.size, &sink, err);
     if (rc == ST_OK)
@@ -307,7 +309,7 @@ static int parse_format(struct ctl *c, const char *text, enum scan_format *ret_f
     return ctl_usage(c, err, "'%.100s' is none of table, csv, json, arrow", text);
 }
 
-static int scan_region(struct ctl *c, struct ctl_plan *plan, const char *region, const char *columns, enum scan_format format, const char *path,
+static int scan_region(struct ctl *c, struct scan_plan *plan, const char *region, const char *columns, enum scan_format format, const char *path,
                        struct error *err)
 {
     struct region_metadata *m = NULL;
@@ -333,7 +335,7 @@ static int scan_region(struct ctl *c, struct ctl_plan *plan, const char *region,
 int ctl_scan(struct ctl *c, struct error *err)
 {
     const char *columns = NULL, *limit = NULL, *format_name = "table", *path = NULL, *region;
-    struct ctl_plan plan = {.limit = -1};
+    struct scan_plan plan = {.limit = -1};
     const struct ctl_flag flags[] = {{.name = "--columns", .value = &columns}, {.name = "--filter", .value = &plan.filter},
                                      {.name = "--limit", .value = &limit}, {.name = "--format", .value = &format_name},
                                      {.name = "-o", .value = &path}, {.name = "--output", .value = &path}, {0}};

@@ -118,7 +118,8 @@ static int start_group(struct member *m, struct engine *e, size_t room, struct e
     return m->group && m->admitted ? ST_OK : error_no_memory(err, room * sizeof(*m->group));
 }
 
-/* Puts to regions of an engine that takes many at once become one member; the others keep their order, and those that are not admitted their error. */
+/* Puts to regions of an engine that takes many at once become one member; the others keep their order, and those that are not admitted their error.
+ */
 static int group_puts(struct region_server *s, struct member *members, size_t *n, struct error *err)
 {
     size_t left = 0, total = *n;

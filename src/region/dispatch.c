@@ -26,8 +26,11 @@ static const char *const body_names[] = {
 };
 
 #define LABEL "datanode_region_request_type"
-static struct metric_family elapsed_family = {.name = "greptime_datanode_handle_region_request_elapsed", .help = "datanode handle region request elapsed",
-    .kind = METRIC_HISTOGRAM, .label_names = {LABEL}, .bounds = {.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}};
+static struct metric_family elapsed_family = {.name = "greptime_datanode_handle_region_request_elapsed",
+                                              .help = "datanode handle region request elapsed",
+                                              .kind = METRIC_HISTOGRAM,
+                                              .label_names = {LABEL},
+                                              .bounds = {.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}};
 static struct metric_family rows_family = {.name = "greptime_datanode_region_changed_row_count", .help = "datanode region changed row count",
     .kind = METRIC_COUNTER, .label_names = {LABEL}};
 static struct metric_family fail_family = {.name = "greptime_datanode_region_request_fail_count", .help = "datanode region request fail count",
@@ -264,7 +267,8 @@ static int do_sync(struct region_server *s, uint64_t id, struct message m, struc
                 request.metadata_manifest_version = g.value;
         }
     }
-    return has ? region_server_sync(s, &request, err) : error_set(err, ST_INVALID_ARGUMENTS, "a sync request of region %" PRIu64 " has no manifest info", id);
+    return has ? region_server_sync(s, &request, err)
+               : error_set(err, ST_INVALID_ARGUMENTS, "a sync request of region %" PRIu64 " has no manifest info", id);
 }
 
 static int change_region(struct region_server *s, struct engine *e, enum region_body b, uint64_t id, struct message m, struct region_response *ret,
@@ -410,7 +414,8 @@ static int encode(const struct region_response *r, const struct dynbuf *metadata
     return metadata->size ? pb_put_bytes(out, 4, metadata->data, metadata->size, err) : ST_OK;
 }
 
-static int dispatch(struct region_server *s, enum region_body b, struct message m, struct region_response *r, struct dynbuf *metadata, struct error *err)
+static int dispatch(struct region_server *s, enum region_body b, struct message m, struct region_response *r, struct dynbuf *metadata,
+                    struct error *err)
 {
     int rc;
     switch (b) {

@@ -1,4 +1,5 @@
-/* The durable list of regions of a node that has no metasrv to tell it: {"version":1,"regions":[{"id","engine","path","options","dropping","found"}]}.
+/* The durable list of regions of a node that has no metasrv to tell it:
+ * {"version":1,"regions":[{"id","engine","path","options","dropping","found"}]}.
  *
  * The file is replaced as a whole (fs_write_atomic) before a create, drop, close, open or alter of options is acknowledged; concurrent changes share
  * one write. A region marked `dropping` is dropped at the next start, so that a crash inside a drop leaves nothing half alive.
@@ -15,7 +16,8 @@
 
 enum { LIST_BYTES_MAX = 256 << 20 };
 
-int region_list_put(struct region_server *s, uint64_t id, const char *engine, const char *path, const struct kv *options, uint32_t n, struct error *err)
+int region_list_put(struct region_server *s, uint64_t id, const char *engine, const char *path, const struct kv *options, uint32_t n,
+                    struct error *err)
 {
     if (!s->list_path)
         return ST_OK;
@@ -86,7 +88,8 @@ static int add_slot(struct region_server *s, uint64_t id, const char *engine, co
     return ST_OK;
 }
 
-int region_list_adopt(struct region_server *s, uint64_t id, const char *engine, const char *path, const struct kv *option, bool has_option, struct error *err)
+int region_list_adopt(struct region_server *s, uint64_t id, const char *engine, const char *path, const struct kv *option, bool has_option,
+                      struct error *err)
 {
     struct region_slot *slot;
     TRY(add_slot(s, id, engine, path, &slot, err));
@@ -163,7 +166,7 @@ static char *list_text(struct region_server *s)
 
 int region_list_save(struct region_server *s, struct error *err)
 {
-    if (!s->list_path)
+    if (!s->list_path || s->options.read_only)
         return ST_OK;
     char tmp[4096];
     snprintf(tmp, sizeof(tmp), "%s.tmp", s->list_path);
@@ -190,8 +193,8 @@ static int load_one(struct region_server *s, json_t *region, struct error *err)
     json_t *options = NULL, *value;
     int dropping = 0, found = 0;
     struct region_slot *slot;
-    if (json_unpack(region, "{s:I,s:s,s:s,s:o,s?b,s?b}", "id", &id, "engine", &engine, "path", &path, "options", &options, "dropping", &dropping, "found",
-                    &found))
+    if (json_unpack(region, "{s:I,s:s,s:s,s:o,s?b,s?b}", "id", &id, "engine", &engine, "path", &path, "options", &options, "dropping", &dropping,
+                    "found", &found))
         return error_set(err, ST_CORRUPT, "a region in %s lacks id, engine, path or options", s->list_path);
     TRY(add_slot(s, (uint64_t)id, engine, path, &slot, err));
     slot->dropping = dropping;
@@ -252,8 +255,8 @@ static void fail_slot(struct region_server *s, uint64_t id, const struct error *
               id, (unsigned)(id >> 32), (unsigned)id, err->msg);
 }
 
-/* What the node did not get to before it ended; `rc` is what came of opening the region. A drop that the engine refuses (a region with others in it) had been
- * refused then, too: the region stays. */
+/* What the node did not get to before it ended; `rc` is what came of opening the region. A drop that the engine refuses (a region with others in it)
+ * had been refused then, too: the region stays. */
 static int finish_drop(struct region_server *s, struct engine *engine, uint64_t id, int rc, bool *dropping, struct error *err)
 {
     struct region_drop_request drop = {.region_id = id};
@@ -277,20 +280,23 @@ static void open_one(void *ctx, size_t i)
     struct engine *engine = slot->engine;
     bool dropping = slot->dropping;
     struct error err = {0};
+    bool reads = s->options.read_only;
     /* Copies: who has waited long enough for a region that was found tells its options meanwhile. */
     struct kv *options = NULL;
     char *path = strdup(slot->path);
     int rc = path ? kv_list_copy(slot->options, slot->n_options, &options, &err) : error_no_memory(&err, 256);
-    struct region_open_request open = {.region_id = id, .path = path, .options = options, .n_options = slot->n_options, .writable = !slot->found,
-                                       .dropping = dropping};
+    struct region_open_request open = {.region_id = id, .path = path, .options = options, .n_options = slot->n_options,
+                                       .writable = !slot->found && !reads, .skip_wal_replay = reads, .dropping = dropping};
     if (rc == ST_OK && !engine)
         rc = error_set(&err, ST_INVALID_ARGUMENTS, "engine %s is not registered", slot->engine_name);
+    else if (rc == ST_OK && dropping && reads)
+        rc = error_set(&err, ST_REGION_NOT_FOUND, "it is being dropped");
     pthread_mutex_unlock(&s->lock);
     if (rc == ST_OK)
         rc = engine->ops->open(engine, &open, &err);
     kv_list_free(options, options ? open.n_options : 0);
     free(path);
-    if (dropping)
+    if (dropping && !reads)
         rc = finish_drop(s, engine, id, rc, &dropping, &err);
     if (rc == ST_OK && !dropping)
         rc = region_register_members(s, engine, id, &err);

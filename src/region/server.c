@@ -32,7 +32,7 @@ int region_server_new(const struct region_server_options *options, struct region
     pthread_cond_init(&s->opened, NULL);
     pthread_condattr_destroy(&attr);
     u64_map_init(&s->slots);
-    int rc = thread_pool_new("region-write", WRITER_THREADS, WRITER_QUEUE, &s->writers, err);
+    int rc = options->read_only ? ST_OK : thread_pool_new("region-write", WRITER_THREADS, WRITER_QUEUE, &s->writers, err);
     unsigned threads = options->query_parallelism ? options->query_parallelism : cpu_count();
     threads = threads < QUERY_THREADS_MAX ? threads : QUERY_THREADS_MAX;
     metric_set(metric_plain(&workers_family), threads > 1 ? threads : 0);
@@ -107,6 +107,13 @@ void region_server_free(struct region_server *s)
     pthread_rwlock_destroy(&s->records_lock);
     free(s->list_path);
     free(s);
+}
+
+int region_server_metadata(struct region_server *s, uint64_t region_id, struct region_metadata **ret_meta, struct error *err)
+{
+    struct engine *e;
+    TRY(region_begin(s, region_id, CLASS_OTHER, NULL, &e, err));
+    return e->ops->metadata(e, region_id, ret_meta, err);
 }
 
 void region_server_set_suspended(struct region_server *s, bool suspended)

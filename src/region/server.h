@@ -22,6 +22,7 @@ struct region_server_options {
     unsigned init_parallelism;       /* regions opened at once at start; 0 = 16 */
     unsigned max_concurrent_queries; /* being planned at once; 0 = unlimited */
     size_t response_bytes_max;       /* 0 = 512 MiB */
+    bool read_only;                  /* the list is read, never written, and its regions are open as their manifests have them, without their logs */
     bool leased;                     /* a metasrv says which regions this node may write, and for how long (region/member.h) */
 };
 
@@ -43,6 +44,9 @@ void region_server_free(struct region_server *s);
 
 /* One Region/Handle call: RegionRequest in, RegionResponse appended to ret_response. Logs nothing; the caller logs the error. */
 int region_server_handle(struct region_server *s, const uint8_t *request, size_t size, struct dynbuf *ret_response, struct error *err);
+
+/* What the region's columns are; one reference. */
+int region_server_metadata(struct region_server *s, uint64_t region_id, struct region_metadata **ret_meta, struct error *err);
 
 /* While suspended, queries fail with ST_SUSPENDED. */
 void region_server_set_suspended(struct region_server *s, bool suspended);

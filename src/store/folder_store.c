@@ -417,7 +417,9 @@ static int wipe_tmp(struct folder_store *s, const char *name, struct error *err)
     return st;
 }
 
-static int open_folder(struct fs *fs, const char *root, bool shared, struct object_store **ret_store, struct error *err)
+enum access { OWNED, SHARED, READ };
+
+static int open_folder(struct fs *fs, const char *root, enum access access, struct object_store **ret_store, struct error *err)
 {
     char *tmp = NULL;
     struct folder_store *s = calloc(1, sizeof(*s));
@@ -426,15 +428,15 @@ static int open_folder(struct fs *fs, const char *root, bool shared, struct obje
     s->store.ops = &folder_ops;
     s->fs = fs;
     int st = join("", *root ? root : ".", &s->root, err);
-    if (st == ST_OK)
+    if (st == ST_OK && access != READ)
         st = fs_mkdirs(fs, s->root, err);
-    if (st == ST_OK && !shared)
+    if (st == ST_OK && access == OWNED)
         st = wipe_tmp(s, "tmp", err);
-    if (st == ST_OK && !shared)
+    if (st == ST_OK && access == OWNED)
         st = wipe_tmp(s, ".tmp", err);
-    if (st == ST_OK)
+    if (st == ST_OK && access != READ)
         st = join(s->root, "tmp", &tmp, err);
-    if (st == ST_OK)
+    if (st == ST_OK && access != READ)
         st = fs_mkdirs(fs, tmp, err);
     free(tmp);
     if (st != ST_OK) {
@@ -447,10 +449,15 @@ static int open_folder(struct fs *fs, const char *root, bool shared, struct obje
 
 int object_store_open_folder(struct fs *fs, const char *root, struct object_store **ret_store, struct error *err)
 {
-    return open_folder(fs, root, false, ret_store, err);
+    return open_folder(fs, root, OWNED, ret_store, err);
 }
 
 int object_store_open_shared_folder(struct fs *fs, const char *root, struct object_store **ret_store, struct error *err)
 {
-    return open_folder(fs, root, true, ret_store, err);
+    return open_folder(fs, root, SHARED, ret_store, err);
+}
+
+int object_store_open_folder_for_reading(struct fs *fs, const char *root, struct object_store **ret_store, struct error *err)
+{
+    return open_folder(fs, root, READ, ret_store, err);
 }

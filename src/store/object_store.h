@@ -59,6 +59,9 @@ int object_store_open_folder(struct fs *fs, const char *root, struct object_stor
 /* A folder that other processes have open too: what lies in <root>/tmp may be theirs and stays. */
 int object_store_open_shared_folder(struct fs *fs, const char *root, struct object_store **ret_store, struct error *err);
 
+/* A folder that is only read: nothing is made or wiped, and `fs` may refuse to write. */
+int object_store_open_folder_for_reading(struct fs *fs, const char *root, struct object_store **ret_store, struct error *err);
+
 /* Whole objects. */
 int object_store_put(struct object_store *s, const char *key, const void *data, size_t size, struct error *err);
 int object_store_put_new(struct object_store *s, const char *key, const void *data, size_t size, struct error *err); /* ST_ILLEGAL_STATE: exists */

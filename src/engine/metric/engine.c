@@ -264,7 +264,8 @@ static int engine_set_role(struct engine *e, uint64_t id, enum region_role role,
     return metric_set_role(metric(e), id, role, err);
 }
 
-static int engine_set_role_gracefully(struct engine *e, uint64_t id, enum region_role role, struct region_last_entries *ret_entries, struct error *err)
+static int engine_set_role_gracefully(struct engine *e, uint64_t id, enum region_role role, struct region_last_entries *ret_entries,
+                                      struct error *err)
 {
     return metric_set_role_gracefully(metric(e), id, role, ret_entries, err);
 }
@@ -294,7 +295,8 @@ static int engine_apply_staging(struct engine *e, const struct region_apply_requ
     return metric_apply_staging(metric(e), request, err);
 }
 
-static int engine_file_refs(struct engine *e, uint64_t id, uint64_t source_id, uint64_t *ret_manifest_version, struct region_file_sink *sink, struct error *err)
+static int engine_file_refs(struct engine *e, uint64_t id, uint64_t source_id, uint64_t *ret_manifest_version, struct region_file_sink *sink,
+                            struct error *err)
 {
     return metric_file_refs(metric(e), id, source_id, ret_manifest_version, sink, err);
 }
@@ -446,7 +448,8 @@ static void engine_free(struct engine *base)
     e->stopping = true;
     pthread_cond_signal(&e->flusher_wake);
     pthread_mutex_unlock(&e->flusher_lock);
-    pthread_join(e->flusher, NULL);
+    if (e->mito->options.wal)
+        pthread_join(e->flusher, NULL);
     free_maps(e); /* the mito engine closes the regions */
     pthread_rwlock_destroy(&e->lock);
     pthread_mutex_destroy(&e->flusher_lock);
@@ -495,7 +498,7 @@ int metric_engine_new(const struct metric_options *options, struct engine **ret_
     pthread_cond_init(&e->flusher_wake, NULL);
     u64_map_init(&e->physicals);
     u64_map_init(&e->logicals);
-    int st = thread_start(&e->flusher, "metric-flusher", flusher, e, err);
+    int st = e->mito->options.wal ? thread_start(&e->flusher, "metric-flusher", flusher, e, err) : ST_OK; /* readers flush nothing */
     if (st != ST_OK) {
         free(e);
         return st;

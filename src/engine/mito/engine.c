@@ -317,7 +317,8 @@ static void engine_free(struct engine *base)
     e->stopping = true;
     pthread_cond_signal(&e->keeper_wake);
     pthread_mutex_unlock(&e->keeper_lock);
-    pthread_join(e->keeper, NULL);
+    if (e->options.wal)
+        pthread_join(e->keeper, NULL);
     atomic_store(&e->compact_work.cancelled, true);
     thread_pool_free(e->jobs); /* before the compactions: flushes ask for them */
     thread_pool_free(e->compactions);
@@ -356,6 +357,17 @@ static const struct engine_ops ops = {
     .apply_staging = engine_apply_staging, .file_refs = engine_file_refs, .gc = engine_gc,
 };
 
+/* On failure the pools that are there already are the caller's. */
+static int start_threads(struct mito_engine *e, struct error *err)
+{
+    const struct mito_options *o = &e->options;
+    unsigned cpus = cpu_count();
+    TRY(thread_pool_new("mito-replay", cpus > 1 ? cpus - 1 : 1, 4096, &e->replayers, err));
+    TRY(thread_pool_new("mito-job", o->max_background_jobs ? o->max_background_jobs : 1, 4096, &e->jobs, err));
+    TRY(thread_pool_new("mito-compact", o->max_background_compactions, 65536, &e->compactions, err));
+    return thread_start(&e->keeper, "mito-keeper", keeper, e, err);
+}
+
 int mito_engine_new(const struct mito_options *options, struct engine **ret_engine, struct error *err)
 {
     struct mito_engine *e = calloc(1, sizeof *e);
@@ -378,19 +390,13 @@ int mito_engine_new(const struct mito_options *options, struct engine **ret_engi
     pthread_mutex_init(&e->held_lock, NULL);
     pthread_cond_init(&e->keeper_wake, NULL);
     pthread_cond_init(&e->reaped, NULL);
-    unsigned cpus = cpu_count();
     int st = sst_caches_init(&e->caches, &e->cache_budget, options->root_budget, &options->caches, err);
     if (st != ST_OK) {
         free(e);
         return st;
     }
-    st = thread_pool_new("mito-replay", cpus > 1 ? cpus - 1 : 1, 4096, &e->replayers, err);
-    if (st == ST_OK)
-        st = thread_pool_new("mito-job", options->max_background_jobs ? options->max_background_jobs : 1, 4096, &e->jobs, err);
-    if (st == ST_OK)
-        st = thread_pool_new("mito-compact", e->options.max_background_compactions, 65536, &e->compactions, err);
-    if (st == ST_OK)
-        st = thread_start(&e->keeper, "mito-keeper", keeper, e, err);
+    if (options->wal) /* a reader has nothing to replay, to write or to keep */
+        st = start_threads(e, err);
     if (st != ST_OK) {
         thread_pool_free(e->compactions);
         thread_pool_free(e->jobs);

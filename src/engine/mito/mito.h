@@ -25,7 +25,7 @@
 
 struct mito_options {
     struct object_store *store;  /* borrowed, like wal and the budgets: they outlive the engine */
-    struct wal *wal;
+    struct wal *wal;             /* NULL: a reader, which opens followers without replay and writes nothing */
     struct disk *disk, *wal_disk; /* of the store and of the log: while either is full, writes and schema changes are refused. NULL: never full */
     struct peer_log *peer_log;   /* of the datanode whose folder this was; NULL: none */
     struct budget *root_budget;  /* memory_limit */

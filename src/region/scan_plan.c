@@ -1,12 +1,13 @@
-/* Builds the query of `scan`: a Substrait plan read -> [filter] -> project -> [fetch] (query-plans.md 1.3-1.10).
+/* The query of a scan: a Substrait plan read -> [filter] -> project -> [fetch] (query-plans.md 1.3-1.10).
  *
  * The read names only the columns that the query uses: those of the output first, then those that only the filter needs.
  */
+#include "region/scan_plan.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/number.h"
-#include "ctl/commands.h"
 #include "exec/cast_text.h"
 #include "format/proto/wire.h"
 
@@ -157,8 +158,8 @@ struct term {
 };
 
 struct build {
-    struct ctl *c;
-    const struct ctl_plan *plan;
+    struct arena *arena;
+    const struct scan_plan *plan;
     uint32_t *scan; /* columns of the read: indexes into the metadata */
     uint32_t n_scan;
     struct term terms[FILTER_TERMS_MAX];
@@ -186,13 +187,13 @@ static int take_word(struct build *b, const char **p, const char **ret_text, siz
         while (is_word(s[n]))
             n++;
         if (n == 0)
-            return ctl_usage(b->c, err, "the filter lacks a name or value at '%.100s'", s);
+            return error_set(err, ST_INVALID_ARGUMENTS, "the filter lacks a name or value at '%.100s'", s);
         *ret_text = s;
         *ret_size = n;
         *p = s + n;
         return ST_OK;
     }
-    char *copy = arena_alloc(&b->c->arena, strlen(s) + 1, err);
+    char *copy = arena_alloc(b->arena, strlen(s) + 1, err);
     size_t n = 0;
     if (!copy)
         return ST_NO_MEMORY;
@@ -201,7 +202,7 @@ static int take_word(struct build *b, const char **p, const char **ret_text, siz
         copy[n++] = *s;
     }
     if (!*s)
-        return ctl_usage(b->c, err, "the filter has a quote without end");
+        return error_set(err, ST_INVALID_ARGUMENTS, "the filter has a quote without end");
     *ret_text = copy;
     *ret_size = n;
     *p = s + 1;
@@ -232,9 +233,9 @@ static int take_operator(struct build *b, const char **p, struct term *t, struct
         return take_word(b, p, &t->text, &t->size, &t->quoted, err);
     }
     if (!take_keyword(p, "is"))
-        return ctl_usage(b->c, err, "the filter lacks an operator at '%.100s'", s);
+        return error_set(err, ST_INVALID_ARGUMENTS, "the filter lacks an operator at '%.100s'", s);
     t->function = take_keyword(p, "not") ? FN_IS_NOT_NULL : FN_IS_NULL;
-    return take_keyword(p, "null") ? ST_OK : ctl_usage(b->c, err, "the filter lacks NULL behind IS");
+    return take_keyword(p, "null") ? ST_OK : error_set(err, ST_INVALID_ARGUMENTS, "the filter lacks NULL behind IS");
 }
 
 static int parse_filter(struct build *b, struct error *err)
@@ -245,18 +246,18 @@ static int parse_filter(struct build *b, struct error *err)
         size_t n;
         bool quoted;
         if (b->n_terms == FILTER_TERMS_MAX)
-            return ctl_usage(b->c, err, "a filter of more than %d comparisons", FILTER_TERMS_MAX);
+            return error_set(err, ST_INVALID_ARGUMENTS, "a filter of more than %d comparisons", FILTER_TERMS_MAX);
         struct term *t = &b->terms[b->n_terms];
         TRY(take_word(b, &p, &name, &n, &quoted, err));
         int column = region_metadata_find(b->plan->meta, name, n);
         if (column < 0)
-            return ctl_usage(b->c, err, "the filter names '%.*s', which is no column", (int)(n < 100 ? n : 100), name);
+            return error_set(err, ST_INVALID_ARGUMENTS, "the filter names '%.*s', which is no column", (int)(n < 100 ? n : 100), name);
         t->column = (uint32_t)column;
         TRY(take_operator(b, &p, t, err));
         b->n_terms++;
     } while (take_keyword(&p, "and"));
     p = skip_space(p);
-    return *p ? ctl_usage(b->c, err, "the filter goes on with '%.100s' where AND was expected", p) : ST_OK;
+    return *p ? error_set(err, ST_INVALID_ARGUMENTS, "the filter goes on with '%.100s' where AND was expected", p) : ST_OK;
 }
 
 /* Position of a metadata column in the read, added when it is not there yet. */
@@ -287,7 +288,7 @@ static int bad_literal(struct build *b, const struct term *t, struct error *err)
 {
     const struct region_column *col = &b->plan->meta->columns[t->column];
     char text[200];
-    return ctl_usage(b->c, err, "'%.*s' is not a value of column %.100s, which is %s", (int)(t->size < 80 ? t->size : 80), t->text, col->name,
+    return error_set(err, ST_INVALID_ARGUMENTS, "'%.*s' is not a value of column %.100s, which is %s", (int)(t->size < 80 ? t->size : 80), t->text, col->name,
                      type_print(col->type, text, sizeof text));
 }
 
@@ -496,7 +497,7 @@ static int put_functions(struct dynbuf *plan, struct error *err)
 
 static int build_plan(struct build *b, struct dynbuf *condition, struct dynbuf *rel, struct dynbuf *plan, struct error *err)
 {
-    const struct ctl_plan *p = b->plan;
+    const struct scan_plan *p = b->plan;
     if (p->filter) {
         TRY(parse_filter(b, err));
         TRY(put_condition(b, condition, err));
@@ -515,15 +516,15 @@ static int build_plan(struct build *b, struct dynbuf *condition, struct dynbuf *
     return pb_put_bytes(plan, 3, rel->data, rel->size, err);
 }
 
-int ctl_plan_request(struct ctl *c, const struct ctl_plan *plan, struct dynbuf *out, struct error *err)
+int scan_plan_request(const struct scan_plan *plan, struct arena *arena, struct dynbuf *out, struct error *err)
 {
     struct dynbuf condition, rel, text;
-    struct build *b = ARENA_NEW(&c->arena, struct build, err);
+    struct build *b = ARENA_NEW(arena, struct build, err);
     if (!b)
         return ST_NO_MEMORY;
-    b->c = c;
+    b->arena = arena;
     b->plan = plan;
-    b->scan = ARENA_ARRAY(&c->arena, (size_t)plan->n_columns + FILTER_TERMS_MAX, uint32_t, err);
+    b->scan = ARENA_ARRAY(arena, (size_t)plan->n_columns + FILTER_TERMS_MAX, uint32_t, err);
     if (!b->scan)
         return ST_NO_MEMORY;
     for (uint32_t i = 0; i < plan->n_columns; i++)
