@@ -67,6 +67,26 @@ int column_new_nested(struct dtype *type, int64_t length, int64_t null_count, st
     return ST_OK;
 }
 
+int column_new_struct(struct budget *budget, struct dtype *type, const struct column *c, column_member_fn member, void *ctx,
+                      struct column **ret_column, struct error *err)
+{
+    struct column **members = calloc(type->n_children + 1, sizeof *members);
+    struct buffer *validity = NULL;
+    uint32_t made = 0;
+    int st = members ? column_copy_validity(budget, c, &validity, err) : error_no_memory(err, type->n_children * sizeof *members);
+    for (; st == ST_OK && made < type->n_children; made += st == ST_OK)
+        st = member(ctx, c, made, &members[made], err);
+    if (st == ST_OK) {
+        st = column_new_nested(type, c->length, column_null_count(c), validity, NULL, members, made, ret_column, err);
+    } else {
+        buffer_unref(validity);
+        for (uint32_t i = 0; i < made; i++)
+            column_unref(members[i]);
+    }
+    free(members);
+    return st;
+}
+
 struct column *column_ref(struct column *c)
 {
     if (c)
@@ -162,6 +182,17 @@ static struct column *column_share(struct column *c, struct dtype *type)
     copy->dictionary = column_ref(c->dictionary);
     copy->null_count = known_nulls(c);
     return copy;
+}
+
+int column_copy_validity(struct budget *budget, const struct column *c, struct buffer **ret_validity, struct error *err)
+{
+    struct buffer *validity = NULL;
+    if (column_null_count(c) > 0) {
+        TRY(buffer_new(budget, bits_bytes(c->length), &validity, err));
+        bits_copy(validity->data, 0, c->validity->data, c->offset, c->length);
+    }
+    *ret_validity = validity;
+    return ST_OK;
 }
 
 int column_slice(struct column *c, int64_t start, int64_t length, struct column **ret_column, struct error *err)

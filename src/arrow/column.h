@@ -51,11 +51,19 @@ int column_new(struct dtype *type, int64_t length, int64_t null_count, struct bu
 int column_new_nested(struct dtype *type, int64_t length, int64_t null_count, struct buffer *validity, struct buffer *b0,
                       struct column *const *children, uint32_t n_children, struct column **ret_column, struct error *err);
 
+/* A struct of `type` with the rows and nulls of `c`; `member` makes its members, one after another. */
+typedef int (*column_member_fn)(void *ctx, const struct column *c, uint32_t member, struct column **ret_column, struct error *err);
+int column_new_struct(struct budget *budget, struct dtype *type, const struct column *c, column_member_fn member, void *ctx,
+                      struct column **ret_column, struct error *err);
+
 /* `length` nulls of any type. */
 int column_new_nulls(struct budget *budget, struct dtype *type, int64_t length, struct column **ret_column, struct error *err);
 
 struct column *column_ref(struct column *c);
 void column_unref(struct column *c); /* NULL is allowed */
+
+/* The validity as a bitmap of its own that starts at bit 0; NULL when nothing is null. */
+int column_copy_validity(struct budget *budget, const struct column *c, struct buffer **ret_validity, struct error *err);
 
 /* Rows [start, start + length), sharing the buffers. */
 int column_slice(struct column *c, int64_t start, int64_t length, struct column **ret_column, struct error *err);

@@ -73,11 +73,6 @@ static uint32_t slot_pos(const struct fb_table *t, unsigned slot, uint32_t width
     return t->pos + offset;
 }
 
-bool fb_has(const struct fb_table *t, unsigned slot)
-{
-    return slot_pos(t, slot, 1) != 0;
-}
-
 uint8_t fb_u8(const struct fb_table *t, unsigned slot, uint8_t otherwise)
 {
     uint32_t pos = slot_pos(t, slot, 1);

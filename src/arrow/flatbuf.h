@@ -38,7 +38,6 @@ struct fb_table fb_root(struct fb_reader *r);
 /* Takes `n` units from the work allowance; marks the message bad when it is used up. */
 void fb_spend(struct fb_reader *r, size_t n);
 
-bool fb_has(const struct fb_table *t, unsigned slot);
 uint8_t fb_u8(const struct fb_table *t, unsigned slot, uint8_t otherwise);
 int16_t fb_i16(const struct fb_table *t, unsigned slot, int16_t otherwise);
 int32_t fb_i32(const struct fb_table *t, unsigned slot, int32_t otherwise);

@@ -255,6 +255,14 @@ const char *type_print(const struct dtype *t, char *out, size_t room)
     return out;
 }
 
+const char *kv_list_get(const struct kv *list, uint32_t n, const char *key)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (strcmp(list[i].key, key) == 0)
+            return list[i].value;
+    return NULL;
+}
+
 void kv_list_free(struct kv *list, uint32_t n)
 {
     for (uint32_t i = 0; list && i < n; i++) {
@@ -341,10 +349,7 @@ void field_unref(struct field *f)
 
 const char *field_meta_get(const struct field *f, const char *key)
 {
-    for (uint32_t i = 0; i < f->n_meta; i++)
-        if (strcmp(f->meta[i].key, key) == 0)
-            return f->meta[i].value;
-    return NULL;
+    return kv_list_get(f->meta, f->n_meta, key);
 }
 
 bool field_equal(const struct field *a, const struct field *b, bool strict)

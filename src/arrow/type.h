@@ -70,6 +70,7 @@ struct kv {
 /* Lists of n malloc'ed pairs; an empty copy is NULL. */
 int kv_list_copy(const struct kv *list, uint32_t n, struct kv **ret_copy, struct error *err);
 void kv_list_free(struct kv *list, uint32_t n); /* NULL is allowed */
+const char *kv_list_get(const struct kv *list, uint32_t n, const char *key); /* NULL when absent */
 
 struct field {
     _Atomic int refs;

@@ -9,9 +9,8 @@ static const struct {
     const char *name;
     int greptime_code;
     int grpc_code;
-    bool retryable;
 } table[] = {
-#define X(name, code, grpc, retry, text) {text, code, grpc, retry},
+#define X(name, code, grpc, text) {text, code, grpc},
     STATUS_TABLE(X)
 #undef X
 };
@@ -34,11 +33,6 @@ int status_greptime_code(enum status st)
 int status_grpc_code(enum status st)
 {
     return table[row(st)].grpc_code;
-}
-
-bool status_retryable(enum status st)
-{
-    return table[row(st)].retryable;
 }
 
 int error_set(struct error *err, enum status st, const char *fmt, ...)

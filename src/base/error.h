@@ -1,8 +1,8 @@
 /* Status codes and the error object.
  *
  * One table holds every code: its name, the GreptimeDB status code that goes out in
- * `x-greptime-err-code`, the gRPC status it travels as, and whether a client may retry
- * (source: region-rpc.md 8.3). Functions return an `enum status` as int and may fill a
+ * `x-greptime-err-code`, and the gRPC status it travels as
+ * (region-rpc.md 8.3). Functions return an `enum status` as int and may fill a
  * caller-owned `struct error` (NULL is allowed everywhere). The first error wins: a
  * clean-up that fails after it must not overwrite it, see status_merge().
  */
@@ -14,35 +14,35 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/*        name                 greptime  grpc  retry  text */
-#define STATUS_TABLE(X)                                                      \
-    X(OK,                      0,        0,    false, "success")             \
-    X(UNKNOWN,                 1000,     2,    false, "unknown")             \
-    X(UNSUPPORTED,             1001,     12,   false, "unsupported")         \
-    X(UNEXPECTED,              1002,     13,   false, "unexpected")          \
-    X(INTERNAL,                1003,     13,   true,  "internal")            \
-    X(INVALID_ARGUMENTS,       1004,     3,    false, "invalid arguments")   \
-    X(CANCELLED,               1005,     1,    false, "cancelled")           \
-    X(ILLEGAL_STATE,           1006,     13,   false, "illegal state")       \
-    X(DEADLINE_EXCEEDED,       1008,     4,    false, "deadline exceeded")   \
-    X(SUSPENDED,               1009,     8,    false, "suspended")           \
-    X(PLAN_QUERY,              3000,     13,   false, "plan query")          \
-    X(EXECUTE_QUERY,           3001,     13,   false, "execute query")       \
-    X(COLUMN_NOT_FOUND,        4002,     5,    false, "column not found")    \
-    X(REGION_NOT_FOUND,        4005,     5,    false, "region not found")    \
-    X(REGION_NOT_READY,        4008,     14,   true,  "region not ready")    \
-    X(REGION_BUSY,             4009,     8,    true,  "region busy")         \
-    X(STORAGE,                 5000,     14,   true,  "storage unavailable") \
-    X(EXHAUSTED,               6000,     8,    true,  "resources exhausted") \
-    X(RATE_LIMITED,            6001,     8,    false, "rate limited")        \
-    /* Never leave the process under their own number: */                    \
-    X(CORRUPT,                 1002,     13,   false, "corrupt data")        \
-    X(NOT_FOUND,               5000,     14,   true,  "no such object")      \
-    X(NO_SPACE,                5000,     14,   true,  "no space left")       \
-    X(NO_MEMORY,               6000,     8,    true,  "out of memory")
+/*        name                 greptime  grpc  text */
+#define STATUS_TABLE(X)                                               \
+    X(OK,                      0,        0,    "success")             \
+    X(UNKNOWN,                 1000,     2,    "unknown")             \
+    X(UNSUPPORTED,             1001,     12,   "unsupported")         \
+    X(UNEXPECTED,              1002,     13,   "unexpected")          \
+    X(INTERNAL,                1003,     13,   "internal")            \
+    X(INVALID_ARGUMENTS,       1004,     3,    "invalid arguments")   \
+    X(CANCELLED,               1005,     1,    "cancelled")           \
+    X(ILLEGAL_STATE,           1006,     13,   "illegal state")       \
+    X(DEADLINE_EXCEEDED,       1008,     4,    "deadline exceeded")   \
+    X(SUSPENDED,               1009,     8,    "suspended")           \
+    X(PLAN_QUERY,              3000,     13,   "plan query")          \
+    X(EXECUTE_QUERY,           3001,     13,   "execute query")       \
+    X(COLUMN_NOT_FOUND,        4002,     5,    "column not found")    \
+    X(REGION_NOT_FOUND,        4005,     5,    "region not found")    \
+    X(REGION_NOT_READY,        4008,     14,   "region not ready")    \
+    X(REGION_BUSY,             4009,     8,    "region busy")         \
+    X(STORAGE,                 5000,     14,   "storage unavailable") \
+    X(EXHAUSTED,               6000,     8,    "resources exhausted") \
+    X(RATE_LIMITED,            6001,     8,    "rate limited")        \
+    /* Never leave the process under their own number: */             \
+    X(CORRUPT,                 1002,     13,   "corrupt data")        \
+    X(NOT_FOUND,               5000,     14,   "no such object")      \
+    X(NO_SPACE,                5000,     14,   "no space left")       \
+    X(NO_MEMORY,               6000,     8,    "out of memory")
 
 enum status {
-#define X(name, code, grpc, retry, text) ST_##name,
+#define X(name, code, grpc, text) ST_##name,
     STATUS_TABLE(X)
 #undef X
 };
@@ -56,7 +56,6 @@ struct error {
 const char *status_name(enum status st);
 int status_greptime_code(enum status st);
 int status_grpc_code(enum status st);
-bool status_retryable(enum status st);
 
 /* Fills `err` (may be NULL) and returns `st`, so that callers can `return error_set(...)`. */
 int error_set(struct error *err, enum status st, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

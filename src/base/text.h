@@ -1,4 +1,4 @@
-/* Small texts that several layers read: UTF-8, durations and sizes. */
+/* Small texts that several layers read: UTF-8, hexadecimal digits, durations and sizes. */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
@@ -14,6 +14,11 @@ size_t utf8_find_error(const void *text, size_t size, size_t *ret_bytes);
 /* Puts '?' in place of each byte that belongs to no well-formed sequence. */
 void utf8_mend(char *text);
 bool text_is_ascii(const void *text, size_t size);
+/* 0 to 15, or -1. */
+static inline int hex_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
 
 /* humantime: "2h", "1day 12h", "15ms", "0"; nanoseconds, at most INT64_MAX (292 years). False when it is no duration. */
 bool duration_parse(const char *text, int64_t *ret_ns);

@@ -110,8 +110,9 @@ static int set_text(struct value *v, const struct option *o, const char *text, s
         return set_comma_list(v, text, err);
     case KIND_LIMIT:
         if (!limit_is_valid(text))
-            return error_set(err, ST_INVALID_ARGUMENTS, "invalid value: string \"%s\", expected a memory limit such as \"2GiB\", \"50%%\" or \"unlimited\", for key %s",
-                             text, o->key);
+            return error_set(err, ST_INVALID_ARGUMENTS,
+                             "invalid value: string \"%s\", expected a memory limit such as \"2GiB\", \"50%%\" or \"unlimited\", for key %s", text,
+                             o->key);
         /* fall through */
     case KIND_TEXT:
         v->text = strdup(text);
@@ -136,7 +137,8 @@ static int set_leaf(struct value *v, const struct option *o, const struct toml_l
     default: good = leaf->kind == TOML_TEXT;
     }
     if (!good)
-        return error_set(err, ST_INVALID_ARGUMENTS, "line %u: invalid type of %s: %s, expected %s", leaf->line, leaf->path, leaf->text, want[o->kind]);
+        return error_set(err, ST_INVALID_ARGUMENTS, "line %u: invalid type of %s: %s, expected %s", leaf->line, leaf->path, leaf->text,
+                         want[o->kind]);
     int st = o->kind == KIND_LIST ? set_items(v, leaf->items, leaf->n_items, err) : set_text(v, o, leaf->text, err);
     return st == ST_OK ? ST_OK : error_prefix(err, "line %u", leaf->line);
 }
@@ -324,8 +326,8 @@ static int one_of(const struct config *c, enum option_id id, const char *const *
     for (const char *const *a = allowed; *a; a++)
         if (strcmp(*a, text) == 0)
             return ST_OK;
-    return error_set(err, ST_INVALID_ARGUMENTS, "unknown variant `%s` of %s.%s, expected one of %s, %s, ...", text, options[id].section, options[id].key,
-                     allowed[0], allowed[1]);
+    return error_set(err, ST_INVALID_ARGUMENTS, "unknown variant `%s` of %s.%s, expected one of %s, %s, ...", text, options[id].section,
+                     options[id].key, allowed[0], allowed[1]);
 }
 
 /* "wait", "wait(<duration>)" or "fail"; "skip" is an old name of the last. */
@@ -365,7 +367,8 @@ static int check_policy(const struct config *c, enum option_id id, struct error 
 int config_finish(struct config *c, struct error *err)
 {
     static const char *const providers[] = {"raft_engine", "kafka", "noop", NULL}, *const stores[] = {"File", "S3", "Oss", "Azblob", "Gcs", NULL},
-                      *const compressions[] = {"none", "transport", "arrow_ipc", "all", NULL}, *const durabilities[] = {"fsync", "interval", "os", NULL};
+                             *const compressions[] = {"none", "transport", "arrow_ipc", "all", NULL},
+                             *const durabilities[] = {"fsync", "interval", "os", NULL};
     /* Everything that the node keeps in memory is sized from memory_limit, not from the machine. */
     uint64_t cores = cpu_count(), mem = config_limit_bytes(c, OPT_MEMORY_LIMIT), mib = 1 << 20;
     if (mem == SIZE_MAX)
@@ -391,7 +394,8 @@ int config_finish(struct config *c, struct error *err)
         c->values[OPT_MITO_WRITE_REJECT].number = config_u64(c, OPT_MITO_WRITE_BUFFER) * 2;
     default_number(c, OPT_MITO_META_CACHE, at_most(mem / 32, 128 * mib));
     default_number(c, OPT_MITO_VECTOR_CACHE, at_most(mem / 16, 512 * mib));
-    default_number(c, OPT_MITO_PAGE_CACHE, at_most(mem / 8, 64 * mib)); /* the peer's has no bound; beyond this one, memory is better left to queries */
+    default_number(c, OPT_MITO_PAGE_CACHE,
+                   at_most(mem / 8, 64 * mib)); /* the peer's has no bound; beyond this one, memory is better left to queries */
     default_number(c, OPT_MITO_SELECTOR_CACHE, at_most(mem / 16, 512 * mib));
     default_number(c, OPT_MITO_RANGE_CACHE, at_most(mem / 16, 512 * mib));
     default_number(c, OPT_MITO_INDEX_META_CACHE, at_most(mem / 32, 64 * mib));

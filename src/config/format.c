@@ -35,6 +35,7 @@ void config_format_duration(int64_t ns, char *out, size_t room)
         int64_t count = ns / units[i].ns;
         ns %= units[i].ns;
         if (count)
-            n += (size_t)snprintf(out + n, room - n, "%s%lld%s%s", n ? " " : "", (long long)count, units[i].name, units[i].plural && count > 1 ? "s" : "");
+            n += (size_t)snprintf(out + n, room - n, "%s%lld%s%s", n ? " " : "", (long long)count, units[i].name,
+                                  units[i].plural && count > 1 ? "s" : "");
     }
 }

@@ -33,16 +33,6 @@ bool cast_nested_supported(const struct dtype *from, const struct dtype *to)
     return true;
 }
 
-static int copy_validity(struct expr_context *ctx, const struct column *c, struct buffer **ret, struct error *err)
-{
-    *ret = NULL;
-    if (column_null_count(c) == 0)
-        return ST_OK;
-    TRY(buffer_new(ctx->budget, bits_bytes(c->length), ret, err));
-    bits_copy((*ret)->data, 0, c->validity->data, c->offset, c->length);
-    return ST_OK;
-}
-
 /* The lists that rows have, one behind the other: nulls may stand before items that nobody asked to cast. */
 static int compact(struct expr_context *ctx, struct column *c, struct column **ret, struct error *err)
 {
@@ -94,29 +84,20 @@ static int scalar_to_list(struct expr_context *ctx, struct column *c, struct dty
     return column_new_nested(to, c->length, 0, NULL, offsets, &items, 1, ret, err);
 }
 
-static int struct_to_struct(struct expr_context *ctx, struct column *c, struct dtype *to, bool null_on_failure, struct column **ret,
-                            struct error *err)
+/* What a cast of a struct's members goes by. */
+struct struct_cast {
+    struct expr_context *ctx;
+    struct dtype *to;
+    bool null_on_failure;
+};
+
+static int cast_member(void *ctx, const struct column *c, uint32_t i, struct column **ret, struct error *err)
 {
-    struct column **members = calloc(to->n_children + 1, sizeof *members);
-    struct buffer *validity = NULL;
-    uint32_t made = 0;
-    int st = members ? copy_validity(ctx, c, &validity, err) : error_no_memory(err, to->n_children * sizeof *members);
-    for (; st == ST_OK && made < to->n_children; made += st == ST_OK) {
-        struct column *part;
-        st = column_slice(c->children[member_for(c->type, to, made)], c->offset, c->length, &part, err);
-        if (st != ST_OK)
-            break;
-        st = expr_cast(ctx, part, to->children[made]->type, null_on_failure, &members[made], err);
-        column_unref(part);
-    }
-    if (st == ST_OK) {
-        st = column_new_nested(to, c->length, validity ? column_null_count(c) : 0, validity, NULL, members, made, ret, err);
-    } else {
-        buffer_unref(validity);
-        for (uint32_t i = 0; i < made; i++)
-            column_unref(members[i]);
-    }
-    free(members);
+    const struct struct_cast *cast = ctx;
+    struct column *member;
+    TRY(column_slice(c->children[member_for(c->type, cast->to, i)], c->offset, c->length, &member, err));
+    int st = expr_cast(cast->ctx, member, cast->to->children[i]->type, cast->null_on_failure, ret, err);
+    column_unref(member);
     return st;
 }
 
@@ -153,7 +134,7 @@ static int list_to_text(struct expr_context *ctx, struct column *c, struct dtype
 {
     struct text_writer w;
     struct buffer *validity;
-    TRY(copy_validity(ctx, c, &validity, err));
+    TRY(column_copy_validity(ctx->budget, c, &validity, err));
     int st = text_writer_init(&w, ctx->budget, c->length, 0, err);
     if (st != ST_OK) {
         buffer_unref(validity);
@@ -174,5 +155,7 @@ int cast_nested(struct expr_context *ctx, struct column *c, struct dtype *to, bo
 {
     if (type_is_list(to))
         return type_is_list(c->type) ? list_to_list(ctx, c, to, null_on_failure, ret, err) : scalar_to_list(ctx, c, to, null_on_failure, ret, err);
-    return to->id == TYPE_STRUCT ? struct_to_struct(ctx, c, to, null_on_failure, ret, err) : list_to_text(ctx, c, to, ret, err);
+    if (to->id == TYPE_STRUCT)
+        return column_new_struct(ctx->budget, to, c, cast_member, &(struct struct_cast){ctx, to, null_on_failure}, ret, err);
+    return list_to_text(ctx, c, to, ret, err);
 }

@@ -14,6 +14,9 @@ struct moment {
     bool nameless;                /* %Z shows the zone's offset, as Arrow's zones do */
 };
 
+extern const char *const chrono_months[12];
+extern const char *const chrono_weekdays[7]; /* from Monday */
+
 /* The moment of a point in time, `per_second` units a second, in a zone (NULL: without one). */
 struct moment moment_of(int64_t value, int64_t per_second, const struct tzif *zone);
 

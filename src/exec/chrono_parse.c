@@ -162,9 +162,6 @@ static bool parse_clock_letter(char c, struct reader *r, struct fields *x, int d
 
 static bool parse_letter(char c, struct reader *r, struct fields *x, int depth)
 {
-    static const char *const months[] = {"January", "February", "March",     "April",   "May",      "June",
-                                         "July",    "August",   "September", "October", "November", "December"};
-    static const char *const weekdays[] = {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"};
     int64_t v;
     switch (c) {
     case 'Y':
@@ -183,10 +180,10 @@ static bool parse_letter(char c, struct reader *r, struct fields *x, int depth)
     case 'b':
     case 'h':
     case 'B':
-        return read_name(r, months, 12, &v) && set(&x->month, v + 1);
+        return read_name(r, chrono_months, 12, &v) && set(&x->month, v + 1);
     case 'a':
     case 'A':
-        return read_name(r, weekdays, 7, &v) && set(&x->weekday, v);
+        return read_name(r, chrono_weekdays, 7, &v) && set(&x->weekday, v);
     case 'w':
         return read_number(r, 1, false, &v) && v <= 6 && set(&x->weekday, (v + 6) % 7);
     case 'u':

@@ -5,9 +5,9 @@
 #include "base/civil.h"
 #include "exec/chrono.h"
 
-static const char *const months[] = {"January", "February", "March",     "April",   "May",      "June",
-                                     "July",    "August",   "September", "October", "November", "December"};
-static const char *const weekdays[] = {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"};
+const char *const chrono_months[12] = {"January", "February", "March",     "April",   "May",      "June",
+                                       "July",    "August",   "September", "October", "November", "December"};
+const char *const chrono_weekdays[7] = {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"};
 
 enum { SECOND_NS = 1000000000 };
 
@@ -193,13 +193,13 @@ static int print_letter(char c, const struct parts *p, struct text_writer *w, st
     switch (c) {
     case 'b':
     case 'h':
-        return text_writer_put(w, months[p->month - 1], 3, err);
+        return text_writer_put(w, chrono_months[p->month - 1], 3, err);
     case 'B':
-        return text_writer_put(w, months[p->month - 1], strlen(months[p->month - 1]), err);
+        return text_writer_put(w, chrono_months[p->month - 1], strlen(chrono_months[p->month - 1]), err);
     case 'a':
-        return text_writer_put(w, weekdays[p->weekday], 3, err);
+        return text_writer_put(w, chrono_weekdays[p->weekday], 3, err);
     case 'A':
-        return text_writer_put(w, weekdays[p->weekday], strlen(weekdays[p->weekday]), err);
+        return text_writer_put(w, chrono_weekdays[p->weekday], strlen(chrono_weekdays[p->weekday]), err);
     case 'P':
         return text_writer_put(w, p->hour < 12 ? "am" : "pm", 2, err);
     case 'p':

@@ -142,6 +142,17 @@ int expr_bind_cast(struct expr *e, uint32_t i, struct dtype *type, struct error 
     return ST_OK;
 }
 
+int expr_bind_strings(struct expr *e, uint32_t from, uint32_t to, struct error *err)
+{
+    for (uint32_t i = from; i < to && i < e->n_args; i++) {
+        if (e->args[i]->type->id == TYPE_NULL)
+            TRY(expr_bind_cast(e, i, type_of(TYPE_UTF8), err));
+        if (!type_is_string(e->args[i]->type))
+            return expr_type_error(e, err);
+    }
+    return ST_OK;
+}
+
 bool expr_is_scalar(const struct expr *e)
 {
     if (e->kind == EXPR_COLUMN || (e->kind == EXPR_CALL && e->function->per_row))

@@ -39,6 +39,8 @@ struct call;
 struct text_writer;
 typedef int (*text_row_fn)(const struct call *c, int64_t row, struct text_writer *w, bool *ret_null, struct error *err);
 typedef int (*fixed_row_fn)(const struct call *c, int64_t row, void *ret_value, bool *ret_null, struct error *err); /* a Boolean is one byte */
+/* Appends the items of the row's list; none when it says NULL. */
+typedef int (*list_row_fn)(const struct call *c, int64_t row, struct column_builder *items, bool *ret_null, struct error *err);
 
 struct function {
     const char *name;
@@ -50,6 +52,7 @@ struct function {
     const char *signature;    /* types, see kernel_typed.h; NULL when `bind` decides */
     text_row_fn text_row;
     fixed_row_fn fixed_row;
+    list_row_fn list_row;
     bool per_row;             /* another value for every row even without arguments: random() */
 };
 
@@ -69,6 +72,8 @@ extern const struct function functions_geohash[], functions_s2[], functions_h3[]
 int expr_bind_cast(struct expr *e, uint32_t i, struct dtype *type, struct error *err);
 /* Brings two arguments to DataFusion's common type for comparison or arithmetic (functions.md 4.1). ST_PLAN_QUERY when there is none. */
 int expr_bind_common(struct expr *e, uint32_t a, uint32_t b, bool arithmetic, struct error *err);
+/* Arguments from..to must be strings; an untyped NULL becomes one. */
+int expr_bind_strings(struct expr *e, uint32_t from, uint32_t to, struct error *err);
 bool expr_is_scalar(const struct expr *e); /* no column in it */
 int expr_type_error(const struct expr *e, struct error *err);
 

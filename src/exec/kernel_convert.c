@@ -23,17 +23,6 @@ static int kernel_in_session(const struct expr *e, struct expr_context *ctx, con
     return kernel_fixed_run(&c, rows, ret, err);
 }
 
-static int formats_are_text(struct expr *e, struct error *err)
-{
-    for (uint32_t i = 1; i < e->n_args; i++) {
-        if (e->args[i]->type->id == TYPE_NULL)
-            TRY(expr_bind_cast(e, i, type_of(TYPE_UTF8), err));
-        if (!type_is_string(e->args[i]->type))
-            return expr_type_error(e, err);
-    }
-    return ST_OK;
-}
-
 /* ---- to_timestamp ---- */
 
 /* The session's zone is part of the type. */
@@ -48,7 +37,7 @@ static int bind_to_timestamp(struct expr *e, struct error *err)
     enum time_unit unit = op == TO_ANY_TIMESTAMP ? UNIT_NANO : (enum time_unit)op;
     const struct dtype *t = e->args[0]->type;
     bool number = type_is_float(t) || t->id == TYPE_DECIMAL128;
-    TRY(formats_are_text(e, err));
+    TRY(expr_bind_strings(e, 1, e->n_args, err));
     if (!(e->type = session_timestamp(e, unit)))
         return error_no_memory(err, sizeof *e->type);
     e->nullable = e->args[0]->nullable;
@@ -137,7 +126,7 @@ static int to_timestamp_row(const struct call *c, int64_t row, void *ret_value, 
 static int bind_to_date(struct expr *e, struct error *err)
 {
     const struct dtype *t = e->args[0]->type;
-    TRY(formats_are_text(e, err));
+    TRY(expr_bind_strings(e, 1, e->n_args, err));
     e->type = type_of(TYPE_DATE32);
     e->nullable = e->args[0]->nullable;
     if (type_is_string(t))
@@ -176,7 +165,7 @@ static int to_date_row(const struct call *c, int64_t row, void *ret_value, bool 
 static int bind_to_time(struct expr *e, struct error *err)
 {
     const struct dtype *t = e->args[0]->type;
-    TRY(formats_are_text(e, err));
+    TRY(expr_bind_strings(e, 1, e->n_args, err));
     e->type = type_temporal(TYPE_TIME64, UNIT_NANO);
     e->nullable = e->args[0]->nullable;
     if (t->id != TYPE_NULL && t->id != TYPE_TIMESTAMP && !type_is_string(t))

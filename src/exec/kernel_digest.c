@@ -3,7 +3,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/base64.h"
 #include "base/blake3.h"
+#include "base/text.h"
 #include "exec/kernel_typed.h"
 
 /* ---- digests ---- */
@@ -84,21 +86,11 @@ static int find_encoding(const struct call *c, int64_t row, enum encoding *ret_e
                      n > 100 ? 100 : (int)n, (const char *)p);
 }
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 static int put_base64(struct text_writer *w, const uint8_t *p, size_t n, bool padded, struct error *err)
 {
-    uint8_t *out, *start;
-    TRY(text_writer_room(w, (n + 2) / 3 * 4, &out, err));
-    start = out;
-    for (size_t i = 0; i < n; i += 3) {
-        size_t left = n - i < 3 ? n - i : 3;
-        uint32_t bits = (uint32_t)p[i] << 16 | (left > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (left > 2 ? p[i + 2] : 0);
-        for (size_t k = 0; k < 4; k++)
-            if (k <= left || padded)
-                *out++ = k <= left ? (uint8_t)alphabet[bits >> (18 - 6 * k) & 63] : '=';
-    }
-    w->size += (size_t)(out - start);
+    uint8_t *out;
+    TRY(text_writer_room(w, base64_room(n), &out, err));
+    w->size += base64_encode(p, n, padded, out);
     return ST_OK;
 }
 
@@ -112,43 +104,15 @@ static int encode_row(const struct call *c, int64_t row, struct text_writer *w, 
     return encoding == HEX ? put_hex(w, p, n, err) : put_base64(w, p, n, encoding == BASE64_PADDED, err);
 }
 
-static int hex_value(uint8_t c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool decode_hex(const uint8_t *p, size_t n, uint8_t *out)
 {
     for (size_t i = 0; i + 1 < n; i += 2) {
-        int high = hex_value(p[i]), low = hex_value(p[i + 1]);
+        int high = hex_digit(p[i]), low = hex_digit(p[i + 1]);
         if (high < 0 || low < 0)
             return false;
         *out++ = (uint8_t)(high << 4 | low);
     }
     return n % 2 == 0;
-}
-
-/* Padding may be there or not; the bits behind the last byte must be zero. Returns the bytes written, or -1. */
-static int64_t decode_base64(const uint8_t *p, size_t n, uint8_t *out)
-{
-    uint32_t bits = 0;
-    int64_t bytes = 0;
-    size_t digits = 0, padding = 0;
-    while (n && p[n - 1] == '=' && padding < 2) {
-        n--;
-        padding++;
-    }
-    for (; digits < n; digits++) {
-        const char *digit = p[digits] ? strchr(alphabet, p[digits]) : NULL;
-        if (!digit)
-            return -1;
-        bits = bits << 6 | (uint32_t)(digit - alphabet);
-        if (digits % 4 == 0)
-            continue;
-        out[bytes++] = (uint8_t)(bits >> (6 - 2 * (digits % 4)));
-    }
-    uint32_t rest = digits % 4 == 2 ? bits & 15 : digits % 4 == 3 ? bits & 3 : 0;
-    return digits % 4 == 1 || rest || (padding && (digits + padding) % 4) ? -1 : bytes;
 }
 
 static int decode_row(const struct call *c, int64_t row, struct text_writer *w, bool *ret_null, struct error *err)
@@ -160,7 +124,7 @@ static int decode_row(const struct call *c, int64_t row, struct text_writer *w, 
     (void)ret_null;
     TRY(find_encoding(c, row, &encoding, err));
     TRY(text_writer_room(w, n, &out, err));
-    int64_t size = encoding != HEX ? decode_base64(p, n, out) : decode_hex(p, n, out) ? (int64_t)(n / 2) : -1;
+    int64_t size = encoding != HEX ? base64_decode(p, n, out) : decode_hex(p, n, out) ? (int64_t)(n / 2) : -1;
     if (size < 0)
         return error_set(err, ST_EXECUTE_QUERY, "Failed to decode value using %s", encoding == HEX ? "hex" : "base64");
     w->size += (size_t)size;

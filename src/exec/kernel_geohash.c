@@ -95,7 +95,7 @@ static int bind_neighbours(struct expr *e, struct error *err)
     return e->type ? ST_OK : error_no_memory(err, 64);
 }
 
-static int neighbours_row(const struct value *args, int64_t row, struct column_builder *out, struct error *err)
+static int neighbours_row(const struct call *c, int64_t row, struct column_builder *items, bool *ret_null, struct error *err)
 {
     static const struct {
         int lat, lon;
@@ -103,36 +103,20 @@ static int neighbours_row(const struct value *args, int64_t row, struct column_b
     struct place p, half, middle;
     int length;
     char hash[LENGTH_MAX];
-    for (int k = 0; k < 3; k++)
-        if (value_is_null(&args[k], row))
-            return column_builder_append_null(out, err);
-    TRY(read_place(args, row, &p, &length, err));
+    (void)ret_null;
+    TRY(read_place(c->args, row, &p, &length, err));
     encode(p, length, hash);
     middle = decode(hash, length, &half);
     for (int k = 0; k < NEIGHBOURS; k++) {
         struct place next = {wrap(middle.lat + 2 * half.lat * steps[k].lat, 180), wrap(middle.lon + 2 * half.lon * steps[k].lon, 360)};
         encode(next, length, hash);
-        TRY(column_builder_append_bytes(&out->children[0], hash, (size_t)length, err));
+        TRY(column_builder_append_bytes(items, hash, (size_t)length, err));
     }
-    return column_builder_append_nested(out, err);
-}
-
-static int kernel_neighbours(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
-                             struct error *err)
-{
-    struct column_builder out;
-    TRY(column_builder_init(&out, ctx->budget, e->type, err));
-    int st = ST_OK;
-    for (int64_t row = 0; row < rows && st == ST_OK; row++)
-        st = neighbours_row(args, row, &out, err);
-    if (st == ST_OK)
-        st = column_builder_finish(&out, ret, err);
-    column_builder_release(&out);
-    return st;
+    return ST_OK;
 }
 
 const struct function functions_geohash[] = {
     TEXT_FUNCTION("geohash", 3, 3, "DDI:v", geohash_row, 0),
-    {"geohash_neighbours", 3, 3, bind_neighbours, kernel_neighbours},
+    {"geohash_neighbours", 3, 3, bind_neighbours, kernel_list_rows, 0, true, .list_row = neighbours_row},
     {0},
 };

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "exec/kernel_list.h"
 #include "exec/kernel_typed.h"
 #include "format/h3/h3.h"
@@ -20,13 +21,10 @@ static int parse_cell(const uint8_t *p, size_t n, uint64_t *ret_cell, struct err
     if (n == 0 || n > 16)
         return no_cell(err);
     for (size_t i = 0; i < n; i++) {
-        uint8_t c = p[i], low = c | 32;
-        if (c >= '0' && c <= '9')
-            cell = cell << 4 | (uint64_t)(c - '0');
-        else if (low >= 'a' && low <= 'f')
-            cell = cell << 4 | (uint64_t)(low - 'a' + 10);
-        else
+        int digit = hex_digit(p[i]);
+        if (digit < 0)
             return no_cell(err);
+        cell = cell << 4 | (uint64_t)digit;
     }
     *ret_cell = cell;
     return h3_is_cell(cell) ? ST_OK : no_cell(err);
@@ -175,8 +173,6 @@ static int child_row(const struct call *c, int64_t row, void *ret_value, bool *r
 }
 
 /* ---- lists of cells ---- */
-
-typedef int (*list_fn)(const struct expr *e, const struct value *args, int64_t row, uint64_t cell, struct column_builder *items, struct error *err);
 
 static int put(struct column_builder *items, uint64_t cell, struct error *err)
 {
@@ -334,31 +330,17 @@ static int path(const struct expr *e, const struct value *args, int64_t row, uin
     return ST_OK;
 }
 
-static const list_fn list_functions[] = {children, disk, center, path};
+typedef int (*cells_fn)(const struct expr *e, const struct value *args, int64_t row, uint64_t cell, struct column_builder *items, struct error *err);
+
+static const cells_fn list_functions[] = {children, disk, center, path};
 enum { LIST_CHILDREN, LIST_DISK, LIST_CENTER, LIST_PATH };
 
-static int kernel_cells(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
-                        struct error *err)
+static int cells_row(const struct call *c, int64_t row, struct column_builder *items, bool *ret_null, struct error *err)
 {
-    struct column_builder out;
-    TRY(column_builder_init(&out, ctx->budget, e->type, err));
-    int st = ST_OK;
-    for (int64_t row = 0; row < rows && st == ST_OK; row++) {
-        uint64_t cell = 0;
-        if (value_is_null(&args[0], row) || (e->n_args == 2 && value_is_null(&args[1], row))) {
-            st = column_builder_append_null(&out, err);
-            continue;
-        }
-        st = read_cell(&args[0], row, &cell, err);
-        if (st == ST_OK)
-            st = list_functions[e->function->op](e, args, row, cell, &out.children[0], err);
-        if (st == ST_OK)
-            st = column_builder_append_nested(&out, err);
-    }
-    if (st == ST_OK)
-        st = column_builder_finish(&out, ret, err);
-    column_builder_release(&out);
-    return st;
+    uint64_t cell = 0;
+    (void)ret_null;
+    TRY(read_cell(&c->args[0], row, &cell, err));
+    return list_functions[c->e->function->op](c->e, c->args, row, cell, items, err);
 }
 
 /* ---- binding ---- */
@@ -427,11 +409,11 @@ const struct function functions_h3[] = {
     FACT("h3_cell_to_children_size", 2, "AI:W", CELL_CHILDREN),
     FACT("h3_cell_to_child_pos", 2, "AI:W?", CELL_POSITION),
     {"h3_child_pos_to_cell", 3, 3, bind_child, kernel_fixed_rows, 0, true, "IAI:W?", .fixed_row = child_row},
-    {"h3_cell_to_children", 2, 2, bind_cells, kernel_cells, LIST_CHILDREN},
-    {"h3_grid_disk", 2, 2, bind_cells, kernel_cells, LIST_DISK},
-    {"h3_grid_disk_distances", 2, 2, bind_cells, kernel_cells, LIST_DISK},
-    {"h3_cell_center_latlng", 1, 1, bind_cells, kernel_cells, LIST_CENTER},
-    {"h3_grid_path_cells", 2, 2, bind_cells, kernel_cells, LIST_PATH},
+    {"h3_cell_to_children", 2, 2, bind_cells, kernel_list_rows, LIST_CHILDREN, true, .list_row = cells_row},
+    {"h3_grid_disk", 2, 2, bind_cells, kernel_list_rows, LIST_DISK, true, .list_row = cells_row},
+    {"h3_grid_disk_distances", 2, 2, bind_cells, kernel_list_rows, LIST_DISK, true, .list_row = cells_row},
+    {"h3_cell_center_latlng", 1, 1, bind_cells, kernel_list_rows, LIST_CENTER, true, .list_row = cells_row},
+    {"h3_grid_path_cells", 2, 2, bind_cells, kernel_list_rows, LIST_PATH, true, .list_row = cells_row},
     {"h3_grid_distance", 2, 2, bind_two, kernel_fixed_rows, 0, true, "AA:i", .fixed_row = grid_distance_row},
     {"h3_cells_contains", 2, 2, bind_contains, kernel_fixed_rows, 0, true, "AA:O", .fixed_row = contains_row},
     {"h3_distance_sphere_km", 2, 2, bind_two, kernel_fixed_rows, DISTANCE_SPHERE, true, "AA:D", .fixed_row = distance_row},

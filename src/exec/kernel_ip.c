@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "exec/kernel_typed.h"
 
 enum { V4_BITS = 32, V6_BITS = 128, TEXT_MAX = 64 };
@@ -206,11 +207,6 @@ static int v4_range_row(const struct call *c, int64_t row, void *ret_value, bool
 }
 
 /* ---- IPv6 ---- */
-
-static int hex_digit(uint8_t c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 static int v6_number_row(const struct call *c, int64_t row, struct text_writer *w, bool *ret_null, struct error *err)
 {

@@ -190,12 +190,7 @@ static bool matches(const struct pattern *p, const uint8_t *text, size_t n)
 
 static int bind_match(struct expr *e, struct error *err)
 {
-    for (uint32_t i = 0; i < e->n_args; i++) {
-        if (e->args[i]->type->id == TYPE_NULL)
-            TRY(expr_bind_cast(e, i, type_of(TYPE_UTF8), err));
-        if (!type_is_string(e->args[i]->type))
-            return expr_type_error(e, err);
-    }
+    TRY(expr_bind_strings(e, 0, e->n_args, err));
     if (e->n_args == 3) {
         const struct column *escape = expr_literal(e->args[2]);
         int32_t n = 0;

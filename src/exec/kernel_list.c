@@ -15,11 +15,11 @@ struct list_call {
     struct sort_keys keys; /* of the pool, where items are compared */
 };
 
-typedef int (*list_row_fn)(struct list_call *c, int64_t row, bool *ret_null, struct error *err);
+typedef int (*maker_row_fn)(struct list_call *c, int64_t row, bool *ret_null, struct error *err);
 
 /* The arguments that make up the pool, and which of them are lists; the others are read by the functions themselves. */
 struct shape {
-    list_row_fn row;
+    maker_row_fn row;
     uint32_t n_pool; /* 0 = all arguments */
     uint64_t lists;
     bool compares;

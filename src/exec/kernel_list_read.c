@@ -468,34 +468,20 @@ static int split(struct column_builder *items, const uint8_t *p, size_t n, const
     return ST_OK;
 }
 
-static int kernel_split(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
-                        struct error *err)
+static int split_row(const struct call *c, int64_t row, struct column_builder *items, bool *ret_null, struct error *err)
 {
-    struct column_builder out;
-    TRY(column_builder_init(&out, ctx->budget, e->type, err));
-    int st = ST_OK;
-    for (int64_t row = 0; row < rows && st == ST_OK; row++) {
-        struct joining j = {0};
-        size_t n;
-        bool by_char = value_is_null(&args[1], row);
-        if (value_is_null(&args[0], row)) {
-            st = column_builder_append_null(&out, err);
-            continue;
-        }
-        const uint8_t *p = value_text(&args[0], row, &n);
-        if (!by_char)
-            j.separator = value_text(&args[1], row, &j.separator_size);
-        j.shows_null = e->n_args == 3 && !value_is_null(&args[2], row);
-        if (j.shows_null)
-            j.null_text = value_text(&args[2], row, &j.null_size);
-        st = split(&out.children[0], p, n, &j, by_char, err);
-        if (st == ST_OK)
-            st = column_builder_append_nested(&out, err);
-    }
-    if (st == ST_OK)
-        st = column_builder_finish(&out, ret, err);
-    column_builder_release(&out);
-    return st;
+    struct joining j = {0};
+    size_t n;
+    bool by_char = value_is_null(&c->args[1], row);
+    if ((*ret_null = value_is_null(&c->args[0], row)))
+        return ST_OK;
+    const uint8_t *p = value_text(&c->args[0], row, &n);
+    if (!by_char)
+        j.separator = value_text(&c->args[1], row, &j.separator_size);
+    j.shows_null = c->e->n_args == 3 && !value_is_null(&c->args[2], row);
+    if (j.shows_null)
+        j.null_text = value_text(&c->args[2], row, &j.null_size);
+    return split(items, p, n, &j, by_char, err);
 }
 
 static int bind_split(struct expr *e, struct error *err)
@@ -542,7 +528,7 @@ const struct function functions_list_read[] = {
     {"list_to_string", 2, 3, bind_to_string, kernel_text_rows, 0, false, .text_row = to_string_row},
     {"array_join", 2, 3, bind_to_string, kernel_text_rows, 0, false, .text_row = to_string_row},
     {"list_join", 2, 3, bind_to_string, kernel_text_rows, 0, false, .text_row = to_string_row},
-    {"string_to_array", 2, 3, bind_split, kernel_split, 0, false},
-    {"string_to_list", 2, 3, bind_split, kernel_split, 0, false},
+    {"string_to_array", 2, 3, bind_split, kernel_list_rows, 0, false, .list_row = split_row},
+    {"string_to_list", 2, 3, bind_split, kernel_list_rows, 0, false, .list_row = split_row},
     {0},
 };

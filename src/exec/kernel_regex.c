@@ -289,7 +289,8 @@ static int kernel_regex(const struct expr *e, struct expr_context *ctx, const st
 {
     struct matcher m = {0};
     const struct call c = {e, ctx, args, &m};
-    int st = e->function->text_row ? kernel_text_run(&c, rows, ret, err) : kernel_fixed_run(&c, rows, ret, err);
+    const struct function *f = e->function;
+    int st = (f->text_row ? kernel_text_run : f->list_row ? kernel_list_run : kernel_fixed_run)(&c, rows, ret, err);
     matcher_release(&m);
     return st;
 }
@@ -309,7 +310,7 @@ static int bind_match(struct expr *e, struct error *err)
 }
 
 /* The groups that took part, or the whole match when there are none. *ret_null: no match. */
-static int match_groups(const struct call *c, int64_t row, struct column_builder *items, bool *ret_null, struct error *err)
+static int match_row(const struct call *c, int64_t row, struct column_builder *items, bool *ret_null, struct error *err)
 {
     size_t n, pattern_size;
     struct regex_span spans[SPANS];
@@ -329,36 +330,12 @@ static int match_groups(const struct call *c, int64_t row, struct column_builder
     return ST_OK;
 }
 
-static int kernel_match(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
-                        struct error *err)
-{
-    struct matcher m = {0};
-    const struct call c = {e, ctx, args, &m};
-    struct column_builder lists;
-    TRY(column_builder_init(&lists, ctx->budget, e->type, err));
-    int st = ST_OK;
-    for (int64_t i = 0; i < rows && st == ST_OK; i++) {
-        bool null = false;
-        for (uint32_t k = 0; k < e->n_args && !null; k++)
-            null = value_is_null(&args[k], i);
-        if (!null)
-            st = match_groups(&c, i, &lists.children[0], &null, err);
-        if (st == ST_OK)
-            st = null ? column_builder_append_null(&lists, err) : column_builder_append_nested(&lists, err);
-    }
-    if (st == ST_OK)
-        st = column_builder_finish(&lists, ret, err);
-    column_builder_release(&lists);
-    matcher_release(&m);
-    return st;
-}
-
 const struct function functions_regex[] = {
     {"regexp_like", 2, 3, bind_signature, kernel_regex, 0, true, "T:O", .fixed_row = like_row},
     {"regexp_count", 2, 4, bind_signature, kernel_regex, 0, false, "TTIT:I", .fixed_row = count_row},
     {"regexp_instr", 2, 6, bind_signature, kernel_regex, 0, false, "TTIITI:I", .fixed_row = instr_row},
     {"regexp_replace", 3, 4, bind_signature, kernel_regex, 0, true, "T:=", .text_row = replace_row},
-    {"regexp_match", 2, 3, bind_match, kernel_match, 0, true, "T:=?"},
+    {"regexp_match", 2, 3, bind_match, kernel_regex, 0, true, "T:=?", .list_row = match_row},
     {"regexp_extract", 2, 2, bind_signature, kernel_regex, 0, true, "T:L?", .text_row = extract_row},
     {0},
 };

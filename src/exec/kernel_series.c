@@ -3,6 +3,7 @@
 
 #include "base/civil.h"
 #include "exec/kernel_list.h"
+#include "exec/kernel_typed.h"
 
 enum { SERIES_RANGE, SERIES_INCLUSIVE };
 
@@ -85,13 +86,12 @@ static int64_t number_at(const struct value *v, int64_t row)
     return type_width(v->column->type) == 4 ? COLUMN_VALUES(v->column, int32_t)[i] : COLUMN_VALUES(v->column, int64_t)[i];
 }
 
-static int series_row(const struct expr *e, const struct value *args, int64_t row, struct column_builder *out, struct error *err)
+static int series_row(const struct call *c, int64_t row, struct column_builder *items, bool *ret_null, struct error *err)
 {
+    const struct expr *e = c->e;
+    const struct value *args = c->args;
     bool inclusive = e->function->op == SERIES_INCLUSIVE;
-    struct column_builder *items = &out->children[0];
-    for (uint32_t k = 0; k < e->n_args; k++)
-        if (value_is_null(&args[k], row))
-            return column_builder_append_null(out, err);
+    (void)ret_null;
     if (items->type->id == TYPE_INT64) {
         int64_t start = e->n_args == 1 ? 0 : number_at(&args[0], row), stop = number_at(&args[e->n_args == 1 ? 0 : 1], row);
         int64_t step = e->n_args == 3 ? number_at(&args[2], row) : 1;
@@ -105,25 +105,11 @@ static int series_row(const struct expr *e, const struct value *args, int64_t ro
             return error_set(err, ST_EXECUTE_QUERY, "Cannot generate a list with a step of 0 for function %s", e->function->name);
         TRY(points(items, number_at(&args[0], row), number_at(&args[1], row), &step, inclusive, err));
     }
-    return column_builder_append_nested(out, err);
-}
-
-static int kernel_series(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret,
-                         struct error *err)
-{
-    struct column_builder out;
-    TRY(column_builder_init(&out, ctx->budget, e->type, err));
-    int st = ST_OK;
-    for (int64_t row = 0; row < rows && st == ST_OK; row++)
-        st = series_row(e, args, row, &out, err);
-    if (st == ST_OK)
-        st = column_builder_finish(&out, ret, err);
-    column_builder_release(&out);
-    return st;
+    return ST_OK;
 }
 
 const struct function functions_series[] = {
-    {"range", 1, 3, bind_series, kernel_series, SERIES_RANGE},
-    {"generate_series", 1, 3, bind_series, kernel_series, SERIES_INCLUSIVE},
+    {"range", 1, 3, bind_series, kernel_list_rows, SERIES_RANGE, true, .list_row = series_row},
+    {"generate_series", 1, 3, bind_series, kernel_list_rows, SERIES_INCLUSIVE, true, .list_row = series_row},
     {0},
 };

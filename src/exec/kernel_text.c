@@ -8,17 +8,6 @@
 
 /* ---- binding ---- */
 
-static int strings_only(struct expr *e, uint32_t from, uint32_t to, struct error *err)
-{
-    for (uint32_t i = from; i < to && i < e->n_args; i++) {
-        if (e->args[i]->type->id == TYPE_NULL)
-            TRY(expr_bind_cast(e, i, type_of(TYPE_UTF8), err));
-        if (!type_is_string(e->args[i]->type))
-            return expr_type_error(e, err);
-    }
-    return ST_OK;
-}
-
 enum { TEXT_UPPER, TEXT_LOWER, TEXT_TRIM, TEXT_LTRIM, TEXT_RTRIM, TEXT_SUBSTR, TEXT_LEFT, TEXT_RIGHT, TEXT_REPLACE, TEXT_REVERSE,
        COUNT_CHARS, COUNT_BYTES, COUNT_BITS, COUNT_POSITION, TEST_STARTS, TEST_ENDS, TEST_CONTAINS };
 
@@ -26,7 +15,7 @@ static int bind_text(struct expr *e, struct error *err)
 {
     int op = e->function->op;
     bool sliced = op == TEXT_SUBSTR || op == TEXT_LEFT || op == TEXT_RIGHT;
-    TRY(strings_only(e, 0, sliced ? 1 : e->n_args, err));
+    TRY(expr_bind_strings(e, 0, sliced ? 1 : e->n_args, err));
     for (uint32_t i = 1; sliced && i < e->n_args; i++) {
         if (!type_is_integer(e->args[i]->type) && e->args[i]->type->id != TYPE_NULL)
             return expr_type_error(e, err);
@@ -43,14 +32,14 @@ static int bind_text(struct expr *e, struct error *err)
 
 static int bind_count(struct expr *e, struct error *err)
 {
-    TRY(strings_only(e, 0, e->n_args, err));
+    TRY(expr_bind_strings(e, 0, e->n_args, err));
     e->type = type_of(e->args[0]->type->id == TYPE_LARGE_UTF8 ? TYPE_INT64 : TYPE_INT32);
     return ST_OK;
 }
 
 static int bind_test(struct expr *e, struct error *err)
 {
-    TRY(strings_only(e, 0, e->n_args, err));
+    TRY(expr_bind_strings(e, 0, e->n_args, err));
     e->type = type_of(TYPE_BOOL);
     return ST_OK;
 }

@@ -138,6 +138,33 @@ int kernel_fixed_run(const struct call *c, int64_t rows, struct column **ret, st
     return st;
 }
 
+static bool any_null(const struct call *c, int64_t row)
+{
+    for (uint32_t k = 0; k < c->e->n_args; k++)
+        if (value_is_null(&c->args[k], row))
+            return true;
+    return false;
+}
+
+int kernel_list_run(const struct call *c, int64_t rows, struct column **ret, struct error *err)
+{
+    const struct function *f = c->e->function;
+    struct column_builder lists;
+    TRY(column_builder_init(&lists, c->ctx->budget, c->e->type, err));
+    int st = ST_OK;
+    for (int64_t i = 0; i < rows && st == ST_OK; i++) {
+        bool null = f->strict && any_null(c, i);
+        if (!null)
+            st = f->list_row(c, i, &lists.children[0], &null, err);
+        if (st == ST_OK)
+            st = null ? column_builder_append_null(&lists, err) : column_builder_append_nested(&lists, err);
+    }
+    if (st == ST_OK)
+        st = column_builder_finish(&lists, ret, err);
+    column_builder_release(&lists);
+    return st;
+}
+
 int kernel_text_rows(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
 {
     return kernel_text_run(&(struct call){e, ctx, args, NULL}, rows, ret, err);
@@ -146,4 +173,9 @@ int kernel_text_rows(const struct expr *e, struct expr_context *ctx, const struc
 int kernel_fixed_rows(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
 {
     return kernel_fixed_run(&(struct call){e, ctx, args, NULL}, rows, ret, err);
+}
+
+int kernel_list_rows(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+{
+    return kernel_list_run(&(struct call){e, ctx, args, NULL}, rows, ret, err);
 }

@@ -26,9 +26,12 @@ int bind_signature(struct expr *e, struct error *err);
 int kernel_text_rows(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err);
 int kernel_fixed_rows(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err);
 
+int kernel_list_rows(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err);
+
 /* The same for families that carry state; the function's row is called with it. */
 int kernel_text_run(const struct call *c, int64_t rows, struct column **ret, struct error *err);
 int kernel_fixed_run(const struct call *c, int64_t rows, struct column **ret, struct error *err);
+int kernel_list_run(const struct call *c, int64_t rows, struct column **ret, struct error *err);
 
 /* Entries of function tables. */
 #define TEXT_FUNCTION(name, min, max, signature, row, op) {name, min, max, bind_signature, kernel_text_rows, op, true, signature, .text_row = row}

@@ -59,9 +59,6 @@ static inline struct budget *oper_budget(const struct oper *o)
 /* Takes the table. The predicates' columns index the table's schema; columns and predicates are copied, the predicates' values referenced. */
 int oper_scan_new(struct work_context *work, struct table *table, const char *name, const struct scan_request *request, struct schema *schema,
                   struct oper **ret_oper, struct error *err);
-/* Lets the scan stop early; ignored when o is not a scan. */
-void oper_scan_set_limit(struct oper *o, int64_t limit);
-struct table *oper_scan_table(struct oper *o);
 
 /* The batches of inputs[0..n), n > 0, one after another, under `schema`. Takes the inputs, not the array. */
 int oper_union_new(struct oper *const *inputs, uint32_t n, struct schema *schema, struct oper **ret_oper, struct error *err);

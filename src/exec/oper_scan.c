@@ -100,12 +100,6 @@ static uint32_t scan_metrics(const struct oper *base, bool verbose, struct oper_
 
 static const struct oper_ops scan_ops = {scan_next, scan_free, scan_describe, scan_metrics};
 
-void oper_scan_set_limit(struct oper *o, int64_t limit)
-{
-    if (o->ops == &scan_ops)
-        ((struct scan_oper *)o)->request.limit = limit;
-}
-
 void oper_scan_set_key_order(struct oper *o)
 {
     if (o->ops == &scan_ops)
@@ -143,11 +137,6 @@ int oper_scan_add_predicate(struct oper *base, const struct scan_predicate *pred
     o->request.predicates = grown;
     o->request.n_predicates++;
     return ST_OK;
-}
-
-struct table *oper_scan_table(struct oper *o)
-{
-    return o->ops == &scan_ops ? ((struct scan_oper *)o)->table : NULL;
 }
 
 bool oper_scan_can_cut(const struct oper *base)

@@ -232,26 +232,22 @@ static int numeric_rows(const struct oper *o, const struct batch *b, struct buff
 /* The time column moved by the offset; wraps around as the peer's does. */
 static int moved_time(const struct normalize_oper *o, struct column *time, struct column **ret_time, struct error *err)
 {
-    struct buffer *values, *validity = NULL;
-    int64_t nulls = column_null_count(time);
+    struct buffer *values, *validity;
     if (o->offset_ms == 0) {
         *ret_time = column_ref(time);
         return ST_OK;
     }
-    TRY(buffer_new_uninit(oper_budget(&o->base), (size_t)time->length * 8, &values, err));
+    TRY(column_copy_validity(oper_budget(&o->base), time, &validity, err));
+    int st = buffer_new_uninit(oper_budget(&o->base), (size_t)time->length * 8, &values, err);
+    if (st != ST_OK) {
+        buffer_unref(validity);
+        return st;
+    }
     const uint64_t *from = COLUMN_VALUES(time, uint64_t);
     uint64_t *to = (uint64_t *)(void *)values->data;
     for (int64_t i = 0; i < time->length; i++)
         to[i] = from[i] + (uint64_t)o->offset_ms;
-    if (nulls) {
-        int st = buffer_new(oper_budget(&o->base), bits_bytes(time->length), &validity, err);
-        if (st != ST_OK) {
-            buffer_unref(values);
-            return st;
-        }
-        bits_copy(validity->data, 0, time->validity->data, time->offset, time->length);
-    }
-    return column_new(time->type, time->length, nulls, validity, values, NULL, ret_time, err);
+    return column_new(time->type, time->length, column_null_count(time), validity, values, NULL, ret_time, err);
 }
 
 static int normalize_next(struct oper *base, struct batch **ret_batch, struct error *err)

@@ -156,11 +156,6 @@ int spill_file_next(struct spill_file *f, struct batch **ret_batch, struct error
     return st;
 }
 
-int64_t spill_file_rows(const struct spill_file *f)
-{
-    return f->rows;
-}
-
 void spill_file_free(struct spill_file *f)
 {
     if (!f)

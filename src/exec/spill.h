@@ -23,7 +23,6 @@ int spill_file_new(struct spill_space *space, struct schema *schema, struct budg
 int spill_file_put(struct spill_file *f, const struct batch *batch, struct error *err);
 /* The next batch in the order of put; NULL behind the last. After the first call nothing is put any more. */
 int spill_file_next(struct spill_file *f, struct batch **ret_batch, struct error *err);
-int64_t spill_file_rows(const struct spill_file *f);
 void spill_file_free(struct spill_file *f); /* NULL is allowed */
 
 #endif

@@ -102,7 +102,8 @@ static int send_encoded(struct flight *f, struct dynbuf *header, struct buffer *
     return rc;
 }
 
-/* The values that the windows of a batch's range columns point into, unless the client has them. Ids count the schema's dictionaries, which are all ranges. */
+/* The values that the windows of a batch's range columns point into, unless the client has them. Ids count the schema's dictionaries, which are all
+ * ranges. */
 static int send_dictionaries(struct flight *f, const struct batch *batch, bool *ret_too_big, struct error *err)
 {
     int64_t id = 0;
@@ -181,7 +182,8 @@ void rpc_flight_do_get(struct rpc_call *c, const struct buffer *request)
         rc = region_server_query(regions, ticket.data ? ticket.data : (const uint8_t *)"", ticket.size, &c->work, &f.query, &err);
     /* Bodies may still be in the transport when the query is gone, so they are charged to the server's account, not to the query's. */
     if (rc == ST_OK)
-        rc = ipc_encoder_new(c->server->options.budget, c->server->options.compression == RPC_FLIGHT_ARROW_IPC ? IPC_LZ4 : IPC_NONE, &f.encoder, &err);
+        rc =
+            ipc_encoder_new(c->server->options.budget, c->server->options.compression == RPC_FLIGHT_ARROW_IPC ? IPC_LZ4 : IPC_NONE, &f.encoder, &err);
     if (rc == ST_OK)
         rc = stream(&f, &too_big, &err);
     if (too_big)

@@ -274,8 +274,8 @@ static void end_watch(struct rpc_call *c)
 static void on_event(const struct rpc_tag *tag, bool ok)
 {
     struct rpc_call *c = tag->call;
-    /* Pairs with the count in start(): what the starter of the batch wrote is visible here. The C core's queue orders it too, but ThreadSanitizer cannot see
-     * into that library. */
+    /* Pairs with the count in start(): what the starter of the batch wrote is visible here. The C core's queue orders it too, but ThreadSanitizer
+     * cannot see into that library. */
     (void)atomic_load(&c->refs);
     switch (tag->event) {
     case EVENT_NEW:

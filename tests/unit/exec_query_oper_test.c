@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "exec/oper.h"
+#include "aggregate_oper.h"
 #include "memory_table.h"
 
 enum { HOST, TS, V, F, S, COLUMNS };
@@ -72,68 +72,15 @@ static const char *drain(struct oper *o)
     return text;
 }
 
-struct want {
-    const char *name;
-    int arg, sort, filter;
-    bool descending, distinct;
-};
-
-static struct oper *aggregate(struct oper *input, const uint32_t *keys, uint32_t n_keys, const uint8_t *sets, uint32_t n_sets, const struct want *wants,
-                              uint32_t n)
-{
-    struct oper_measure *m = calloc(n + 1, sizeof *m);
-    struct field *fields[32];
-    struct error err = {0};
-    uint32_t at = 0;
-    for (uint32_t k = 0; k < n_keys; k++)
-        fields[at++] = field_ref(input->schema->fields[keys[k]]);
-    if (n_sets > 1)
-        fields[at++] = field_new("__grouping_id", type_of(TYPE_UINT8), false);
-    for (uint32_t i = 0; i < n; i++) {
-        m[i].filter = wants[i].filter ? wants[i].filter : -1;
-        m[i].call.name = wants[i].name;
-        m[i].call.distinct = wants[i].distinct;
-        m[i].call.n_args = wants[i].arg >= 0;
-        if (wants[i].arg >= 0) {
-            m[i].args[0] = (uint32_t)wants[i].arg;
-            m[i].call.args[0] = input->schema->fields[wants[i].arg]->type;
-        }
-        m[i].sorts = calloc(1, sizeof *m[i].sorts);
-        m[i].sort_specs = calloc(1, sizeof *m[i].sort_specs);
-        m[i].sort_fields = calloc(1, sizeof *m[i].sort_fields);
-        if (wants[i].sort >= 0) {
-            m[i].call.n_sorts = 1;
-            m[i].sorts[0] = (uint32_t)wants[i].sort;
-            m[i].sort_specs[0].descending = wants[i].descending;
-            m[i].sort_fields[0] = field_ref(input->schema->fields[wants[i].sort]);
-            m[i].call.sorts = m[i].sort_specs;
-            m[i].call.sort_fields = m[i].sort_fields;
-        }
-        if (agg_call_resolve(&m[i].call, &err) != ST_OK)
-            fail_msg("%s", err.msg);
-        fields[at++] = field_new(wants[i].name, m[i].call.result, m[i].call.nullable);
-    }
-    struct schema *s = schema_new(fields, at);
-    for (uint32_t i = 0; i < at; i++)
-        field_unref(fields[i]);
-    struct oper_aggregate_spec spec = {keys, n_keys, sets, n_sets, NULL, m, n, s};
-    struct oper *o;
-    assert_int_equal(oper_aggregate_new(input, &spec, &o, &err), ST_OK);
-    schema_unref(s);
-    return o;
-}
-
 static void test_grouped(void **state)
 {
     static const uint32_t host[] = {HOST};
-    static const struct want wants[] = {{"count", -1, -1, 0, false, false}, {"count", V, -1, 0, false, false}, {"sum", V, -1, 0, false, false},
-                                        {"avg", V, -1, 0, false, false}, {"min", F, -1, 0, false, false}, {"max", F, -1, 0, false, false},
-                                        {"max", S, -1, 0, false, false}, {"min", S, -1, 0, false, false}};
+    static const struct want wants[] = {{"count", -1}, {"count", V}, {"sum", V}, {"avg", V}, {"min", F}, {"max", F}, {"max", S}, {"min", S}};
     (void)state;
     for (int dictionary = 0; dictionary < 2; dictionary++) {
         struct fixture x;
         set_up(&x, dictionary);
-        assert_string_equal(drain(aggregate(scan(&x), host, 1, NULL, 1, wants, 8)),
+        assert_string_equal(drain(aggregate(scan(&x), host, 1, wants, 8)),
                             "a 3 2 30 15 1.5 nan y p\nb 2 1 50 50 2.5 5 q q\nNULL 1 1 40 40 4 4 z z\nc 1 1 70 70 -0 -0 NULL NULL\n");
         tear_down(&x);
     }
@@ -143,7 +90,7 @@ static void test_grouped(void **state)
 static void test_large_states(void **state)
 {
     static const uint32_t ts[] = {TS};
-    static const struct want wants[] = {{"__approx_distinct_state", S, -1, 0, false, false}};
+    static const struct want wants[] = {{"__approx_distinct_state", S}};
     static char rows[64000];
     struct fixture x;
     struct batch *b;
@@ -154,7 +101,7 @@ static void test_large_states(void **state)
     for (int i = 100; i < 1593; i++)
         sprintf(rows + strlen(rows), "a %d 1 1 x%d\n", i, i);
     memory_table_add(x.table, rows);
-    struct oper *o = aggregate(scan(&x), ts, 1, NULL, 1, wants, 1);
+    struct oper *o = aggregate(scan(&x), ts, 1, wants, 1);
     for (;; batches++) {
         assert_int_equal(oper_next(o, &b, NULL), ST_OK);
         if (!b)
@@ -171,19 +118,18 @@ static void test_large_states(void **state)
 
 static void test_global_and_empty(void **state)
 {
-    static const struct want wants[] = {{"count", -1, -1, 0, false, false}, {"__sum_state", V, -1, 0, false, false}, {"__avg_state", V, -1, 0, false, false},
-                                        {"max", S, -1, 0, false, false}, {"__last_value_state", V, TS, 0, false, false},
-                                        {"__count_state", V, -1, 0, false, false}, {"first_value", S, -1, 0, false, false}, {"stddev_pop", F, -1, 0, false, false}};
+    static const struct want wants[] = {{"count", -1},        {"__sum_state", V}, {"__avg_state", V}, {"max", S}, {"__last_value_state", V, true, TS},
+                                        {"__count_state", V}, {"first_value", S}, {"stddev_pop", F}};
     static const uint32_t host[] = {HOST};
     struct fixture x;
     (void)state;
     set_up(&x, true);
-    assert_string_equal(drain(aggregate(scan(&x), NULL, 0, NULL, 1, wants, 7)), "7 {190} {5,190} z {70,7,true} {5} x\n");
+    assert_string_equal(drain(aggregate(scan(&x), NULL, 0, wants, 7)), "7 {190} {5,190} z {70,7,true} {5} x\n");
     for (uint32_t i = 0; i < x.table->n_batches; i++)
         batch_unref(x.table->batches[i]);
     x.table->n_batches = 0;
-    assert_string_equal(drain(aggregate(scan(&x), NULL, 0, NULL, 1, wants, 8)), "0 {NULL} {0,NULL} NULL {NULL,NULL,false} {0} NULL NULL\n");
-    assert_string_equal(drain(aggregate(scan(&x), host, 1, NULL, 1, wants, 8)), "");
+    assert_string_equal(drain(aggregate(scan(&x), NULL, 0, wants, 8)), "0 {NULL} {0,NULL} NULL {NULL,NULL,false} {0} NULL NULL\n");
+    assert_string_equal(drain(aggregate(scan(&x), host, 1, wants, 8)), "");
     tear_down(&x);
 }
 
@@ -211,12 +157,15 @@ static void test_state_layout(void **state)
 static void test_ordered(void **state)
 {
     static const uint32_t host[] = {HOST};
-    static const struct want wants[] = {{"last_value", V, TS, 0, false, false}, {"first_value", V, TS, 0, true, false}, {"first_value", S, TS, 0, false, false},
-                                        {"last_value", S, HOST, 0, false, false}, {"last_value", HOST, -1, 0, false, false}};
+    static const struct want wants[] = {{"last_value", V, true, TS},
+                                        {"first_value", V, true, TS, true},
+                                        {"first_value", S, true, TS},
+                                        {"last_value", S, true, HOST},
+                                        {"last_value", HOST}};
     struct fixture x;
     (void)state;
     set_up(&x, true);
-    assert_string_equal(drain(aggregate(scan(&x), host, 1, NULL, 1, wants, 5)),
+    assert_string_equal(drain(aggregate(scan(&x), host, 1, wants, 5)),
                         "a NULL NULL x x a\nb 50 50 NULL NULL b\nNULL 40 40 z z NULL\nc 70 70 NULL NULL c\n");
     tear_down(&x);
 }
@@ -225,17 +174,17 @@ static void test_distinct_and_sets(void **state)
 {
     static const uint32_t keys[] = {HOST, V};
     static const uint8_t sets[] = {1, 1, 1, 0, 0, 0};
-    static const struct want wants[] = {{"count", HOST, -1, 0, false, true}, {"sum", V, -1, 0, false, true}};
+    static const struct want wants[] = {{"count", HOST, .distinct = true}, {"sum", V, .distinct = true}};
     struct fixture x;
     (void)state;
     set_up(&x, true);
     memory_table_add(x.table, "a 9 10 0 x");
-    assert_string_equal(drain(aggregate(scan(&x), NULL, 0, NULL, 1, wants, 2)), "3 190\n");
-    assert_string_equal(drain(aggregate(scan(&x), keys, 1, NULL, 1, wants + 1, 1)), "a 30\nb 50\nNULL 40\nc 70\n");
-    assert_string_equal(drain(aggregate(scan(&x), keys, 2, sets, 3, (const struct want[]){{"count", -1, -1, 0, false, false}}, 1)),
+    assert_string_equal(drain(aggregate(scan(&x), NULL, 0, wants, 2)), "3 190\n");
+    assert_string_equal(drain(aggregate(scan(&x), keys, 1, wants + 1, 1)), "a 30\nb 50\nNULL 40\nc 70\n");
+    assert_string_equal(drain(aggregate_as(scan(&x), (struct oper_aggregate_spec){keys, 2, sets, 3}, (const struct want[]){{"count", -1}}, 1)),
                         "a 10 0 2\na 20 0 1\nb NULL 0 1\nNULL 40 0 1\na NULL 1 4\nb NULL 1 2\nNULL NULL 1 1\nNULL NULL 3 8\n"
                         "b 50 0 1\na NULL 0 1\nc 70 0 1\nc NULL 1 1\n");
-    assert_string_equal(drain(aggregate(scan(&x), keys, 1, NULL, 1, NULL, 0)), "a\nb\nNULL\nc\n");
+    assert_string_equal(drain(aggregate(scan(&x), keys, 1, NULL, 0)), "a\nb\nNULL\nc\n");
     tear_down(&x);
 }
 
@@ -251,9 +200,9 @@ static struct oper *sorted(struct oper *input, uint32_t column, bool descending,
 static const char *order_of(struct oper *o)
 {
     static const uint32_t ts[] = {TS};
-    static const struct want wants[] = {{"count", -1, -1, 0, false, false}};
+    static const struct want wants[] = {{"count", -1}};
     static char line[256];
-    const char *all = drain(aggregate(o, ts, 1, NULL, 1, wants, 1));
+    const char *all = drain(aggregate(o, ts, 1, wants, 1));
     line[0] = 0;
     for (const char *p = all; *p; p = strchr(p, '\n') + 1)
         snprintf(line + strlen(line), sizeof line - strlen(line), "%ld", strtol(p, NULL, 10));
@@ -297,9 +246,9 @@ static void test_topk_large(void **state)
     snprintf(top, sizeof top, "%s", drain(o));
     assert_int_equal(oper_limit_new(all, 0, 10, &cut, NULL), ST_OK);
     assert_string_equal(top, drain(cut));
-    static const struct want wants[] = {{"count", -1, -1, 0, false, false}};
+    static const struct want wants[] = {{"count", -1}};
     static const uint32_t ts[] = {TS};
-    assert_int_equal(oper_limit_new(aggregate(scan(&x), ts, 1, NULL, 1, wants, 1), 99999, -1, &cut, NULL), ST_OK);
+    assert_int_equal(oper_limit_new(aggregate(scan(&x), ts, 1, wants, 1), 99999, -1, &cut, NULL), ST_OK);
     drain(cut);
     int lines = 0;
     for (const char *p = text; *p; p++)
@@ -325,7 +274,7 @@ static void test_limit_stops_pulling(void **state)
 static void test_stops(void **state)
 {
     static const uint32_t keys[] = {HOST, TS};
-    static const struct want wants[] = {{"last_value", S, TS, 0, false, false}, {"max", S, -1, 0, false, false}};
+    static const struct want wants[] = {{"last_value", S, true, TS}, {"max", S}};
     struct fixture x;
     (void)state;
     set_up(&x, true);
@@ -334,7 +283,7 @@ static void test_stops(void **state)
     atomic_store(&x.work.cancelled, false);
     for (size_t limit = 64; limit < 40000; limit += limit / 3 + 50) {
         x.budget.limit = limit;
-        drain(aggregate(scan(&x), keys, 2, NULL, 1, wants, 2));
+        drain(aggregate(scan(&x), keys, 2, wants, 2));
         if (strchr(text, ':'))
             assert_non_null(strstr(text, "query.memory_limit"));
         assert_int_equal(x.budget.used, 0);

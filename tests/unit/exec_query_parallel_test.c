@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "aggregate_oper.h"
 #include "base/hash.h"
 #include "base/metrics.h"
 #include "exec/oper_compute.h"
@@ -102,55 +103,6 @@ static struct oper *scan(struct work_context *work)
 
 /* ---- queries ---- */
 
-struct want {
-    const char *name;
-    int arg, sort;
-    bool distinct;
-};
-
-static const bool *forward; /* of the keys of the next aggregation */
-
-static struct oper *aggregate(struct oper *input, const uint32_t *keys, uint32_t n_keys, const struct want *wants, uint32_t n)
-{
-    struct oper_measure *m = calloc(n + 1, sizeof *m);
-    struct field *fields[32];
-    struct error err = {0};
-    uint32_t at = 0;
-    for (uint32_t k = 0; k < n_keys; k++)
-        fields[at++] = field_ref(input->schema->fields[keys[k]]);
-    for (uint32_t i = 0; i < n; i++) {
-        m[i].filter = -1;
-        m[i].call.name = wants[i].name;
-        m[i].call.distinct = wants[i].distinct;
-        m[i].call.n_args = wants[i].arg >= 0;
-        if (wants[i].arg >= 0) {
-            m[i].args[0] = (uint32_t)wants[i].arg;
-            m[i].call.args[0] = input->schema->fields[wants[i].arg]->type;
-        }
-        m[i].sorts = calloc(1, sizeof *m[i].sorts);
-        m[i].sort_specs = calloc(1, sizeof *m[i].sort_specs);
-        m[i].sort_fields = calloc(1, sizeof *m[i].sort_fields);
-        if (wants[i].sort >= 0) {
-            m[i].call.n_sorts = 1;
-            m[i].sorts[0] = (uint32_t)wants[i].sort;
-            m[i].sort_fields[0] = field_ref(input->schema->fields[wants[i].sort]);
-            m[i].call.sorts = m[i].sort_specs;
-            m[i].call.sort_fields = m[i].sort_fields;
-        }
-        if (agg_call_resolve(&m[i].call, &err) != ST_OK)
-            fail_msg("%s", err.msg);
-        fields[at++] = field_new(wants[i].name, m[i].call.result, m[i].call.nullable);
-    }
-    struct schema *s = schema_new(fields, at);
-    for (uint32_t i = 0; i < at; i++)
-        field_unref(fields[i]);
-    struct oper_aggregate_spec spec = {keys, n_keys, NULL, 1, forward, m, n, s};
-    struct oper *o;
-    assert_int_equal(oper_aggregate_new(input, &spec, &o, &err), ST_OK);
-    schema_unref(s);
-    return o;
-}
-
 static struct oper *sorted(struct oper *input, uint32_t column, int64_t limit)
 {
     struct oper_sort_key key = {.column = column};
@@ -175,30 +127,25 @@ enum {
 static struct oper *build_ordered(int what, struct work_context *work)
 {
     static const uint32_t keys[] = {U, K};
-    static const struct want wants[] = {{"count", -1, -1, false},    {"sum", V, -1, false},         {"sum", F, -1, false}, {"avg", F, -1, false},
-                                        {"max", K, -1, false},       {"last_value", V, F, false},   {"first_value", F, -1, false},
-                                        {"stddev", F, -1, false},    {"bit_xor", V, -1, false}};
-    static const struct want lists[] = {{"median", V, -1, false}, {"count", V, -1, true}, {"sum", F, -1, false}};
+    static const struct want wants[] = {{"count", -1},      {"sum", V},    {"sum", F},    {"avg", F}, {"max", K}, {"last_value", V, true, F},
+                                        {"first_value", F}, {"stddev", F}, {"bit_xor", V}};
+    static const struct want lists[] = {{"median", V}, {"count", V, .distinct = true}, {"sum", F}};
     static const bool both[] = {true, true}, second[] = {false, true};
     bool mergeable = what <= PARTLY;
     int order = mergeable ? what - HASHED : what - HASHED_LISTS;
-    forward = order == 1 ? both : order == 2 ? second : NULL;
-    struct oper *o = aggregate(scan_of(in_order, work), keys, 2, mergeable ? wants : lists, mergeable ? 9 : 3);
-    forward = NULL;
-    return o;
+    const struct oper_aggregate_spec spec = {keys, 2, NULL, 1, order == 1 ? both : order == 2 ? second : NULL};
+    return aggregate_as(scan_of(in_order, work), spec, mergeable ? wants : lists, mergeable ? 9 : 3);
 }
 
 
 static struct oper *build(int what, struct work_context *work)
 {
     static const uint32_t k[] = {K}, u[] = {U};
-    static const struct want wants[] = {{"count", -1, -1, false},    {"sum", V, -1, false},         {"sum", F, -1, false},
-                                        {"avg", F, -1, false},       {"min", V, -1, false},         {"max", K, -1, false},
-                                        {"last_value", V, U, false}, {"first_value", F, -1, false}, {"stddev", F, -1, false},
-                                        {"bit_xor", V, -1, false},   {"last_value", K, -1, false}};
-    static const struct want whole_numbers[] = {
-        {"sum", V, -1, false}, {"max", K, -1, false}, {"first_value", V, -1, false}, {"last_value", V, -1, false}};
-    static const struct want distinct[] = {{"count", V, -1, true}, {"sum", F, -1, false}};
+    static const struct want wants[] = {
+        {"count", -1},      {"sum", V},    {"sum", F},     {"avg", F},       {"min", V}, {"max", K}, {"last_value", V, true, U},
+        {"first_value", F}, {"stddev", F}, {"bit_xor", V}, {"last_value", K}};
+    static const struct want whole_numbers[] = {{"sum", V}, {"max", K}, {"first_value", V}, {"last_value", V}};
+    static const struct want distinct[] = {{"count", V, .distinct = true}, {"sum", F}};
     switch (what) {
     case ROWS:
         return picked(scan(work));
@@ -485,7 +432,7 @@ static const char *squeezes(uint32_t batch)
 static void test_short_memory(void **state)
 {
     static const uint32_t u[] = {U};
-    static const struct want wants[] = {{"count", -1, -1, false}, {"sum", V, -1, false}, {"max", F, -1, false}};
+    static const struct want wants[] = {{"count", -1}, {"sum", V}, {"max", F}};
     struct work_context work;
     struct thread_pool *pool;
     struct answer plenty;

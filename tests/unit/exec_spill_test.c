@@ -8,8 +8,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "aggregate_oper.h"
 #include "base/metrics.h"
-#include "exec/oper.h"
 #include "exec/spill.h"
 
 enum { BATCH = 3000, BATCHES = 24, ROWS = BATCH * BATCHES };
@@ -159,41 +159,16 @@ static struct oper *sort(struct oper *input)
     return o;
 }
 
-struct want { const char *name; int arg; bool distinct; };
-
-static struct oper *aggregate(struct oper *input, const uint32_t *keys, uint32_t n_keys)
+static struct oper *totals(struct oper *input, const uint32_t *keys, uint32_t n_keys)
 {
-    static const struct want wants[] = {{"count", 3, false}, {"sum", 3, false}, {"avg", 2, false}, {"min", 0, false}, {"max", 2, false}, {"count", 2, true}};
-    enum { N = sizeof wants / sizeof *wants };
-    struct oper_measure *m = calloc(N, sizeof *m);
-    struct field *fields[N + 4];
-    uint32_t at = 0;
-    for (uint32_t k = 0; k < n_keys; k++)
-        fields[at++] = field_ref(input->schema->fields[keys[k]]);
-    for (uint32_t i = 0; i < N; i++) {
-        m[i].filter = -1;
-        m[i].call.name = wants[i].name;
-        m[i].call.distinct = wants[i].distinct;
-        m[i].call.n_args = 1;
-        m[i].args[0] = (uint32_t)wants[i].arg;
-        m[i].call.args[0] = input->schema->fields[wants[i].arg]->type;
-        assert_int_equal(agg_call_resolve(&m[i].call, NULL), ST_OK);
-        fields[at++] = field_new(wants[i].name, m[i].call.result, m[i].call.nullable);
-    }
-    struct schema *s = schema_new(fields, at);
-    for (uint32_t i = 0; i < at; i++)
-        field_unref(fields[i]);
-    struct oper_aggregate_spec spec = {keys, n_keys, NULL, 1, NULL, m, N, s};
-    struct oper *o;
-    assert_int_equal(oper_aggregate_new(input, &spec, &o, NULL), ST_OK);
-    schema_unref(s);
-    return o;
+    static const struct want wants[] = {{"count", 3}, {"sum", 3}, {"avg", 2}, {"min", 0}, {"max", 2}, {"count", 2, .distinct = true}};
+    return aggregate(input, keys, n_keys, wants, sizeof wants / sizeof *wants);
 }
 
 static struct oper *build(int what, struct work_context *work, uint64_t keys)
 {
     static const uint32_t columns[][2] = {{0, 0}, {1, 0}, {0, 1}};
-    return what == 0 ? sort(rows(work, keys)) : aggregate(rows(work, keys), columns[what - 1], what == 3 ? 2 : 1);
+    return what == 0 ? sort(rows(work, keys)) : totals(rows(work, keys), columns[what - 1], what == 3 ? 2 : 1);
 }
 
 static int entries;

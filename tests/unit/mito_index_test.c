@@ -220,12 +220,13 @@ static struct column *values_like(uint32_t column, int64_t row, int n)
     return finish(&b);
 }
 
-/* Sum over the rows that the scan gives, and how many. */
-static void scan(struct sst_file *f, const struct scan_predicate *p, uint32_t n, uint8_t indexes, int64_t *ret_rows, uint64_t *ret_sum)
+/* Shows `visit` the values of a column in the rows that the scan gives; returns how many rows these are. */
+static int64_t scan_column(struct sst_file *f, uint32_t column, const struct scan_predicate *p, uint32_t n, uint8_t indexes,
+                           void (*visit)(void *ctx, const struct column *values), void *ctx)
 {
     struct region_metadata *m = schema();
     struct read_request q = {.metadata = m,
-                             .columns = (uint32_t[]){1},
+                             .columns = &column,
                              .n_columns = 1,
                              .predicates = p,
                              .n_predicates = n,
@@ -238,22 +239,35 @@ static void scan(struct sst_file *f, const struct scan_predicate *p, uint32_t n,
     struct row_source *s;
     struct row_batch *b;
     struct error err = {0};
+    int64_t rows = 0;
     if (sst_source_new(f, &q, &s, &err) != ST_OK)
         fail_msg("%s", err.msg);
-    *ret_rows = 0;
-    *ret_sum = 0;
     for (;;) {
         if (row_source_next(s, &b, &err) != ST_OK)
             fail_msg("%s", err.msg);
         if (!b)
             break;
-        for (int64_t i = 0; i < b->n_rows; i++)
-            *ret_sum += (uint64_t)COLUMN_VALUES(b->columns[0], int64_t)[i] * 0x9e3779b97f4a7c15u >> 7;
-        *ret_rows += b->n_rows;
+        visit(ctx, b->columns[0]);
+        rows += b->n_rows;
         row_batch_free(b);
     }
     row_source_free(s);
     region_metadata_unref(m);
+    return rows;
+}
+
+static void add_times(void *ctx, const struct column *times)
+{
+    uint64_t *sum = ctx;
+    for (int64_t i = 0; i < times->length; i++)
+        *sum += (uint64_t)COLUMN_VALUES(times, int64_t)[i] * 0x9e3779b97f4a7c15u >> 7;
+}
+
+/* Sum over the rows that the scan gives, and how many. */
+static void scan(struct sst_file *f, const struct scan_predicate *p, uint32_t n, uint8_t indexes, int64_t *ret_rows, uint64_t *ret_sum)
+{
+    *ret_sum = 0;
+    *ret_rows = scan_column(f, 1, p, n, indexes, add_times, ret_sum);
 }
 
 static void same_answers(struct sst_file *f, int rounds)
@@ -354,44 +368,31 @@ static bool satisfies(const struct scan_predicate *p, const char *text)
     return false;
 }
 
+struct matches {
+    const struct scan_predicate *p;
+    int64_t found;
+};
+
+static void count_texts(void *ctx, const struct column *texts)
+{
+    struct matches *m = ctx;
+    for (int64_t i = 0; i < texts->length; i++) {
+        char text[64];
+        int32_t size;
+        if (column_is_null(texts, i))
+            continue;
+        const uint8_t *bytes = column_bytes(texts, i, &size);
+        snprintf(text, sizeof text, "%.*s", (int)size, bytes);
+        m->found += satisfies(m->p, text);
+    }
+}
+
 /* How many rows of the scan satisfy the predicate; *ret_given: of so many that it gave. */
 static int64_t count_matches(struct sst_file *f, const struct scan_predicate *p, uint8_t indexes, int64_t *ret_given)
 {
-    struct region_metadata *m = schema();
-    struct read_request q = {.metadata = m,
-                             .columns = (uint32_t[]){3},
-                             .n_columns = 1,
-                             .predicates = p,
-                             .n_predicates = 1,
-                             .append = true,
-                             .alone = true,
-                             .time_min = INT64_MIN,
-                             .time_max = INT64_MAX,
-                             .indexes = indexes};
-    struct row_source *s;
-    struct row_batch *b;
-    int64_t found = 0;
-    *ret_given = 0;
-    assert_int_equal(sst_source_new(f, &q, &s, NULL), ST_OK);
-    for (;;) {
-        assert_int_equal(row_source_next(s, &b, NULL), ST_OK);
-        if (!b)
-            break;
-        for (int64_t i = 0; i < b->n_rows; i++) {
-            char text[64];
-            int32_t size;
-            if (column_is_null(b->columns[0], i))
-                continue;
-            const uint8_t *bytes = column_bytes(b->columns[0], i, &size);
-            snprintf(text, sizeof text, "%.*s", (int)size, bytes);
-            found += satisfies(p, text);
-        }
-        *ret_given += b->n_rows;
-        row_batch_free(b);
-    }
-    row_source_free(s);
-    region_metadata_unref(m);
-    return found;
+    struct matches m = {p, 0};
+    *ret_given = scan_column(f, 3, p, 1, indexes, count_texts, &m);
+    return m.found;
 }
 
 static struct column *text_value(const char *text, size_t size)

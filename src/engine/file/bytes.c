@@ -1,4 +1,5 @@
-/* Files as streams of bytes, through whichever decompressor. Members that follow each other in one file are one stream, as the tools that write them have it. */
+/* Files as streams of bytes, through whichever decompressor. Members that follow each other in one file are one stream, as the tools that write them
+ * have it. */
 #include <bzlib.h>
 #include <lzma.h>
 #include <stdlib.h>

@@ -25,7 +25,8 @@ int file_columns_new(const struct file_read *read, bool (*direct)(const struct d
     return st;
 }
 
-static int finish(const struct file_read *read, struct column_builder *builder, const struct region_column *c, struct column **ret_column, struct error *err)
+static int finish(const struct file_read *read, struct column_builder *builder, const struct region_column *c, struct column **ret_column,
+                  struct error *err)
 {
     struct column *text;
     if (type_equal(builder->type, c->type, true))

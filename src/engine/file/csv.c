@@ -41,7 +41,8 @@ static int plain_part(struct csv_decoder *d, bool quoted, int *ret_byte, struct 
         if (*ret_byte < 0)
             return ST_OK;
         size_t start = d->at;
-        while (d->at < d->size && d->chunk[d->at] != '"' && (quoted || (d->chunk[d->at] != d->read.region->delimiter && d->chunk[d->at] != '\n' && d->chunk[d->at] != '\r')))
+        while (d->at < d->size && d->chunk[d->at] != '"' &&
+               (quoted || (d->chunk[d->at] != d->read.region->delimiter && d->chunk[d->at] != '\n' && d->chunk[d->at] != '\r')))
             d->at++;
         TRY(dynbuf_append(&d->cell, d->chunk + start, d->at - start, err));
         if (d->at < d->size) {
@@ -116,7 +117,8 @@ static int read_record(struct csv_decoder *d, bool keep, bool *ret_any, struct e
     } while (end == d->read.region->delimiter);
     d->line++;
     if (n != d->read.region->n_columns)
-        return error_set(err, ST_CORRUPT, "%s line %llu has %u cells, the table's files %u", d->read.path, (unsigned long long)d->line, n, d->read.region->n_columns);
+        return error_set(err, ST_CORRUPT, "%s line %llu has %u cells, the table's files %u", d->read.path, (unsigned long long)d->line, n,
+                         d->read.region->n_columns);
     *ret_any = true;
     return ST_OK;
 }
@@ -162,7 +164,8 @@ int csv_decoder_open(const struct file_read *read, struct file_decoder **ret_dec
     dynbuf_init(&d->cell, CELL_BYTES_MAX);
     d->chunk = malloc(CHUNK_BYTES);
     d->wanted = malloc((read->region->n_columns + 1) * sizeof *d->wanted);
-    int st = d->chunk && d->wanted ? byte_stream_open(read->engine->fs, read->path, read->region->compression, &d->bytes, err) : error_no_memory(err, CHUNK_BYTES);
+    int st = d->chunk && d->wanted ? byte_stream_open(read->engine->fs, read->path, read->region->compression, &d->bytes, err)
+                                   : error_no_memory(err, CHUNK_BYTES);
     if (st == ST_OK)
         st = file_columns_new(read, NULL, &d->builders, err);
     for (uint32_t i = 0; st == ST_OK && i < read->region->n_columns; i++)

@@ -27,7 +27,8 @@ static int get(struct file_engine *e, uint64_t id, struct file_region **ret_regi
         atomic_fetch_add(&r->refs, 1);
     pthread_mutex_unlock(&e->lock);
     if (!r)
-        return error_set(err, ST_REGION_NOT_FOUND, "Region not found, region id: %llu(%u, %u)", (unsigned long long)id, (uint32_t)(id >> 32), (uint32_t)id);
+        return error_set(err, ST_REGION_NOT_FOUND, "Region not found, region id: %llu(%u, %u)", (unsigned long long)id, (uint32_t)(id >> 32),
+                         (uint32_t)id);
     *ret_region = r;
     return ST_OK;
 }
@@ -227,9 +228,23 @@ static void engine_free(struct engine *base)
 }
 
 static const struct engine_ops ops = {
-    .name = "file", .create = engine_create, .open = engine_open, .close = engine_close, .drop = engine_drop, .alter = engine_alter, .write = engine_write,
-    .bulk_insert = engine_bulk_insert, .flush = engine_flush, .compact = engine_compact, .build_index = engine_build_index, .truncate = engine_truncate, .metadata = engine_metadata,
-    .table = engine_table, .stat = engine_stat, .options = engine_options, .free = engine_free,
+    .name = "file",
+    .create = engine_create,
+    .open = engine_open,
+    .close = engine_close,
+    .drop = engine_drop,
+    .alter = engine_alter,
+    .write = engine_write,
+    .bulk_insert = engine_bulk_insert,
+    .flush = engine_flush,
+    .compact = engine_compact,
+    .build_index = engine_build_index,
+    .truncate = engine_truncate,
+    .metadata = engine_metadata,
+    .table = engine_table,
+    .stat = engine_stat,
+    .options = engine_options,
+    .free = engine_free,
 };
 
 int file_engine_new(const struct file_engine_options *options, struct engine **ret_engine, struct error *err)

@@ -1,4 +1,5 @@
-/* A region's description: from the options of its create request, and from and to its one object, `<region dir>/manifest/_file_manifest` (file-engine.md 2 to 4). */
+/* A region's description: from the options of its create request, and from and to its one object, `<region dir>/manifest/_file_manifest`
+ * (file-engine.md 2 to 4). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,14 +30,6 @@ void file_region_unref(struct file_region *r)
 }
 
 /* ---- options ---- */
-
-static const char *option(const struct kv *options, uint32_t n, const char *key)
-{
-    for (uint32_t i = 0; i < n; i++)
-        if (strcmp(options[i].key, key) == 0)
-            return options[i].value;
-    return NULL;
-}
 
 static int bad_option(const char *key, const char *value, struct error *err)
 {
@@ -127,8 +120,11 @@ static int parse_table_meta(struct file_region *r, const char *text, struct erro
 
 static int read_compression(struct file_region *r, const char *value, struct error *err)
 {
-    static const struct { const char *name; enum file_compression compression; } names[] = {{"", FILE_PLAIN},   {"gzip", FILE_GZIP}, {"gz", FILE_GZIP},
-        {"bzip2", FILE_BZIP2}, {"bz2", FILE_BZIP2}, {"xz", FILE_XZ}, {"zst", FILE_ZSTD}, {"zstd", FILE_ZSTD}};
+    static const struct {
+        const char *name;
+        enum file_compression compression;
+    } names[] = {{"", FILE_PLAIN},    {"gzip", FILE_GZIP}, {"gz", FILE_GZIP},  {"bzip2", FILE_BZIP2},
+                 {"bz2", FILE_BZIP2}, {"xz", FILE_XZ},     {"zst", FILE_ZSTD}, {"zstd", FILE_ZSTD}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcasecmp(value, names[i].name) == 0) {
             r->compression = names[i].compression;
@@ -139,8 +135,9 @@ static int read_compression(struct file_region *r, const char *value, struct err
 
 static int read_format(struct file_region *r, const struct kv *options, uint32_t n, struct error *err)
 {
-    const char *format = option(options, n, "format"), *compression = option(options, n, "compression_type");
-    const char *delimiter = option(options, n, "delimiter"), *header = option(options, n, "has_header"), *infer = option(options, n, "schema_infer_max_record");
+    const char *format = kv_list_get(options, n, "format"), *compression = kv_list_get(options, n, "compression_type");
+    const char *delimiter = kv_list_get(options, n, "delimiter"), *header = kv_list_get(options, n, "has_header"),
+               *infer = kv_list_get(options, n, "schema_infer_max_record");
     char *end;
     if (format && strcasecmp(format, "orc") == 0)
         return error_set(err, ST_UNSUPPORTED, "ORC files are not supported by this server");
@@ -196,7 +193,7 @@ int file_region_new(struct region_metadata *metadata, const struct kv *options, 
     atomic_init(&r->refs, 1);
     r->id = metadata->region_id;
     r->metadata = metadata;
-    const char *location = option(options, n_options, "location"), *meta = option(options, n_options, OPTION_META);
+    const char *location = kv_list_get(options, n_options, "location"), *meta = kv_list_get(options, n_options, OPTION_META);
     int st = location ? read_location(r, location, err) : error_set(err, ST_INVALID_ARGUMENTS, "Missing required field location");
     if (st == ST_OK)
         st = meta ? parse_table_meta(r, meta, err) : error_set(err, ST_INVALID_ARGUMENTS, "Missing required field " OPTION_META);
@@ -218,10 +215,9 @@ static int put_manifest(const struct file_region *r, const struct kv *options, u
     const struct region_metadata *m = r->metadata;
     TRY(dynbuf_printf(out, err, "{\"region_id\":%llu,\"column_metadatas\":", (unsigned long long)r->id));
     TRY(region_columns_to_json(m, out, err));
-    TRY(dynbuf_printf(out, err, ",\"primary_key\":["));
-    for (uint32_t k = 0; k < m->n_key; k++)
-        TRY(dynbuf_printf(out, err, "%s%u", k ? "," : "", m->columns[m->key[k]].id));
-    TRY(dynbuf_printf(out, err, "],\"options\":{"));
+    TRY(dynbuf_append_byte(out, ',', err));
+    TRY(region_key_to_json(m, out, err));
+    TRY(dynbuf_printf(out, err, ",\"options\":{"));
     for (uint32_t i = 0; i < n; i++) {
         if (i)
             TRY(dynbuf_append_byte(out, ',', err));

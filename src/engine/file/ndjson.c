@@ -1,4 +1,5 @@
-/* Newline-delimited JSON objects, by name: an absent key is null, keys that the schema does not know are skipped, a value of another kind fails the query. */
+/* Newline-delimited JSON objects, by name: an absent key is null, keys that the schema does not know are skipped, a value of another kind fails the
+ * query. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,8 @@ struct ndjson_decoder {
 static int next_line(struct ndjson_decoder *d, const char **ret_line, int64_t *ret_size, struct error *err)
 {
     for (size_t searched = 0;;) {
-        uint8_t *from = d->text.data ? d->text.data + d->at : NULL, *end = from ? memchr(from + searched, '\n', d->text.size - d->at - searched) : NULL;
+        uint8_t *from = d->text.data ? d->text.data + d->at : NULL,
+                *end = from ? memchr(from + searched, '\n', d->text.size - d->at - searched) : NULL;
         size_t left = d->text.size - d->at;
         if (end || (d->over && left)) {
             *ret_line = (const char *)from;
@@ -53,9 +55,11 @@ static int wrong(const struct ndjson_decoder *d, const char *name, const char *w
     return error_set(err, ST_CORRUPT, "%s line %llu: %s is no %s", d->read.path, (unsigned long long)d->line, name, want);
 }
 
-static int append_value(const struct ndjson_decoder *d, struct column_builder *b, const struct json_value *v, const char *name, unsigned depth, struct error *err);
+static int append_value(const struct ndjson_decoder *d, struct column_builder *b, const struct json_value *v, const char *name, unsigned depth,
+                        struct error *err);
 
-static int append_nested(const struct ndjson_decoder *d, struct column_builder *b, const struct json_value *v, const char *name, unsigned depth, struct error *err)
+static int append_nested(const struct ndjson_decoder *d, struct column_builder *b, const struct json_value *v, const char *name, unsigned depth,
+                         struct error *err)
 {
     if (b->type->id == TYPE_STRUCT) {
         if (!json_is(v, JSON_OBJECT))
@@ -97,7 +101,8 @@ static int append_number(const struct ndjson_decoder *d, struct column_builder *
     return column_builder_append_fixed(b, &low, err);
 }
 
-static int append_value(const struct ndjson_decoder *d, struct column_builder *b, const struct json_value *v, const char *name, unsigned depth, struct error *err)
+static int append_value(const struct ndjson_decoder *d, struct column_builder *b, const struct json_value *v, const char *name, unsigned depth,
+                        struct error *err)
 {
     enum { DEPTH_MAX = 32 };
     bool truth;
@@ -110,7 +115,8 @@ static int append_value(const struct ndjson_decoder *d, struct column_builder *b
     if (type_is_varlen(b->type)) { /* scalars have a text, too */
         if (v->kind == JSON_STRING)
             return column_builder_append_bytes(b, v->string, v->string_size, err);
-        return v->kind == JSON_OBJECT || v->kind == JSON_ARRAY ? wrong(d, name, "string", err) : column_builder_append_bytes(b, v->text, v->size, err);
+        return v->kind == JSON_OBJECT || v->kind == JSON_ARRAY ? wrong(d, name, "string", err)
+                                                               : column_builder_append_bytes(b, v->text, v->size, err);
     }
     if (b->type->id == TYPE_BOOL)
         return json_bool(v, &truth) ? column_builder_append_bool(b, truth, err) : wrong(d, name, "boolean", err);

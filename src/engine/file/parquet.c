@@ -1,4 +1,5 @@
-/* Parquet by name: a column that a file lacks is null, a column of another type is cast to the files' type. A row group at a time, cut into batches. */
+/* Parquet by name: a column that a file lacks is null, a column of another type is cast to the files' type. A row group at a time, cut into batches.
+ */
 #include "format/parquet/parquet.h"
 
 #include <stdlib.h>

@@ -184,7 +184,8 @@ static int plan(struct file_stream *s, const struct scan_request *q, struct erro
     return s->base.schema ? ST_OK : error_no_memory(err, 256);
 }
 
-static int table_scan(struct table *base, const struct scan_request *q, struct work_context *work, struct batch_stream **ret_stream, struct error *err)
+static int table_scan(struct table *base, const struct scan_request *q, struct work_context *work, struct batch_stream **ret_stream,
+                      struct error *err)
 {
     struct file_table *t = (struct file_table *)base;
     if (!t->region->root)
@@ -225,7 +226,8 @@ int file_region_table(struct file_region *r, const struct file_engine_options *e
     atomic_fetch_add(&r->refs, 1);
     t->region = r;
     t->engine = engine;
-    t->base = (struct table){.ops = &file_table_ops, .schema = m->schema, .key = m->key, .n_key = m->n_key, .time_index = (int32_t)m->time_index, .region_id = r->id};
+    t->base = (struct table){
+        .ops = &file_table_ops, .schema = m->schema, .key = m->key, .n_key = m->n_key, .time_index = (int32_t)m->time_index, .region_id = r->id};
     *ret_table = &t->base;
     return ST_OK;
 }

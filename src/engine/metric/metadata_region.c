@@ -3,48 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/log.h"
 #include "format/proto/wire.h"
 
 #define REGION_PREFIX "__region_"
 #define COLUMN_PREFIX "__column_"
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 /* ---- keys ---- */
-
-static int put_base64(struct dynbuf *out, const char *text, struct error *err)
-{
-    size_t n = strlen(text);
-    const uint8_t *p = (const uint8_t *)text;
-    for (size_t i = 0; i < n; i += 3) {
-        size_t left = n - i < 3 ? n - i : 3;
-        uint32_t bits = (uint32_t)p[i] << 16 | (left > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (left > 2 ? p[i + 2] : 0);
-        for (size_t k = 0; k < left + 1; k++)
-            TRY(dynbuf_append_byte(out, (uint8_t)alphabet[bits >> (18 - 6 * k) & 63], err));
-    }
-    return ST_OK;
-}
-
-static bool get_base64(const char *text, size_t n, char *out, int64_t *ret_size)
-{
-    uint32_t bits = 0;
-    unsigned have = 0;
-    int64_t size = 0;
-    for (size_t i = 0; i < n; i++) {
-        const char *at = text[i] ? strchr(alphabet, text[i]) : NULL;
-        if (!at)
-            return false;
-        bits = bits << 6 | (uint32_t)(at - alphabet);
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            out[size++] = (char)(bits >> have & 0xff);
-        }
-    }
-    *ret_size = size;
-    return have < 6 && (bits & ((1u << have) - 1)) == 0;
-}
 
 bool metadata_key_parse(const char *key, size_t key_size, uint64_t *ret_logical_id, char *name, int64_t *ret_name_size)
 {
@@ -63,13 +29,19 @@ bool metadata_key_parse(const char *key, size_t key_size, uint64_t *ret_logical_
         return false;
     if (!column)
         return at == key_size;
-    return at < key_size && key[at] == '_' && get_base64(key + at + 1, key_size - at - 1, name, ret_name_size);
+    if (at == key_size || key[at] != '_' || key[key_size - 1] == '=') /* the names have no padding */
+        return false;
+    *ret_name_size = base64_decode(key + at + 1, key_size - at - 1, (uint8_t *)name);
+    return *ret_name_size >= 0;
 }
 
 int metadata_key_of_column(uint64_t logical_id, const char *name, struct dynbuf *out, struct error *err)
 {
     TRY(dynbuf_printf(out, err, COLUMN_PREFIX "%llu_", (unsigned long long)logical_id));
-    return put_base64(out, name, err);
+    size_t n = strlen(name);
+    TRY(dynbuf_reserve(out, base64_room(n), err));
+    out->size += base64_encode(name, n, false, out->data + out->size);
+    return ST_OK;
 }
 
 /* ---- changes ---- */

@@ -37,7 +37,8 @@ int metric_members(struct metric_engine *e, uint64_t id, uint64_t **ret_ids, siz
     return ST_OK;
 }
 
-/* Forgets the region and all that live in it. ddl_lock held. Without memory for the list of those they stay in the map, and the closed region with them. */
+/* Forgets the region and all that live in it. ddl_lock held. Without memory for the list of those they stay in the map, and the closed region with
+ * them. */
 static void forget(struct metric_engine *e, struct metric_physical *p)
 {
     uint64_t *ids = NULL;

@@ -14,14 +14,6 @@
 
 static const char table_id_index[] = "{\"granularity\":1024,\"false-positive-rate-in-10000\":100,\"index-type\":\"BloomFilter\"}";
 
-static const char *option(const struct kv *options, uint32_t n, const char *key)
-{
-    for (uint32_t i = 0; i < n; i++)
-        if (strcmp(options[i].key, key) == 0)
-            return options[i].value;
-    return NULL;
-}
-
 /* ---- create requests ---- */
 
 /* Types by the names that the peer's message has. */
@@ -72,9 +64,9 @@ static int check_columns(const struct region_metadata *m, struct error *err)
 
 static int read_kind(struct metric_create *c, struct error *err)
 {
-    const char *logical = option(c->options, c->n_options, OPTION_LOGICAL);
+    const char *logical = kv_list_get(c->options, c->n_options, OPTION_LOGICAL);
     char *end;
-    c->physical = option(c->options, c->n_options, OPTION_PHYSICAL) != NULL;
+    c->physical = kv_list_get(c->options, c->n_options, OPTION_PHYSICAL) != NULL;
     if (c->physical && logical)
         return error_set(err, ST_INVALID_ARGUMENTS, "Conflicted region options: both " OPTION_PHYSICAL " and " OPTION_LOGICAL " are given");
     if (!c->physical && !logical)
@@ -125,8 +117,8 @@ void metric_create_release(struct metric_create *c)
 
 int metric_index_parse(const struct kv *options, uint32_t n, struct metric_index *ret_index, struct error *err)
 {
-    const char *kind = option(options, n, "index.type"), *granularity = option(options, n, "index.granularity"),
-               *rate = option(options, n, "index.false_positive_rate");
+    const char *kind = kv_list_get(options, n, "index.type"), *granularity = kv_list_get(options, n, "index.granularity"),
+               *rate = kv_list_get(options, n, "index.false_positive_rate");
     struct metric_index index = {METRIC_INDEX_NONE, 102400, 100};
     char *end;
     if (kind && strcasecmp(kind, "inverted") == 0)
@@ -200,10 +192,10 @@ int metric_data_options(const struct kv *options, uint32_t n, bool sparse_defaul
             l.kv[l.n++] = options[i];
     set_option(&l, "index.inverted_index.segment_row_count", "256");
     set_option(&l, "memtable.type", "partition_tree");
-    const char *encoding = option(options, n, OPTION_ENCODING);
+    const char *encoding = kv_list_get(options, n, OPTION_ENCODING);
     if (!encoding && sparse_default)
         set_option(&l, OPTION_ENCODING, encoding = "sparse");
-    if (!option(options, n, OPTION_WINDOW)) {
+    if (!kv_list_get(options, n, OPTION_WINDOW)) {
         set_option(&l, "compaction.type", "twcs");
         set_option(&l, OPTION_WINDOW, "1d");
     }
@@ -216,7 +208,7 @@ int metric_data_options(const struct kv *options, uint32_t n, bool sparse_defaul
 int metric_metadata_options(const struct kv *options, uint32_t n, struct kv **ret_options, uint32_t *ret_n, struct error *err)
 {
     struct option_list l = {calloc(2, sizeof *l.kv), 0};
-    const char *wal = option(options, n, "wal_options");
+    const char *wal = kv_list_get(options, n, "wal_options");
     if (!l.kv)
         return error_no_memory(err, 2 * sizeof *l.kv);
     set_option(&l, "ttl", "forever");

@@ -18,11 +18,8 @@ enum { OPTIONS_MAX = 1024, NS_PER_MS = 1000000 };
 
 static const char *get(const struct region_options *o, const char *key)
 {
-    for (uint32_t i = 0; i < o->n_kv; i++) {
-        if (strcmp(o->kv[i].key, key) == 0)
-            return strcasecmp(o->kv[i].value, "null") == 0 ? NULL : o->kv[i].value;
-    }
-    return NULL;
+    const char *value = kv_list_get(o->kv, o->n_kv, key);
+    return value && strcasecmp(value, "null") != 0 ? value : NULL;
 }
 
 static int kv_set(struct region_options *o, const char *key, const char *value, struct error *err)

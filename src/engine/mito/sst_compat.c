@@ -57,52 +57,35 @@ static const struct column *member_named(const struct column *c, const char *nam
     return NULL;
 }
 
-static int cast_member(struct budget *budget, const struct column *c, const struct field *to, struct column **ret_column, struct error *err)
+/* What a cast of a struct's members goes by. */
+struct struct_cast {
+    struct budget *budget;
+    struct dtype *type;
+};
+
+static int cast_member(void *ctx, const struct column *c, uint32_t i, struct column **ret_column, struct error *err)
 {
+    const struct struct_cast *cast = ctx;
+    const struct field *to = cast->type->children[i];
     const struct column *whole = member_named(c, to->name);
     struct column *member;
     if (!whole)
-        return column_new_nulls(budget, to->type, c->length, ret_column, err);
+        return column_new_nulls(cast->budget, to->type, c->length, ret_column, err);
     TRY(column_slice((struct column *)whole, c->offset, c->length, &member, err));
     if (type_equal(member->type, to->type, false)) {
         *ret_column = member;
         return ST_OK;
     }
-    int st = sst_cast(budget, member, to->type, ret_column, err);
+    int st = sst_cast(cast->budget, member, to->type, ret_column, err);
     column_unref(member);
-    return st;
-}
-
-/* A native JSON column whose type has grown since: members by name, null where the file does not know them. */
-static int cast_struct(struct budget *budget, const struct column *c, struct dtype *type, struct column **ret_column, struct error *err)
-{
-    struct column **members = calloc(type->n_children + 1, sizeof *members);
-    struct buffer *validity = NULL;
-    uint32_t made = 0;
-    int64_t nulls = column_null_count(c);
-    int st = members ? ST_OK : error_no_memory(err, type->n_children * sizeof *members);
-    if (st == ST_OK && nulls > 0)
-        st = buffer_new(budget, bits_bytes(c->length), &validity, err);
-    if (validity)
-        bits_copy(validity->data, 0, c->validity->data, c->offset, c->length);
-    for (; st == ST_OK && made < type->n_children; made += st == ST_OK)
-        st = cast_member(budget, c, type->children[made], &members[made], err);
-    if (st == ST_OK) {
-        st = column_new_nested(type, c->length, nulls, validity, NULL, members, made, ret_column, err);
-    } else {
-        buffer_unref(validity);
-        for (uint32_t i = 0; i < made; i++)
-            column_unref(members[i]);
-    }
-    free(members);
     return st;
 }
 
 int sst_cast(struct budget *budget, const struct column *c, struct dtype *type, struct column **ret_column, struct error *err)
 {
     char from[128], to[128];
-    if (c->type->id == TYPE_STRUCT && type->id == TYPE_STRUCT)
-        return cast_struct(budget, c, type, ret_column, err);
+    if (c->type->id == TYPE_STRUCT && type->id == TYPE_STRUCT) /* native JSON whose type has grown since: by name, null where the file knows none */
+        return column_new_struct(budget, type, c, cast_member, &(struct struct_cast){budget, type}, ret_column, err);
     if (mito_cast)
         return mito_cast(budget, (struct column *)c, type, ret_column, err);
     return error_set(err, ST_UNSUPPORTED, "a stored column of type %s cannot be read as %s", type_print(c->type, from, sizeof from),

@@ -30,8 +30,7 @@ static bool read_hex4(struct parser *x, uint32_t *ret)
     if (x->end - x->p < 4)
         return false;
     for (int i = 0; i < 4; i++) {
-        char c = *x->p++;
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = hex_digit((uint8_t)*x->p++);
         if (digit < 0)
             return false;
         v = v << 4 | (uint32_t)digit;

@@ -61,13 +61,10 @@ static const uint8_t *read_hex(const uint8_t *p, const uint8_t *end, const uint8
         return NULL;
     *ret_digits = p;
     for (int i = 0; i < 4; i++) {
-        uint8_t c = *p++;
-        if (c >= '0' && c <= '9')
-            code = code << 4 | (uint32_t)(c - '0');
-        else if ((c | 32) >= 'a' && (c | 32) <= 'f')
-            code = code << 4 | (uint32_t)((c | 32) - 'a' + 10);
-        else
+        int digit = hex_digit(*p++);
+        if (digit < 0)
             return NULL;
+        code = code << 4 | (uint32_t)digit;
     }
     if (braces && *p++ != '}')
         return NULL;

@@ -131,13 +131,10 @@ static size_t braced_escape(const uint8_t *p, size_t n, uint32_t *ret_code)
     if (n < 5 || memcmp(p, "\\u{", 3) != 0)
         return 0;
     for (; i < n && i < 9; i++) {
-        uint8_t c = p[i], low = c | 32;
-        if (c >= '0' && c <= '9')
-            code = code << 4 | (uint32_t)(c - '0');
-        else if (low >= 'a' && low <= 'f')
-            code = code << 4 | (uint32_t)(low - 'a' + 10);
-        else
+        int digit = hex_digit(p[i]);
+        if (digit < 0)
             break;
+        code = code << 4 | (uint32_t)digit;
     }
     if (i == 3 || i >= n || p[i] != '}' || code > 0x10ffff)
         return 0;

@@ -426,13 +426,25 @@ static int read_pages(struct pq_chunk_reader *r, const struct parquet_page_index
     return ST_OK;
 }
 
+enum { CHUNK_BUFS = 15 };
+
+/* Those that the result does not own. */
+static void own_bufs(struct pq_chunk_reader *r, struct pq_buf *ret_bufs[CHUNK_BUFS])
+{
+    struct pq_buf *const bufs[CHUNK_BUFS] = {&r->bytes, &r->page, &r->levels, &r->dense, &r->picked, &r->scratch, &r->lengths, &r->strings, &r->slices,
+                                             &r->codes, &r->valid, &r->dictionary_page, &r->dictionary_values, &r->dictionary_slices,
+                                             &r->dictionary_strings};
+    memcpy(ret_bufs, bufs, sizeof bufs);
+}
+
 int pq_chunk_read(struct pq_chunk_reader *r, uint32_t row_group, uint32_t leaf, struct error *err)
 {
-    struct pq_buf *bufs[] = {&r->bytes, &r->page, &r->levels, &r->dense, &r->picked, &r->scratch, &r->lengths, &r->strings, &r->slices, &r->codes, &r->valid,
-                             &r->dictionary_page, &r->dictionary_values, &r->dictionary_slices, &r->dictionary_strings, &r->out.definition,
-                             &r->out.repetition};
-    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
+    struct pq_buf *bufs[CHUNK_BUFS];
+    own_bufs(r, bufs);
+    for (size_t i = 0; i < CHUNK_BUFS; i++)
         pq_buf_init(bufs[i], r->budget);
+    pq_buf_init(&r->out.definition, r->budget);
+    pq_buf_init(&r->out.repetition, r->budget);
     r->leaf = &r->file->leaves[leaf];
     r->chunk = &r->file->row_groups[row_group].chunks[leaf];
     r->n_rows = r->file->row_groups[row_group].n_rows;
@@ -459,9 +471,9 @@ int pq_chunk_read(struct pq_chunk_reader *r, uint32_t row_group, uint32_t leaf, 
 
 void pq_chunk_release(struct pq_chunk_reader *r)
 {
-    struct pq_buf *bufs[] = {&r->bytes, &r->page, &r->levels, &r->dense, &r->picked, &r->scratch, &r->lengths, &r->strings, &r->slices, &r->codes, &r->valid,
-                             &r->dictionary_page, &r->dictionary_values, &r->dictionary_slices, &r->dictionary_strings};
-    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
+    struct pq_buf *bufs[CHUNK_BUFS];
+    own_bufs(r, bufs);
+    for (size_t i = 0; i < CHUNK_BUFS; i++)
         pq_buf_release(bufs[i]);
     pq_out_release(&r->out);
 }

@@ -3,41 +3,16 @@
 #include "format/parquet/internal.h"
 
 #include "arrow/ipc.h"
+#include "base/base64.h"
 #include "base/bits.h"
-
-static int base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-static size_t base64_decode(const char *text, uint8_t *out)
-{
-    size_t n = 0;
-    uint32_t word = 0;
-    for (unsigned bits = 0; *text && *text != '='; text++) {
-        int v = base64_value(*text);
-        if (v < 0)
-            return 0;
-        word = word << 6 | (uint32_t)v;
-        bits += 6;
-        if (bits >= 8)
-            out[n++] = (uint8_t)(word >> (bits -= 8));
-    }
-    return n;
-}
 
 struct schema *pq_arrow_schema_hint(const struct parquet_file *f)
 {
     const char *text = parquet_kv(f, "ARROW:schema");
     struct schema *schema = NULL;
     uint8_t *bytes = text ? malloc(strlen(text) + 8) : NULL;
-    size_t size = bytes ? base64_decode(text, bytes) : 0, skip = 0;
+    int64_t decoded = bytes ? base64_decode(text, strlen(text), bytes) : 0;
+    size_t size = decoded > 0 ? (size_t)decoded : 0, skip = 0;
     if (size >= 8)
         skip = load_le32(bytes) == UINT32_MAX ? 8 : 4; /* the encapsulation: with or without the continuation word */
     if (size > skip && ipc_decode_schema(bytes + skip, size - skip, &schema, NULL) != ST_OK)

@@ -552,10 +552,7 @@ size_t parquet_memory_bytes(const struct parquet_file *f) { return sizeof *f + f
 
 const char *parquet_kv(const struct parquet_file *f, const char *key)
 {
-    for (uint32_t i = 0; i < f->n_kv; i++)
-        if (strcmp(f->kv[i].key, key) == 0)
-            return f->kv[i].value;
-    return NULL;
+    return kv_list_get(f->kv, f->n_kv, key);
 }
 
 void parquet_column_leaves(const struct parquet_file *f, uint32_t column, uint32_t *ret_first, uint32_t *ret_n)

@@ -8,13 +8,20 @@
 
 #include "base/bits.h"
 
-enum { BOUND_BYTES_MAX = 16 << 10 };
+enum { BOUND_BYTES_MAX = 16 << 10, LEAF_BUFS = 11 };
+
+static void own_bufs(struct pqw_leaf *leaf, struct pq_buf *ret_bufs[LEAF_BUFS])
+{
+    struct pq_buf *const bufs[LEAF_BUFS] = {&leaf->remap, &leaf->out, &leaf->pages, &leaf->bounds_bytes, &leaf->definition, &leaf->repetition,
+                                            &leaf->codes, &leaf->values, &leaf->scratch, &leaf->slices, &leaf->body};
+    memcpy(ret_bufs, bufs, sizeof bufs);
+}
 
 int pqw_leaf_init(struct pqw_leaf *leaf, struct error *err)
 {
-    struct pq_buf *bufs[] = {&leaf->remap, &leaf->out, &leaf->pages, &leaf->bounds_bytes, &leaf->definition, &leaf->repetition, &leaf->codes,
-                             &leaf->values, &leaf->scratch, &leaf->slices, &leaf->body};
-    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
+    struct pq_buf *bufs[LEAF_BUFS];
+    own_bufs(leaf, bufs);
+    for (size_t i = 0; i < LEAF_BUFS; i++)
         pq_buf_init(bufs[i], leaf->budget);
     pqw_dictionary_init(&leaf->dictionary, leaf->budget);
     pqw_bounds_init(&leaf->bounds, leaf->budget);
@@ -26,9 +33,9 @@ int pqw_leaf_init(struct pqw_leaf *leaf, struct error *err)
 
 void pqw_leaf_release(struct pqw_leaf *leaf)
 {
-    struct pq_buf *bufs[] = {&leaf->remap, &leaf->out, &leaf->pages, &leaf->bounds_bytes, &leaf->definition, &leaf->repetition, &leaf->codes,
-                             &leaf->values, &leaf->scratch, &leaf->slices, &leaf->body};
-    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
+    struct pq_buf *bufs[LEAF_BUFS];
+    own_bufs(leaf, bufs);
+    for (size_t i = 0; i < LEAF_BUFS; i++)
         pq_buf_release(bufs[i]);
     pqw_dictionary_release(&leaf->dictionary);
     pqw_bounds_release(&leaf->bounds);

@@ -6,6 +6,7 @@
 #include "format/parquet/writer.h"
 
 #include "arrow/ipc.h"
+#include "base/base64.h"
 #include "base/bits.h"
 
 enum { STEP_ROWS = 1024, STEP_TEXT_BYTES = 16 << 20 }; /* what is written between two looks at the size of pages */
@@ -328,7 +329,6 @@ static int put_kv(struct thrift_writer *t, const char *key, const char *value)
 /* base64 of the IPC schema message in its stream framing. */
 static int arrow_schema_text(const struct schema *schema, struct pq_buf *out, struct error *err)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     struct dynbuf message;
     dynbuf_init(&message, 64 << 20);
     int st = dynbuf_append(&message, "\xff\xff\xff\xff\0\0\0\0", 8, err);
@@ -336,18 +336,10 @@ static int arrow_schema_text(const struct schema *schema, struct pq_buf *out, st
         st = ipc_encode_schema(schema, &message, err);
     if (st == ST_OK) {
         store_le32(message.data + 4, (uint32_t)(message.size - 8));
-        st = pq_buf_fit(out, (message.size + 2) / 3 * 4 + 1, err);
-    }
-    for (size_t i = 0, k = 0; st == ST_OK && i < message.size; i += 3) {
-        size_t left = message.size - i;
-        uint32_t v = (uint32_t)message.data[i] << 16 | (left > 1 ? (uint32_t)message.data[i + 1] << 8 : 0) | (left > 2 ? message.data[i + 2] : 0);
-        out->data[k++] = (uint8_t)digits[v >> 18];
-        out->data[k++] = (uint8_t)digits[v >> 12 & 63];
-        out->data[k++] = left > 1 ? (uint8_t)digits[v >> 6 & 63] : '=';
-        out->data[k++] = left > 2 ? (uint8_t)digits[v & 63] : '=';
+        st = pq_buf_fit(out, base64_room(message.size) + 1, err);
     }
     if (st == ST_OK)
-        out->data[out->size - 1] = 0;
+        out->data[base64_encode(message.data, message.size, true, out->data)] = 0;
     dynbuf_release(&message);
     return st;
 }

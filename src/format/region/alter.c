@@ -106,17 +106,26 @@ static int add_column(struct meta_builder *b, const struct pb_field *add, bool *
     return st;
 }
 
-static int drop_column(struct meta_builder *b, const struct pb_field *drop, bool *changed, struct error *err)
+/* The column's name in a message that holds nothing else. */
+static int read_name(const struct pb_field *message, struct pb_field *ret_name, struct error *err)
 {
-    struct pb_reader r = pb_inside(drop);
+    struct pb_reader r = pb_inside(message);
     struct pb_field f, name = {.data = (const uint8_t *)""};
-    struct region_column *c;
     while (pb_next(&r, &f)) {
         if (f.number == 1 && f.wire == PB_BYTES)
             name = f;
     }
     if (!pb_done(&r))
         return broken(err);
+    *ret_name = name;
+    return ST_OK;
+}
+
+static int drop_column(struct meta_builder *b, const struct pb_field *drop, bool *changed, struct error *err)
+{
+    struct pb_field name;
+    struct region_column *c;
+    TRY(read_name(drop, &name, err));
     if (find_column(b, &name, &c, NULL) != ST_OK)
         return ST_OK;
     if (c->semantic != SEMANTIC_FIELD)
@@ -158,15 +167,9 @@ static int modify_type(struct meta_builder *b, const struct pb_field *modify, bo
 
 static int drop_default(struct meta_builder *b, const struct pb_field *drop, bool *changed, struct error *err)
 {
-    struct pb_reader r = pb_inside(drop);
-    struct pb_field f, name = {.data = (const uint8_t *)""};
+    struct pb_field name;
     struct region_column *c;
-    while (pb_next(&r, &f)) {
-        if (f.number == 1 && f.wire == PB_BYTES)
-            name = f;
-    }
-    if (!pb_done(&r))
-        return broken(err);
+    TRY(read_name(drop, &name, err));
     TRY(find_column(b, &name, &c, err));
     if (!c->nullable)
         return error_set(err, ST_INVALID_ARGUMENTS, "column %s is not nullable and needs its default", c->name);

@@ -1,8 +1,8 @@
 /* Setting and unsetting column indexes, and defaults from serialised SQL expressions: the parts of ALTER that write JSON (region-rpc.md 4.7). */
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/text.h"
 #include "format/region/internal.h"
 
 /* SetFulltext, SetInverted, SetSkipping and their Unset forms, whose numbers overlap. */
@@ -145,12 +145,8 @@ static int hex_literal(const char *hex, struct region_column *c, struct error *e
     dynbuf_init(&out, 64 << 20);
     int st = n % 2 ? bad_expr(c, err) : dynbuf_printf(&out, err, "{\"Value\":{\"Binary\":[");
     for (size_t i = 0; i + 1 < n && st == ST_OK; i += 2) {
-        unsigned v = 0;
-        for (int k = 0; k < 2; k++) {
-            int d = isdigit((unsigned char)hex[i + (size_t)k]) ? hex[i + (size_t)k] - '0' : (hex[i + (size_t)k] | 32) - 'a' + 10;
-            v = isxdigit((unsigned char)hex[i + (size_t)k]) && v < 256 ? v * 16 + (unsigned)d : 1000;
-        }
-        st = v > 255 ? bad_expr(c, err) : dynbuf_printf(&out, err, "%s%u", i ? "," : "", v);
+        int high = hex_digit((uint8_t)hex[i]), low = hex_digit((uint8_t)hex[i + 1]);
+        st = high < 0 || low < 0 ? bad_expr(c, err) : dynbuf_printf(&out, err, "%s%d", i ? "," : "", high * 16 + low);
     }
     if (st == ST_OK)
         st = dynbuf_append(&out, "]}}", 3, err);

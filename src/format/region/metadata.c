@@ -71,11 +71,7 @@ int column_copy(const struct region_column *c, struct region_column *ret_copy, s
 
 const char *column_meta_get(const struct region_column *c, const char *key)
 {
-    for (uint32_t i = 0; i < c->n_meta; i++) {
-        if (strcmp(c->meta[i].key, key) == 0)
-            return c->meta[i].value;
-    }
-    return NULL;
+    return kv_list_get(c->meta, c->n_meta, key);
 }
 
 int column_meta_set(struct region_column *c, const char *key, const char *value, size_t size, struct error *err)

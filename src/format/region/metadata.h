@@ -79,7 +79,9 @@ int region_metadata_from_json(const char *text, size_t size, struct region_metad
 int region_metadata_to_json(const struct region_metadata *m, struct dynbuf *out, struct error *err);
 /* The column list alone, as in the TABLE_COLUMN_METADATA extension. */
 int region_columns_to_json(const struct region_metadata *m, struct dynbuf *out, struct error *err);
-/* One element of that list. */
+/* "primary_key":[ids] */
+int region_key_to_json(const struct region_metadata *m, struct dynbuf *out, struct error *err);
+/* One element of the column list. */
 int region_column_to_json(const struct region_column *c, struct dynbuf *out, struct error *err);
 struct json_value;
 /* Such an element back into a zeroed column, which region_column_release() cleans up, also after a failure. ST_CORRUPT. */

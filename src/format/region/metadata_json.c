@@ -38,14 +38,21 @@ int region_columns_to_json(const struct region_metadata *m, struct dynbuf *out, 
     return dynbuf_append_byte(out, ']', err);
 }
 
+int region_key_to_json(const struct region_metadata *m, struct dynbuf *out, struct error *err)
+{
+    TRY(dynbuf_printf(out, err, "\"primary_key\":["));
+    for (uint32_t k = 0; k < m->n_key; k++)
+        TRY(dynbuf_printf(out, err, "%s%u", k ? "," : "", m->columns[m->key[k]].id));
+    return dynbuf_append_byte(out, ']', err);
+}
+
 int region_metadata_to_json(const struct region_metadata *m, struct dynbuf *out, struct error *err)
 {
     TRY(dynbuf_printf(out, err, "{\"column_metadatas\":"));
     TRY(region_columns_to_json(m, out, err));
-    TRY(dynbuf_printf(out, err, ",\"primary_key\":["));
-    for (uint32_t k = 0; k < m->n_key; k++)
-        TRY(dynbuf_printf(out, err, "%s%u", k ? "," : "", m->columns[m->key[k]].id));
-    TRY(dynbuf_printf(out, err, "],\"region_id\":%llu,\"schema_version\":%llu,\"primary_key_encoding\":\"%s\",\"partition_expr\":",
+    TRY(dynbuf_append_byte(out, ',', err));
+    TRY(region_key_to_json(m, out, err));
+    TRY(dynbuf_printf(out, err, ",\"region_id\":%llu,\"schema_version\":%llu,\"primary_key_encoding\":\"%s\",\"partition_expr\":",
                       (unsigned long long)m->region_id, (unsigned long long)m->schema_version, m->sparse_key ? "sparse" : "dense"));
     TRY(m->partition_expr ? json_put_string(out, m->partition_expr, strlen(m->partition_expr), err) : dynbuf_append(out, "null", 4, err));
     return dynbuf_append_byte(out, '}', err);
