@@ -90,7 +90,8 @@ uint64_t wal_last_entry_id(struct wal *w, uint64_t region_id);
 /* Entries <= entry_id of the region are no longer needed; segments that nobody needs are deleted, oldest first (the active one is ended for it when
  * it holds more than 1 MiB). UINT64_MAX for all of them: the region is gone, but its last entry id stays known, as records of it may come back at the
  * next open; who makes it anew must begin behind them. The log writes it down, as far as it can: who opens a region says it again. Segments with
- * damage that can be laid on no region stay until somebody removes them. */
+ * damage that can be laid on no region stay until somebody removes them.
+ * NULL is a log in which nothing is. */
 int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct error *err);
 
 struct wal_stats {
@@ -101,7 +102,7 @@ struct wal_stats {
     bool failed, unsettled;
     char failure[256]; /* why */
 };
-void wal_stats(struct wal *w, struct wal_stats *ret_stats);
+void wal_stats(struct wal *w, struct wal_stats *ret_stats); /* zeros for NULL */
 
 /* Walks every record of a segment file except its checkpoint and notes, for `regionctl inspect wal`: damaged ones are reported with payload NULL and
  * size = bytes skipped. */

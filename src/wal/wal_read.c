@@ -334,6 +334,8 @@ static int end_obsolete(struct wal *w, struct error *err)
 
 int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct error *err)
 {
+    if (!w)
+        return ST_OK;
     pthread_mutex_lock(&w->lock);
     while (w->writing) /* the leader looks at the segments without the lock */
         pthread_cond_wait(&w->changed, &w->lock);
@@ -349,6 +351,10 @@ int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct er
 
 void wal_stats(struct wal *w, struct wal_stats *ret_stats)
 {
+    if (!w) {
+        *ret_stats = (struct wal_stats){0};
+        return;
+    }
     pthread_mutex_lock(&w->lock);
     struct wal_stats s = w->stats;
     s.durability = w->options.durability;

@@ -39,23 +39,24 @@ def rejected(call, request, code='4008'):
         return dict(e.trailing_metadata()).get('x-greptime-err-code') == code
 
 
+def records(name):
+    path = os.path.join(need_shared('golden', 'heartbeat'), name + '.jsonl.zst')
+    for line in zstandard.ZstdDecompressor().stream_reader(open(path, 'rb')).read().decode().splitlines():
+        yield json.loads(line)
+
+
 def recorded(name):
     """The recorded messages as (record, bytes)."""
     import base64
-    path = os.path.join(need_shared('golden', 'heartbeat'), name + '.jsonl.zst')
-    text = zstandard.ZstdDecompressor().stream_reader(open(path, 'rb')).read().decode()
-    for line in text.splitlines():
-        record = json.loads(line)
+    for record in records(name):
         if 'msg' in record:
             yield record, base64.b64decode(record['msg'])
 
 
 def paths(name):
     """(node, connection, stream) -> gRPC path."""
-    path = os.path.join(need_shared('golden', 'heartbeat'), name + '.jsonl.zst')
     out = {}
-    for line in zstandard.ZstdDecompressor().stream_reader(open(path, 'rb')).read().decode().splitlines():
-        r = json.loads(line)
+    for r in records(name):
         if ':path' in r.get('headers', {}):
             out[(r['node'], r['conn'], r['stream'])] = r['headers'][':path']
     return out
@@ -70,6 +71,15 @@ def pair(m):
     home = tempfile.mkdtemp(prefix='regiond-test-')
     logs = [tempfile.mkdtemp(prefix='regiond-test-wal-') for _ in range(2)]
     return [node(m, i + 1, '--wal-dir', logs[i], '--log-dir', logs[i], home=home) for i in range(2)]
+
+
+def led(region=REGION, **metasrv):
+    """A metasrv, a node under it, the call to that node, which leads a new region."""
+    m = Metasrv(**metasrv)
+    s = node(m, 1)
+    m.route[region] = 1
+    call_of(s)(create_region(region, COLUMNS), timeout=10)
+    return m, s, call_of(s)
 
 
 def call_of(server):
@@ -460,12 +470,8 @@ def test_database_options():
 
 def test_overtaken():
     """Another node has written to a region's manifest: this one follows, whatever its lease says, until it has caught up."""
-    m = Metasrv(interval_ms=200)
-    s = node(m, 1)
     region = 1070 << 32
-    m.route[region] = 1
-    call = call_of(s)
-    call(create_region(region, COLUMNS), timeout=10)
+    m, s, call = led(region, interval_ms=200)
     call(insert(region, COLUMNS, [(1, 1, 1)]), timeout=10)
     call(blob(1, b'') + blob(10, num(1, region)), timeout=10)
     call(insert(region, COLUMNS, [(2, 2, 2)]), timeout=10)
@@ -531,11 +537,7 @@ def test_partition_of_route():
 
 def test_instructions():
     """Old names, unknown and broken instructions, absent regions, repeats, wrong roles."""
-    m = Metasrv(interval_ms=300, lease_seconds=2)
-    s = node(m, 1)
-    m.route[REGION] = 1
-    call = call_of(s)
-    call(create_region(REGION, COLUMNS), timeout=10)
+    m, s, call = led(interval_ms=300, lease_seconds=2)
     ident = {'datanode_id': 1, 'table_id': 1024, 'region_number': 0, 'engine': 'mito'}
     opening = {'region_ident': ident, 'region_storage_path': 'greptime/public', 'region_options': {}}
     missing = dict(ident, table_id=9999)
@@ -591,11 +593,7 @@ def test_instructions():
 # ---- leases ----
 
 def test_leases():
-    m = Metasrv(interval_ms=200, lease_seconds=1)
-    s = node(m, 1)
-    m.route[REGION] = 1
-    call = call_of(s)
-    call(create_region(REGION, COLUMNS), timeout=10)
+    m, s, call = led(interval_ms=200, lease_seconds=1)
     write = insert(REGION, COLUMNS, [(1, 1, 1)])
     m.wait_beats(1, 2)
     call(write, timeout=10)
@@ -637,11 +635,7 @@ def test_leases():
 
 def test_stale_leader_grant():
     """A grant that answers a heartbeat from before the downgrade does not undo it."""
-    m = Metasrv(interval_ms=300, lease_seconds=2)
-    s = node(m, 1)
-    m.route[REGION] = 1
-    call = call_of(s)
-    call(create_region(REGION, COLUMNS), timeout=10)
+    m, s, call = led(interval_ms=300, lease_seconds=2)
     h = m.wait_beats(1, 2)
     m.operating[(REGION, 1)] = FOLLOWER
     m.route[REGION] = 2
@@ -657,12 +651,8 @@ def test_stale_leader_grant():
 
 def test_stale_follower_grant():
     """An answer to a heartbeat from before the upgrade neither demotes the new leader nor closes it; one to a later heartbeat does."""
-    m = Metasrv(interval_ms=500, lease_seconds=30)
-    s = node(m, 1)
-    m.route[REGION] = 1
-    call = call_of(s)
+    m, s, call = led(interval_ms=500, lease_seconds=30)
     write = insert(REGION, COLUMNS, [(1, 1, 1)])
-    call(create_region(REGION, COLUMNS), timeout=10)
     m.wait_beats(1, 2)
     m.route.pop(REGION)
     m.operating[(REGION, 1)] = FOLLOWER
@@ -687,11 +677,7 @@ def test_stale_follower_grant():
 
 def test_demoted_leader():
     """A leader that a lease made a follower has rows that nobody else has: a downgrade does not pass them over."""
-    m = Metasrv(interval_ms=300, lease_seconds=2)
-    s = node(m, 1)
-    m.route[REGION] = 1
-    call = call_of(s)
-    call(create_region(REGION, COLUMNS), timeout=10)
+    m, s, call = led(interval_ms=300, lease_seconds=2)
     m.wait_beats(1, 2)
     call(insert(REGION, COLUMNS, [(1, 1, 1)]), timeout=10)
     down = {'DowngradeRegions': [{'region_id': REGION, 'flush_timeout': {'secs': 1, 'nanos': 0}}]}
@@ -718,11 +704,7 @@ def test_demoted_leader():
 
 def test_downgrade_persists():
     """A downgrade whose flush fails is no answer to metasrv, which would go on without the rows: it is tried again as long as there is time."""
-    m = Metasrv(interval_ms=300, lease_seconds=5)
-    s = node(m, 1)
-    m.route[REGION] = 1
-    call = call_of(s)
-    call(create_region(REGION, COLUMNS), timeout=10)
+    m, s, call = led(interval_ms=300, lease_seconds=5)
     m.wait_beats(1, 2)
     call(insert(REGION, COLUMNS, [(1, 1, 1)]), timeout=10)
     m.state[REGION] = DOWNGRADING
@@ -750,11 +732,7 @@ def test_downgrade_persists():
 # ---- a metasrv that misbehaves ----
 
 def test_faults():
-    m = Metasrv(interval_ms=100, lease_seconds=3)
-    s = node(m, 1)
-    m.route[REGION] = 1
-    call = call_of(s)
-    call(create_region(REGION, COLUMNS), timeout=10)
+    m, s, call = led(interval_ms=100, lease_seconds=3)
     write = insert(REGION, COLUMNS, [(1, 1, 1)])
     m.wait_beats(1, 2)
     for seed in range(30):

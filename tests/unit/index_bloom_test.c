@@ -10,15 +10,7 @@
 
 #include "base/bits.h"
 #include "format/index/bloom.h"
-
-static int read_bytes(void *ctx, uint64_t offset, void *data, size_t size, struct error *err)
-{
-    const struct dynbuf *b = ctx;
-    (void)err;
-    assert_true(offset <= b->size && size <= b->size - offset);
-    memcpy(data, b->data + offset, size);
-    return ST_OK;
-}
+#include "blob_bytes.h"
 
 static void test_plan(void **state)
 {
