@@ -144,7 +144,7 @@ static int run(struct node *n, enum operation op)
              : op == BUILD         ? mito_region_build_index(e, REGION, NULL)
              : op == ENTER_STAGING ? mito_region_enter_staging(e, REGION, expr, NULL)
              : op == APPLY_STAGING ? mito_region_apply_staging(e, &(struct region_apply_request){REGION, REGION, expr, "blob"}, NULL)
-                                   : mito_region_drop(e, REGION, NULL);
+                                   : mito_region_drop(e, REGION, false, NULL);
     return node_called(st);
 }
 

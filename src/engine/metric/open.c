@@ -232,6 +232,7 @@ static int drop_physical(struct metric_engine *e, struct metric_physical *p, con
         return error_set(err, ST_INVALID_ARGUMENTS, "Physical region %llu(%u, %u) is busy, there are still some logical regions using it",
                          (unsigned long long)p->id, (uint32_t)(p->id >> 32), (uint32_t)p->id);
     meta.region_id = p->metadata_id;
+    meta.partial_drop = false; /* regions share files of data only */
     TRY(m->ops->drop(m, &data, err));
     TRY(m->ops->drop(m, &meta, err));
     forget(e, p);

@@ -28,7 +28,7 @@ static int engine_close(struct engine *e, uint64_t region_id, struct error *err)
 
 static int engine_drop(struct engine *e, const struct region_drop_request *drop, struct error *err)
 {
-    return mito_region_drop(mito(e), drop->region_id, err);
+    return mito_region_drop(mito(e), drop->region_id, drop->partial_drop, err);
 }
 
 static int engine_alter(struct engine *e, uint64_t region_id, struct message alter, struct region_response *ret, struct error *err)

@@ -224,7 +224,8 @@ int mito_region_open(struct mito_engine *e, const struct region_open_request *op
 /* A sibling as its manifest says, for reading: without its log, and known to nobody else. */
 int mito_stored_region(const struct mito_region *sibling, uint64_t region_id, struct mito_region **ret_region, struct error *err);
 int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *err);
-int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *err);
+/* keep_files: other regions of the table may list them. */
+int mito_region_drop(struct mito_engine *e, uint64_t region_id, bool keep_files, struct error *err);
 void mito_reap_dropped(struct mito_engine *e, bool force);
 
 /* Notes whether the manifest is in doubt after a failed update, and says so. job_lock held. */

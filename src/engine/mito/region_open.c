@@ -291,15 +291,15 @@ static bool is_due(const struct dropped_region *d)
     return !still_read(d) || clock_wall_ms() - d->since_ms > DROP_WAIT_MS;
 }
 
-static int remove_folder(struct mito_engine *e, const struct dropped_region *d, struct error *err)
+static int remove_folder(struct mito_engine *e, const char *dir, bool keep_files, struct error *err)
 {
     struct object_store *store = e->options.store;
     char key[1280];
-    if (!d->keep_files)
-        return store->ops->remove_prefix(store, d->dir, err);
-    snprintf(key, sizeof key, "%smanifest", d->dir);
+    if (!keep_files)
+        return store->ops->remove_prefix(store, dir, err);
+    snprintf(key, sizeof key, "%smanifest", dir);
     TRY(store->ops->remove_prefix(store, key, err));
-    snprintf(key, sizeof key, "%s.dropping", d->dir);
+    snprintf(key, sizeof key, "%s.dropping", dir);
     return store->ops->discard(store, key, err);
 }
 
@@ -313,7 +313,7 @@ static void reap(struct mito_engine *e, struct dropped_region *d, bool again)
     for (uint32_t i = 0; i < d->n_files; i++)
         sst_file_unref(d->files[i]);
     d->n_files = 0;
-    int st = remove_folder(e, d, &err);
+    int st = remove_folder(e, d->dir, d->keep_files, &err);
     if (st != ST_OK && (!d->failed_ms || !again))
         log_warn("mito", "cannot remove the folder %s of a dropped region: %s; %s", d->dir, err.msg,
                  again ? "it is tried again" : "the next open of it tries again");
@@ -377,7 +377,7 @@ static int check_dropping(struct mito_engine *e, const char *dir, uint64_t regio
     if (st == ST_NOT_FOUND)
         return ST_OK;
     TRY(st); /* there may be one: opening the region would bring it back */
-    TRY(e->options.store->ops->remove_prefix(e->options.store, dir, err));
+    TRY(remove_folder(e, dir, size > 0, err)); /* put_marker() */
     peer_log_obsolete(e->options.peer_log, region_id, UINT64_MAX);
     TRY(wal_obsolete(e->options.wal, region_id, UINT64_MAX, err));
     return error_set(err, ST_REGION_NOT_FOUND, "Region not found, region id: %llu (its drop was completed)", (unsigned long long)region_id);
@@ -619,12 +619,14 @@ int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *e
     return st;
 }
 
-static int put_marker(struct mito_region *r, struct error *err)
+/* The peer's marker, which is empty, or one that says that files stay. */
+static int put_marker(struct mito_region *r, bool keep_files, struct error *err)
 {
+    static const char keep[] = "files stay";
     char key[1280];
     struct object_store *store = r->engine->options.store;
     snprintf(key, sizeof key, "%s.dropping", r->dir);
-    int st = object_store_put(store, key, "", 0, err);
+    int st = object_store_put(store, key, keep, keep_files ? sizeof keep - 1 : 0, err);
     /* A marker that may be there would drop the region at the next open, with whatever was written to it since: then it must not be written to. */
     if (st != ST_OK && store->ops->discard(store, key, NULL) != ST_OK)
         stop_writes(r, REGION_DROPPING);
@@ -655,21 +657,23 @@ static void leave_to_keeper(struct mito_region *r, struct dropped_region *d, boo
     pthread_mutex_unlock(&e->keeper_lock);
 }
 
-int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *err)
+int mito_region_drop(struct mito_engine *e, uint64_t region_id, bool keep_files, struct error *err)
 {
     struct mito_region *r;
     struct dropped_region *dropped = NULL; /* made first: behind the marker nothing may fail */
     TRY(mito_region_get(e, region_id, &r, err));
     pthread_mutex_lock(&r->job_lock);
     pthread_mutex_lock(&r->lock);
-    /* After a repartition the files of a region that goes belong to those that stay. */
-    bool staging = r->state == REGION_STAGING;
-    int st = staging || r->state == REGION_WRITABLE || r->state == REGION_DROPPING ? ST_OK : mito_region_wrong_state(r, "writable", err);
+    /* After a repartition the files of a region that goes belong to those that stay. It is told (partial_drop); that the region is staged says it, too,
+     * but not the other way round: a lease may have ended that meanwhile. */
+    keep_files |= r->state == REGION_STAGING;
+    bool may = r->state == REGION_STAGING || r->state == REGION_WRITABLE || r->state == REGION_DROPPING;
+    int st = may ? ST_OK : mito_region_wrong_state(r, "writable", err);
     pthread_mutex_unlock(&r->lock);
     if (st == ST_OK)
         st = dropped_new(r, &dropped, err);
     if (st == ST_OK)
-        st = put_marker(r, err);
+        st = put_marker(r, keep_files, err);
     if (st != ST_OK) {
         dropped_free(dropped);
     } else {
@@ -679,7 +683,7 @@ int mito_region_drop(struct mito_engine *e, uint64_t region_id, struct error *er
             peer_log_obsolete(e->options.peer_log, region_id, UINT64_MAX);
             st = wal_obsolete(e->options.wal, region_id, UINT64_MAX, err);
         }
-        leave_to_keeper(r, dropped, staging);
+        leave_to_keeper(r, dropped, keep_files);
         mito_reap_dropped(e, false);
     }
     pthread_mutex_unlock(&r->job_lock);
