@@ -1,4 +1,4 @@
-/* Flushes under pressure: a region that cannot be flushed keeps its own rows in memory and nobody else's. */
+/* Flushes under pressure and at a close: a region that cannot be flushed keeps its own rows in memory and nobody else's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 enum { STUCK = 1, OTHER = 2, BUFFER_BYTES = 1 << 20, ROWS = 512, ROW_BYTES = 64 };
 #define REGION(table) ((uint64_t)(table) << 32)
 
-static void create(struct node *n, unsigned table)
+static void create_with(struct node *n, unsigned table, const char *wal_options)
 {
     struct dynbuf body;
     struct error err = {0};
@@ -23,9 +23,16 @@ static void create(struct node *n, unsigned table)
     put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 0, NULL);
     put_column_def(&body, 3, "s", WIRE_STRING, WIRE_FIELD, 1, NULL);
     pb_put_string(&body, 5, NODE_PATH, NULL);
+    if (wal_options)
+        put_option(&body, 6, "wal_options", wal_options);
     if (node_create(n, &body, &err) != ST_OK)
         fail_msg("create: %s", err.msg);
     dynbuf_release(&body);
+}
+
+static void create(struct node *n, unsigned table)
+{
+    create_with(n, table, NULL);
 }
 
 static int write_rows(struct node *n, unsigned table, int64_t first, struct error *err)
@@ -80,9 +87,78 @@ static void one_stuck_region(void **state)
     fs_sim_free(sim);
 }
 
+/* ---- closing without a log ---- */
+
+static struct {
+    struct node *node;
+    const struct object_store_ops *ops;
+    int written, acked;
+} meanwhile;
+
+/* The flush of the close begins to write: so does somebody else. */
+static int create_object(struct object_store *s, const char *key, struct object_writer **ret_writer, struct error *err)
+{
+    if (!meanwhile.written++)
+        meanwhile.acked = write_rows(meanwhile.node, OTHER, 1000000, NULL) == ST_OK;
+    return meanwhile.ops->create(s, key, ret_writer, err);
+}
+
+static int64_t count_rows(struct node *n)
+{
+    struct table *table;
+    struct batch_stream *stream;
+    struct batch *batch;
+    const uint32_t column = 0;
+    struct scan_request q = {.columns = &column, .n_columns = 1, .limit = -1};
+    int64_t rows = 0;
+    assert_int_equal(n->engine->ops->table(n->engine, REGION(OTHER), &table, NULL), ST_OK);
+    assert_int_equal(table->ops->scan(table, &q, NULL, &stream, NULL), ST_OK);
+    for (;;) {
+        assert_int_equal(batch_stream_next(stream, &batch, NULL), ST_OK);
+        if (!batch)
+            break;
+        rows += batch->n_rows;
+        batch_unref(batch);
+    }
+    batch_stream_free(stream);
+    table_free(table);
+    return rows;
+}
+
+/* Without a log the close flushes: what is acknowledged until it is done must be there afterwards. */
+static void close_without_log(void **state)
+{
+    (void)state;
+    struct fs_sim *sim;
+    struct node n = {0};
+    struct error err = {0};
+    const char *options = "{\"wal.provider\":\"noop\"}";
+    struct kv kv = {"wal_options", (char *)options};
+    struct region_open_request open = {.region_id = REGION(OTHER), .path = NODE_PATH, .options = &kv, .n_options = 1, .writable = true};
+    assert_int_equal(fs_sim_new(1, &sim, &err), ST_OK);
+    assert_int_equal(fs_mkdirs(fs_sim_fs(sim), "/home", NULL), ST_OK);
+    if (node_open(&n, fs_sim_fs(sim), &err) != ST_OK)
+        fail_msg("open: %s", err.msg);
+    create_with(&n, OTHER, options);
+    assert_int_equal(write_rows(&n, OTHER, 0, &err), ST_OK);
+    meanwhile.node = &n;
+    meanwhile.ops = n.store->ops;
+    struct object_store_ops hooked = *meanwhile.ops;
+    hooked.create = create_object;
+    n.store->ops = &hooked;
+    assert_int_equal(n.engine->ops->close(n.engine, REGION(OTHER), &err), ST_OK);
+    n.store->ops = meanwhile.ops;
+    assert_true(meanwhile.written > 0);
+    if (n.engine->ops->open(n.engine, &open, &err) != ST_OK)
+        fail_msg("open: %s", err.msg);
+    assert_int_equal(count_rows(&n), ROWS * (1 + meanwhile.acked));
+    node_close(&n);
+    fs_sim_free(sim);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(one_stuck_region)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(one_stuck_region), cmocka_unit_test(close_without_log)};
     log_set_level(LOG_OFF);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -602,17 +602,20 @@ int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *e
     if (mito_region_get(e, region_id, &r, NULL) != ST_OK)
         return ST_OK;
     pthread_mutex_lock(&r->job_lock);
-    struct wal_stats wal;
-    struct error why;
-    wal_stats(e->options.wal, &wal);
-    /* Without a WAL the memtable is all there is, with one that may have lost its end perhaps, too. */
-    bool writable = r->state == REGION_WRITABLE || r->state == REGION_STAGING, in_doubt = r->wal_enabled && (wal.unsettled || wal.failed);
-    int st = r->wal_enabled || !writable ? ST_OK : mito_flush_locked(r, err);
-    if (in_doubt && r->state == REGION_WRITABLE && mito_flush_locked(r, &why) != ST_OK)
-        log_warn("mito", "region %llu is closed without a flush, and the end of the log is in doubt: %s", (unsigned long long)region_id, why.msg);
+    pthread_mutex_lock(&r->lock);
+    enum region_state was = r->state;
+    pthread_mutex_unlock(&r->lock);
+    /* Without a WAL the memtable is all there is. What is written once the flush has begun would be lost: then nothing is. */
+    bool flushes = !r->wal_enabled && (was == REGION_WRITABLE || was == REGION_STAGING);
+    stop_writes(r, REGION_CLOSED);
+    int st = flushes ? mito_flush_locked(r, err) : ST_OK;
     if (st == ST_OK) {
-        stop_writes(r, REGION_CLOSED);
         mito_region_unref(unregister(e, region_id));
+    } else {
+        pthread_mutex_lock(&r->lock);
+        r->state = was;
+        pthread_cond_broadcast(&r->changed);
+        pthread_mutex_unlock(&r->lock);
     }
     pthread_mutex_unlock(&r->job_lock);
     mito_region_unref(r);
