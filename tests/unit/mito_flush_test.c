@@ -103,7 +103,7 @@ static int create_object(struct object_store *s, const char *key, struct object_
     return meanwhile.ops->create(s, key, ret_writer, err);
 }
 
-static int64_t count_rows(struct node *n)
+static int64_t count_rows(struct node *n, unsigned region)
 {
     struct table *table;
     struct batch_stream *stream;
@@ -111,7 +111,7 @@ static int64_t count_rows(struct node *n)
     const uint32_t column = 0;
     struct scan_request q = {.columns = &column, .n_columns = 1, .limit = -1};
     int64_t rows = 0;
-    assert_int_equal(n->engine->ops->table(n->engine, REGION(OTHER), &table, NULL), ST_OK);
+    assert_int_equal(n->engine->ops->table(n->engine, REGION(region), &table, NULL), ST_OK);
     assert_int_equal(table->ops->scan(table, &q, NULL, &stream, NULL), ST_OK);
     for (;;) {
         assert_int_equal(batch_stream_next(stream, &batch, NULL), ST_OK);
@@ -151,14 +151,97 @@ static void close_without_log(void **state)
     assert_true(meanwhile.written > 0);
     if (n.engine->ops->open(n.engine, &open, &err) != ST_OK)
         fail_msg("open: %s", err.msg);
-    assert_int_equal(count_rows(&n), ROWS * (1 + meanwhile.acked));
+    assert_int_equal(count_rows(&n, OTHER), ROWS * (1 + meanwhile.acked));
+    node_close(&n);
+    fs_sim_free(sim);
+}
+
+/* ---- keys ---- */
+
+enum { SERIES = 60, KEYS_MAX = 16 << 10, MANY = 3 };
+
+/* As many new series, each with a row. */
+static void write_series(struct node *n, int first)
+{
+    struct dynbuf rows, row, value;
+    struct error err = {0};
+    char host[ROW_BYTES + 1];
+    dynbuf_init(&rows, 1 << 20);
+    put_row_column(&rows, "host", WIRE_STRING, WIRE_TAG);
+    put_row_column(&rows, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME);
+    for (int i = 0; i < SERIES; i++) {
+        dynbuf_init(&row, 1 << 12);
+        dynbuf_init(&value, 1 << 12);
+        snprintf(host, sizeof host, "%0*d", ROW_BYTES, first + i);
+        pb_put_string(&value, 13, host, NULL);
+        put_message(&row, 1, &value);
+        put_row_value(&row, WIRE_TIMESTAMP_MS, false, 1);
+        put_message(&rows, 2, &row);
+    }
+    if (node_write(n, REGION(MANY), false, &rows, &err) != ST_OK)
+        fail_msg("write: %s", err.msg);
+}
+
+static uint32_t count_frozen(struct node *n)
+{
+    struct mito_region *r;
+    assert_int_equal(mito_region_get((struct mito_engine *)n->engine, REGION(MANY), &r, NULL), ST_OK);
+    uint32_t frozen = r->n_frozen;
+    mito_region_unref(r);
+    return frozen;
+}
+
+static void create_many(struct node *n)
+{
+    struct dynbuf body;
+    struct error err = {0};
+    dynbuf_init(&body, 1 << 16);
+    pb_put_uint(&body, 1, REGION(MANY), NULL);
+    pb_put_string(&body, 2, "mito", NULL);
+    put_column_def(&body, 3, "host", WIRE_STRING, WIRE_TAG, 0, NULL);
+    put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 1, NULL);
+    pb_put_uint(&body, 4, 0, NULL);
+    pb_put_string(&body, 5, NODE_PATH, NULL);
+    if (node_create(n, &body, &err) != ST_OK)
+        fail_msg("create: %s", err.msg);
+    dynbuf_release(&body);
+}
+
+/* A memtable whose keys are too many could neither be read nor flushed: another one takes its place before, in writes and when the log is replayed.
+ */
+static void many_keys(void **state)
+{
+    (void)state;
+    enum { WRITES = 40 };
+    struct fs_sim *sim;
+    struct node n = {.key_bytes_max = KEYS_MAX};
+    struct error err = {0};
+    struct region_open_request open = {.region_id = REGION(MANY), .path = NODE_PATH, .writable = true};
+    assert_int_equal(fs_sim_new(1, &sim, &err), ST_OK);
+    assert_int_equal(fs_mkdirs(fs_sim_fs(sim), "/home", NULL), ST_OK);
+    if (node_open(&n, fs_sim_fs(sim), &err) != ST_OK)
+        fail_msg("open: %s", err.msg);
+    create_many(&n);
+    for (int i = 0; i < WRITES; i++)
+        write_series(&n, i * SERIES);
+    assert_in_range(count_frozen(&n), 5, WRITES);
+    assert_int_equal(count_rows(&n, MANY), SERIES * WRITES);
+    node_close(&n);
+    if (node_open(&n, fs_sim_fs(sim), &err) != ST_OK || n.engine->ops->open(n.engine, &open, &err) != ST_OK)
+        fail_msg("open: %s", err.msg);
+    assert_in_range(count_frozen(&n), 1, WRITES);
+    assert_int_equal(count_rows(&n, MANY), SERIES * WRITES);
+    if (node_flush(&n, REGION(MANY), &err) != ST_OK)
+        fail_msg("flush: %s", err.msg);
+    assert_int_equal(count_frozen(&n), 0);
+    assert_int_equal(count_rows(&n, MANY), SERIES * WRITES);
     node_close(&n);
     fs_sim_free(sim);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(one_stuck_region), cmocka_unit_test(close_without_log)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(one_stuck_region), cmocka_unit_test(close_without_log), cmocka_unit_test(many_keys)};
     log_set_level(LOG_OFF);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

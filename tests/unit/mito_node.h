@@ -23,6 +23,7 @@ struct node {
     size_t write_buffer_bytes; /* 0 = 64 MiB */
     uint64_t disk_reserve_bytes;
     int64_t scan_part_rows;    /* 0 = the default */
+    size_t key_bytes_max;      /* of a memtable; 0 = the default */
     int64_t sync_interval_ms;  /* of the log; 0 = the fsync mode */
     unsigned compactions;      /* at a time, in the background; 0 = 1 */
 };
@@ -51,6 +52,7 @@ static inline int node_open(struct node *n, struct fs *fs, struct error *err)
                        .write_buffer_bytes = buffer,
                        .disk_reserve_bytes = n->disk_reserve_bytes,
                        .scan_part_rows = n->scan_part_rows,
+                       .key_bytes_max = n->key_bytes_max,
                        .sync_interval_ms = n->sync_interval_ms,
                        .compactions = n->compactions};
     struct disk_options disk = {.fs = fs, .dir = "/home", .reserve_name = "regiond.reserve", .reserve_bytes = n->disk_reserve_bytes};
@@ -79,6 +81,7 @@ static inline int node_open(struct node *n, struct fs *fs, struct error *err)
                               .auto_flush_interval_ms = INT64_MAX / 2,
                               .wal_purge_bytes = UINT64_MAX,
                               .write_stall_max_ms = 1000,
+                              .memtable_key_bytes_max = n->key_bytes_max,
                               .scan_part_rows = n->scan_part_rows};
     return mito_engine_new(&mo, &n->engine, err);
 }

@@ -18,13 +18,21 @@ static struct metric_family rejects = {.name = "greptime_mito_write_reject_total
 /* A flush makes at most this many files: the rows of far more time windows share them. */
 enum { WINDOWS_MAX = 64 };
 
+bool mito_is_full(const struct mito_engine *e, struct memtable *m)
+{
+    size_t most = e->options.memtable_key_bytes_max ? e->options.memtable_key_bytes_max : (size_t)1 << 30;
+    return memtable_key_bytes(m) > most;
+}
+
 int mito_freeze(struct mito_region *r, struct error *err)
 {
     struct memtable *fresh;
     struct memtable_stats stats;
-    r->freezing = true;
-    while (r->inflight)
-        pthread_cond_wait(&r->changed, &r->lock);
+    do { /* another freeze may end first, and let writes in again */
+        r->freezing = true;
+        if (r->inflight)
+            pthread_cond_wait(&r->changed, &r->lock);
+    } while (r->inflight);
     memtable_stats(r->active, &stats);
     int st = ST_OK;
     if (stats.rows) {

@@ -101,6 +101,11 @@ void prepared_write_release(struct prepared_write *p)
     p->series = NULL;
 }
 
+size_t memtable_key_bytes(struct memtable *m)
+{
+    return series_table_key_bytes(m->series);
+}
+
 void memtable_keys(struct memtable *m, const struct prepared_write *p, int64_t n, struct key_span *ret_keys)
 {
     series_table_keys(m->series, (const uint32_t *)(const void *)p->series->data, n, ret_keys);

@@ -37,6 +37,9 @@ struct memtable_stats {
 void memtable_stats(struct memtable *m, struct memtable_stats *ret_stats);
 void memtable_stats_ahead(const struct memtable *m); /* a hint that memtable_stats() follows */
 
+/* Of its primary keys. They are read as one column of text, which ends at 2 GiB: a memtable must be replaced before. */
+size_t memtable_key_bytes(struct memtable *m);
+
 /* What a read sees of a memtable: some of its parts as they are when the view is made. A view keeps what it shows alive. */
 struct memtable_view;
 

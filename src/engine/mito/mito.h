@@ -45,6 +45,7 @@ struct mito_options {
     int64_t min_compaction_interval_ms;
     int64_t auto_flush_interval_ms;
     uint64_t wal_purge_bytes;    /* past this the regions that hold the oldest segment are flushed */
+    size_t memtable_key_bytes_max; /* a memtable with more of them is replaced; 0 = 1 GiB */
     int64_t write_stall_max_ms;  /* a stalled write fails after this */
     int64_t scan_part_rows;      /* the least that a part of a scan has, as far as the data can be cut so; 0 = 65,536 */
     bool gc_enabled;             /* removed files stay until a metasrv has them collected (gc.c) */
@@ -278,6 +279,8 @@ int mito_flush_locked(struct mito_region *r, struct error *err);   /* job_lock h
 int mito_log_obsolete(struct mito_region *r, struct error *err);
 /* Waits for the writes in flight and moves the active memtable to the frozen ones. region->lock held; new writes wait while it runs. */
 int mito_freeze(struct mito_region *r, struct error *err);
+/* Whether its keys are as many as a memtable may have: it is to be frozen. */
+bool mito_is_full(const struct mito_engine *e, struct memtable *m);
 void mito_schedule_flush(struct mito_engine *e);
 /* Waits up to max_ms until memtables are below the write buffer; false when they are not. */
 bool mito_wait_for_flush(struct mito_engine *e, int64_t max_ms);

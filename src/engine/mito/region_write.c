@@ -256,6 +256,12 @@ static int write_region(struct mito_region *r, struct write_body *body, bool is_
             TRY(mito_settle(r, err));
             continue;
         }
+        if (st == ST_OK && mito_is_full(e, r->active)) {
+            st = mito_freeze(r, err);
+            pthread_mutex_unlock(&r->lock);
+            TRY(st);
+            continue;
+        }
         if (st == ST_OK)
             st = check_write(r, body, is_delete, err);
         struct memtable *memtable = st == ST_OK ? memtable_ref(r->active) : NULL;

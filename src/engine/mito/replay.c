@@ -72,6 +72,12 @@ static void decode_piece(void *ctx, size_t i)
 static int relieve_memory(struct replay *p, struct error *err)
 {
     struct mito_engine *e = p->region->engine;
+    if (mito_is_full(e, p->region->active)) {
+        pthread_mutex_lock(&p->region->lock);
+        int st = mito_freeze(p->region, err);
+        pthread_mutex_unlock(&p->region->lock);
+        TRY(st);
+    }
     if (!p->may_flush || budget_used(&e->write_budget) <= e->options.write_buffer_bytes)
         return ST_OK;
     struct memtable_stats stats;

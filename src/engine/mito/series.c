@@ -24,6 +24,7 @@ struct series_table {
     uint32_t n_series, keys_capacity, n_names, names_capacity, n_layouts, layouts_capacity;
     struct dict_map by_key, by_name, by_layout;
     size_t map_bytes;             /* of all three, charged */
+    size_t key_bytes;
     struct dynbuf key_scratch;
     struct series_snapshot *latest; /* NULL or a snapshot of n_series series */
 };
@@ -128,6 +129,7 @@ static int intern_key(struct series_table *t, uint64_t hash, struct bytes key, u
     TRY(copy_bytes(t, key.data, key.size, &t->keys[t->n_series], err));
     TRY(dict_map_intern(&t->by_key, hash, key.data, key.size, key_at, t, ret_id, &added, err));
     t->n_series++;
+    t->key_bytes += key.size;
     series_snapshot_unref(t->latest);
     t->latest = NULL;
     return ST_OK;
@@ -245,6 +247,14 @@ void series_table_keys(struct series_table *t, const uint32_t *ids, int64_t n, s
     for (int64_t i = 0; i < n; i++)
         ret_keys[i] = (struct key_span){t->keys[ids[i]].data, t->keys[ids[i]].size}; /* the bytes stay where they are, the array may move */
     pthread_mutex_unlock(&t->lock);
+}
+
+size_t series_table_key_bytes(struct series_table *t)
+{
+    pthread_mutex_lock(&t->lock);
+    size_t bytes = t->key_bytes;
+    pthread_mutex_unlock(&t->lock);
+    return bytes;
 }
 
 /* ---- snapshots ---- */

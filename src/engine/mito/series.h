@@ -26,6 +26,8 @@ int series_table_resolve(struct series_table *t, struct row_write *w, uint32_t *
 /* The keys of n series; their bytes live as long as the table. Thread-safe. */
 void series_table_keys(struct series_table *t, const uint32_t *ids, int64_t n, struct key_span *ret_keys);
 
+/* Of all keys together; a snapshot of more than 2 GiB fails. Thread-safe. */
+size_t series_table_key_bytes(struct series_table *t);
 
 /* A snapshot of all series known now; shared and cached until a series is added. One reference to the caller. Thread-safe. */
 int series_table_snapshot(struct series_table *t, struct series_snapshot **ret_snapshot, struct error *err);
