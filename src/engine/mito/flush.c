@@ -435,11 +435,11 @@ void mito_free_space(struct mito_engine *e)
 {
     struct wal_stats wal;
     wal_stats(e->options.wal, &wal);
-    bool full = wal.unsettled || disk_check(e->options.disk, NULL) != ST_OK || disk_check(e->options.wal_disk, NULL) != ST_OK;
+    bool needed = wal.unsettled || wal.failed || disk_check(e->options.disk, NULL) != ST_OK || disk_check(e->options.wal_disk, NULL) != ST_OK;
     int64_t now = clock_monotonic_ns() / 1000000;
-    if (!full)
+    if (!needed)
         e->space_flush_ms = 0;
-    if (!full || (e->space_flush_ms && now - e->space_flush_ms < SPACE_FLUSH_INTERVAL_MS) || atomic_exchange(&e->space_flush_scheduled, true))
+    if (!needed || (e->space_flush_ms && now - e->space_flush_ms < SPACE_FLUSH_INTERVAL_MS) || atomic_exchange(&e->space_flush_scheduled, true))
         return;
     e->space_flush_ms = now;
     if (thread_pool_submit(e->jobs, flush_for_space, e, NULL) != ST_OK)

@@ -288,7 +288,7 @@ bool mito_wait_for_flush(struct mito_engine *e, int64_t max_ms);
 int mito_wait_for_memory(struct mito_engine *e, struct error *err);
 /* ST_NO_SPACE while a disk is full: for what lets data grow. */
 int mito_check_room(const struct mito_engine *e, struct error *err);
-/* While a disk is full, or the end of the log in doubt: flushes all regions in the background, now and then, because the log then needs less. The
+/* While a disk is full, or the end of the log in doubt: flushes all regions in the background, now and then, so that the log is needed less. The
  * keeper's. */
 void mito_free_space(struct mito_engine *e);
 
