@@ -1,7 +1,7 @@
 /* Whatever allocation fails in a flush, compaction, ALTER, TRUNCATE, index build, drop or the end of a staging, and whether all behind it fail, too:
  * the region shows what its manifest says, and an operation that has failed has changed nothing. So nothing behind a durable commit needs memory.
  *
- *   COMMIT_STRIDE=1 mito_commit_test     each allocation; default: of those that are not among an operation's last ones every 13th
+ *   COMMIT_STRIDE=1 mito_commit_test     each allocation; default: of those that are not among an operation's last ones every 31st
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -246,13 +246,13 @@ static uint64_t course(enum operation op, uint64_t nth, bool sticky)
     return calls;
 }
 
-enum { LAST_CALLS = 40 };
+enum { LAST_CALLS = 30 };
 
 static void nothing_fails_behind_a_commit(void **state)
 {
     (void)state;
     const char *text = getenv("COMMIT_STRIDE");
-    uint64_t stride = text ? strtoull(text, NULL, 10) : 13;
+    uint64_t stride = text ? strtoull(text, NULL, 10) : 31;
     log_set_level(LOG_OFF);
     for (enum operation op = 0; op < OPERATIONS; op++) {
         uint64_t calls = course(op, 0, false);
