@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 static void to_stderr(void *ctx, enum log_level level, const char *line, unsigned long size)
 {
     (void)ctx;
@@ -59,6 +61,14 @@ static size_t json_escape(char *out, size_t room, const char *text)
     return n;
 }
 
+/* What clients send stands in messages: it must not look like lines of the log, nor move a terminal's cursor. */
+static void disarm(char *text)
+{
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+}
+
 void log_write(enum log_level level, const char *target, const char *fmt, ...)
 {
     static const char *const names[] = {"TRACE", "DEBUG", " INFO", " WARN", "ERROR", "  OFF"};
@@ -76,9 +86,12 @@ void log_write(enum log_level level, const char *target, const char *fmt, ...)
     int size;
     if (atomic_load(&as_json)) {
         json_escape(escaped, sizeof escaped, message);
+        utf8_mend(escaped);
         size = snprintf(line, sizeof line, "{\"timestamp\":\"%s\",\"level\":\"%s\",\"fields\":{\"message\":\"%s\"},\"target\":\"%s\"}", when,
                         names[level] + (names[level][0] == ' '), escaped, target);
     } else {
+        disarm(message);
+        utf8_mend(message);
         size = snprintf(line, sizeof line, "%s %s %s: %s", when, names[level], target, message);
     }
     sink(sink_ctx, level, line, (unsigned long)size);

@@ -15,6 +15,7 @@
 #include "base/crc32.h"
 #include "base/crc32c.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/number.h"
 #include "base/text.h"
 
@@ -197,6 +198,29 @@ static void error_texts_are_utf8(void **state)
     assert_string_equal(err.msg + sizeof err.msg - 4, "x??");
 }
 
+static void keep_line(void *ctx, enum log_level level, const char *line, unsigned long size)
+{
+    (void)level;
+    snprintf(ctx, 512, "%.*s", (int)size, line);
+}
+
+/* A name in an error text may be anything: a line stays one, and text. */
+static void log_lines_are_text(void **state)
+{
+    static char line[512];
+    (void)state;
+    log_set_sink(keep_line, line);
+    log_error("rpc", "no column %s", "a\n2026 ERROR b\x1b[2J\xff");
+    log_set_json(true);
+    char json[512];
+    snprintf(json, sizeof json, "%s", line);
+    log_error("rpc", "no column %s", "a\nb\xff");
+    log_set_json(false);
+    log_set_sink(NULL, NULL);
+    assert_non_null(strstr(json, "ERROR rpc: no column a 2026 ERROR b [2J?"));
+    assert_non_null(strstr(line, "no column a\\u000ab?\""));
+}
+
 static void utf8(void **state)
 {
     static const struct { const char *text; size_t size; bool valid; } cases[] = {
@@ -316,7 +340,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_budget_watch), 
         cmocka_unit_test(budget_is_all_or_nothing), cmocka_unit_test(buffer_counts_and_keeps), cmocka_unit_test(dynbuf_has_a_ceiling),
         cmocka_unit_test(arena_charges_and_gives_back), cmocka_unit_test(bits_at_every_offset), cmocka_unit_test(u64_map_against_an_array),
-        cmocka_unit_test(dict_map_interns), cmocka_unit_test(error_keeps_the_prefix), cmocka_unit_test(error_texts_are_utf8), cmocka_unit_test(utf8), cmocka_unit_test(numbers_of_any_length), cmocka_unit_test(crcs_of_all_sizes),
+        cmocka_unit_test(dict_map_interns), cmocka_unit_test(error_keeps_the_prefix), cmocka_unit_test(error_texts_are_utf8), cmocka_unit_test(log_lines_are_text), cmocka_unit_test(utf8), cmocka_unit_test(numbers_of_any_length), cmocka_unit_test(crcs_of_all_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
