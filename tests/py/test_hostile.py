@@ -4,12 +4,13 @@ import json
 import os
 import socket
 import struct
+import time
 import urllib.request
 
 import grpc
 
 import test_metric
-from harness import DO_GET, FIELD, FLOAT64, HANDLE, INT64, STRING, TAG, TIME, TS_MS, Server, blob, create_region, fields, flush_request, insert, num, read_rel, ticket
+from harness import DO_GET, FIELD, FLOAT64, HANDLE, INT64, STRING, TAG, TIME, TS_MS, Server, blob, count_rel, create_region, fields, flush_request, insert, num, read_rel, ticket
 
 COLUMNS = [('k', STRING, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
 REGION = 1024 << 32
@@ -103,6 +104,44 @@ def distant_deadline(server, call):
     assert b'elapsed_compute' in answer, answer # the metrics, which come last
 
 
+def broken(request, step):
+    """The request cut off at every place, and with a bit turned at every place."""
+    for i in range(0, len(request), step):
+        yield request[:i]
+        yield request[:i] + bytes([request[i] ^ 1 << i % 8]) + request[i + 1:]
+
+
+def accounts(server):
+    """Whatever failed has given back what it was charged: with the regions gone, nothing is left on any account."""
+    channel = server.channel()
+    call, stream = channel.unary_unary(HANDLE), channel.unary_stream(DO_GET)
+    region = 1200 << 32
+    call(create_region(region, COLUMNS), timeout=20)
+    call(insert(region, COLUMNS, [(f'k{i % 7}', i, i) for i in range(3000)]), timeout=20)
+    call(flush_request(region), timeout=20)
+    query, write = ticket(region, count_rel(read_rel(COLUMNS)), ['n'], ['count']), insert(region, COLUMNS, [('a', 1, 1), ('b', None, 2)])
+    for request in broken(query, 1):
+        answer = stream(request, timeout=20)
+        try:
+            next(answer)
+            answer.cancel()
+        except (grpc.RpcError, StopIteration):
+            pass
+    for request in broken(write, 1):
+        refused(call, request)
+    for known in json.load(urllib.request.urlopen(f'http://{server.http}/status'))['regions'][::-1]:
+        refused(call, blob(1, b'') + blob(6, num(1, known['id'])))
+    for known in json.load(urllib.request.urlopen(f'http://{server.http}/status'))['regions']: # physical ones, now empty
+        call(blob(1, b'') + blob(6, num(1, known['id'])), timeout=20)
+    end = time.time() + 60 # the last calls may still be on their way out
+    while True:
+        used = json.load(urllib.request.urlopen(f'http://{server.http}/status'))['memory']['accounted_bytes']
+        if not used:
+            return
+        assert time.time() < end, f'{used} bytes are still accounted for'
+        time.sleep(0.1)
+
+
 def main():
     server = Server()
     call = server.channel().unary_unary(HANDLE)
@@ -113,6 +152,7 @@ def main():
     distant_deadline(server, call)
     server.restart()
     server.channel().unary_unary(HANDLE)(flush_request(REGION), timeout=20)
+    accounts(server)
     assert server.stop() == 0
     print('hostile requests: ok')
 
