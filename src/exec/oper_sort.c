@@ -10,7 +10,12 @@
 
 #include "exec/sort_rows.h"
 
-enum { TOPK_SLACK_ROWS = 32768, RUN_ROWS_MIN = 16384 };
+enum {
+    TOPK_SLACK_ROWS = 32768,
+    TOPK_SLACK_BYTES = 32 << 20,
+    RUN_ROWS_MIN = 16384,
+    RUN_BYTES_MAX = 1 << 30 /* a column of texts in one piece ends at 2 GiB */
+};
 
 struct sort_oper {
     struct oper base;
@@ -21,6 +26,7 @@ struct sort_oper {
     uint32_t n_parts, parts_capacity;
     int64_t n_rows;
     size_t bytes;            /* of the parts, as values */
+    size_t kept_bytes;       /* with a limit: of those that the last cut left */
     size_t charged;          /* for parts that are not charged to the query by themselves */
     struct byte_slot bound;  /* key of the k-th best row */
     bool has_bound, sorted;
@@ -153,7 +159,17 @@ static int cut_to_limit(struct sort_oper *o, struct error *err)
         st = batch_take(oper_budget(&o->base), all, o->order.data, o->n_order, &best, err);
     batch_unref(all);
     o->n_rows = 0;
-    return st == ST_OK ? add_part(o, best, err) : st;
+    if (st == ST_OK)
+        st = add_part(o, best, err);
+    o->kept_bytes = o->bytes;
+    return st;
+}
+
+/* With a limit: whether there is enough to throw away. Long texts make few rows many bytes. */
+static bool wants_cut(const struct sort_oper *o)
+{
+    int64_t slack = o->limit > TOPK_SLACK_ROWS ? o->limit : TOPK_SLACK_ROWS;
+    return o->limit >= 0 && (o->n_rows > o->limit + slack || (o->n_rows > o->limit && o->bytes > 2 * o->kept_bytes + TOPK_SLACK_BYTES));
 }
 
 /* Whether ordering what has been collected, with one batch more, might need more memory than there is: the rows once more as one batch, their keys (which
@@ -161,7 +177,9 @@ static int cut_to_limit(struct sort_oper *o, struct error *err)
 static bool memory_is_short(const struct sort_oper *o)
 {
     size_t need = 3 * o->bytes + (size_t)o->n_rows * SORT_BYTES_PER_ROW;
-    return o->limit < 0 && o->base.work && o->base.work->spill && o->n_rows >= RUN_ROWS_MIN && need > budget_headroom(oper_budget(&o->base)) / 2;
+    if (o->limit >= 0 || !o->base.work || !o->base.work->spill)
+        return false;
+    return o->bytes > RUN_BYTES_MAX || (o->n_rows >= RUN_ROWS_MIN && need > budget_headroom(oper_budget(&o->base)) / 2);
 }
 
 /* Orders what has been collected and puts it on disk. */
@@ -198,7 +216,7 @@ static int collect(struct sort_oper *o, struct error *err)
         if (!b)
             continue;
         TRY(add_part(o, b, err));
-        if (o->limit >= 0 && o->n_rows > o->limit + (o->limit > TOPK_SLACK_ROWS ? o->limit : TOPK_SLACK_ROWS))
+        if (wants_cut(o))
             TRY(cut_to_limit(o, err));
         else if (memory_is_short(o))
             TRY(spill_run(o, err));

@@ -225,6 +225,74 @@ static void test_sort(void **state)
     tear_down(&x);
 }
 
+/* Batches of a few long texts, oldest row first. */
+struct texts_oper {
+    struct oper base;
+    int64_t at;
+};
+
+enum { TEXT_BYTES = 1 << 20, TEXT_ROWS = 4, TEXT_BATCHES = 48 };
+
+static int texts_next(struct oper *base, struct batch **ret_batch, struct error *err)
+{
+    struct texts_oper *o = (struct texts_oper *)base;
+    struct column_builder ts, s;
+    struct column *columns[2];
+    char *bytes = malloc(TEXT_BYTES);
+    *ret_batch = NULL;
+    memset(bytes, 'x', TEXT_BYTES);
+    if (o->at < TEXT_ROWS * TEXT_BATCHES) {
+        assert_int_equal(column_builder_init(&ts, NULL, type_of(TYPE_INT64), err), ST_OK);
+        assert_int_equal(column_builder_init(&s, NULL, type_of(TYPE_UTF8), err), ST_OK);
+        for (int64_t end = o->at + TEXT_ROWS; o->at < end; o->at++) {
+            assert_int_equal(column_builder_append_fixed(&ts, &o->at, err), ST_OK);
+            assert_int_equal(column_builder_append_bytes(&s, bytes, TEXT_BYTES, err), ST_OK);
+        }
+        assert_int_equal(column_builder_finish(&ts, &columns[0], err), ST_OK);
+        assert_int_equal(column_builder_finish(&s, &columns[1], err), ST_OK);
+        column_builder_release(&ts);
+        column_builder_release(&s);
+        assert_int_equal(batch_new(base->schema, TEXT_ROWS, columns, ret_batch, err), ST_OK);
+    }
+    free(bytes);
+    return ST_OK;
+}
+
+static void texts_free(struct oper *o)
+{
+    free(o);
+}
+
+/* ORDER BY time DESC LIMIT 2 holds a few of them, not tens of thousands. */
+static void test_topk_of_long_texts(void **state)
+{
+    static const struct oper_ops ops = {texts_next, texts_free, NULL, NULL};
+    static const struct oper_sort_key newest = {.column = 0, .spec = {.descending = true}};
+    struct field *f[] = {field_new("ts", type_of(TYPE_INT64), false), field_new("s", type_of(TYPE_UTF8), true)};
+    struct budget budget;
+    struct work_context work = {.budget = &budget};
+    struct texts_oper *texts = calloc(1, sizeof *texts);
+    struct oper *o;
+    struct batch *b;
+    struct error err = {0};
+    (void)state;
+    budget_init(&budget, "query", "query.memory_limit", (size_t)TEXT_BYTES * TEXT_ROWS * TEXT_BATCHES / 2, NULL);
+    texts->base = (struct oper){.ops = &ops, .schema = schema_new(f, 2), .work = &work};
+    assert_int_equal(oper_sort_new(&texts->base, &newest, 1, 2, &o, NULL), ST_OK);
+    if (oper_next(o, &b, &err) != ST_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(b->n_rows, 2);
+    assert_int_equal(COLUMN_VALUES(b->columns[0], int64_t)[0], TEXT_ROWS * TEXT_BATCHES - 1);
+    assert_int_equal(COLUMN_VALUES(b->columns[0], int64_t)[1], TEXT_ROWS * TEXT_BATCHES - 2);
+    batch_unref(b);
+    assert_int_equal(oper_next(o, &b, &err), ST_OK);
+    assert_null(b);
+    oper_free(o);
+    field_unref(f[0]);
+    field_unref(f[1]);
+    assert_int_equal(budget.used, 0);
+}
+
 static void test_topk_large(void **state)
 {
     struct fixture x;
@@ -342,7 +410,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_grouped), cmocka_unit_test(test_global_and_empty), cmocka_unit_test(test_state_layout),
                                        cmocka_unit_test(test_ordered), cmocka_unit_test(test_distinct_and_sets), cmocka_unit_test(test_sort),
-                                       cmocka_unit_test(test_topk_large), cmocka_unit_test(test_limit_stops_pulling), cmocka_unit_test(test_stops),
+                                       cmocka_unit_test(test_topk_large), cmocka_unit_test(test_topk_of_long_texts), cmocka_unit_test(test_limit_stops_pulling), cmocka_unit_test(test_stops),
                                        cmocka_unit_test(test_large_states), cmocka_unit_test(test_integer_averages)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
