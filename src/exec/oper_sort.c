@@ -13,7 +13,8 @@
 enum {
     TOPK_SLACK_ROWS = 32768,
     TOPK_SLACK_BYTES = 32 << 20,
-    RUN_ROWS_MIN = 16384,
+    RUN_ROWS_MIN = 16384, /* a run is so many rows, or so many bytes */
+    RUN_BYTES_MIN = 8 << 20,
     RUN_BYTES_MAX = 1 << 30 /* a column of texts in one piece ends at 2 GiB */
 };
 
@@ -179,7 +180,8 @@ static bool memory_is_short(const struct sort_oper *o)
     size_t need = 3 * o->bytes + (size_t)o->n_rows * SORT_BYTES_PER_ROW;
     if (o->limit >= 0 || !o->base.work || !o->base.work->spill)
         return false;
-    return o->bytes > RUN_BYTES_MAX || (o->n_rows >= RUN_ROWS_MIN && need > budget_headroom(oper_budget(&o->base)) / 2);
+    bool worth = o->n_rows >= RUN_ROWS_MIN || o->bytes >= RUN_BYTES_MIN;
+    return o->bytes > RUN_BYTES_MAX || (worth && need > budget_headroom(oper_budget(&o->base)) / 2);
 }
 
 /* Orders what has been collected and puts it on disk. */

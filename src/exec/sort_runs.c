@@ -9,7 +9,7 @@
 
 #include "exec/sort_rows.h"
 
-enum { RUNS_MAX = 48, RUN_BATCH_ROWS = 1024 };
+enum { RUNS_MAX = 48, RUN_BATCH_ROWS = 1024, RUN_BATCH_BYTES = 4 << 20 };
 
 struct run {
     struct spill_file *file;
@@ -198,6 +198,14 @@ int sort_runs_next(struct sort_runs *r, struct batch **ret_batch, struct error *
 
 /* ---- adding ---- */
 
+/* Rows of a run's batches: fewer where they are long, because a batch of each run is in memory while they are merged. */
+static int64_t piece_rows(const struct batch *b)
+{
+    size_t each = b->n_rows ? batch_bytes_used(b) / (size_t)b->n_rows + 1 : 1;
+    int64_t rows = each < RUN_BATCH_BYTES ? (int64_t)(RUN_BATCH_BYTES / each) : 1;
+    return rows < RUN_BATCH_ROWS ? rows : RUN_BATCH_ROWS;
+}
+
 /* All runs into one. */
 static int merge_all(struct sort_runs *r, struct error *err)
 {
@@ -206,9 +214,10 @@ static int merge_all(struct sort_runs *r, struct error *err)
     TRY(spill_file_new(r->work->spill, r->schema, budget_of(r), &file, err));
     int st;
     while ((st = sort_runs_next(r, &b, err)) == ST_OK && b) {
-        for (int64_t at = 0; st == ST_OK && at < b->n_rows; at += RUN_BATCH_ROWS) {
+        int64_t rows = piece_rows(b);
+        for (int64_t at = 0; st == ST_OK && at < b->n_rows; at += rows) {
             struct batch *piece;
-            st = batch_slice(b, at, b->n_rows - at < RUN_BATCH_ROWS ? b->n_rows - at : RUN_BATCH_ROWS, &piece, err);
+            st = batch_slice(b, at, b->n_rows - at < rows ? b->n_rows - at : rows, &piece, err);
             if (st == ST_OK) {
                 st = spill_file_put(file, piece, err);
                 batch_unref(piece);
@@ -233,14 +242,15 @@ static int merge_all(struct sort_runs *r, struct error *err)
 int sort_runs_add(struct sort_runs *r, struct batch *b, const uint32_t *order, int64_t n, struct error *err)
 {
     struct spill_file *file;
+    int64_t rows = piece_rows(b);
     if (r->n_runs == RUNS_MAX)
         TRY(merge_all(r, err));
     TRY(spill_file_new(r->work->spill, r->schema, budget_of(r), &file, err));
     r->runs[r->n_runs++].file = file;
-    for (int64_t at = 0; at < n; at += RUN_BATCH_ROWS) {
+    for (int64_t at = 0; at < n; at += rows) {
         struct batch *piece;
         TRY(work_check(r->work, err));
-        TRY(batch_take(budget_of(r), b, order + at, n - at < RUN_BATCH_ROWS ? n - at : RUN_BATCH_ROWS, &piece, err));
+        TRY(batch_take(budget_of(r), b, order + at, n - at < rows ? n - at : rows, &piece, err));
         int st = spill_file_put(file, piece, err);
         batch_unref(piece);
         TRY(st);

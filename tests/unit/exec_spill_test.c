@@ -289,8 +289,70 @@ static int tear_down(void **state)
     return fs_remove_tree(fs_posix(), root, NULL) == ST_OK ? 0 : 1;
 }
 
+/* ---- long texts ---- */
+
+enum { TEXT_BYTES = 256 << 10, TEXTS = 400, TEXTS_A_BATCH = 8 };
+
+struct texts_oper {
+    struct oper base;
+    int64_t at;
+};
+
+static int texts_next(struct oper *base, struct batch **ret_batch, struct error *err)
+{
+    struct texts_oper *o = (struct texts_oper *)base;
+    struct column_builder n, s;
+    char *bytes = malloc(TEXT_BYTES);
+    *ret_batch = NULL;
+    memset(bytes, 'x', TEXT_BYTES);
+    if (o->at < TEXTS) {
+        assert_int_equal(column_builder_init(&n, NULL, type_of(TYPE_INT64), err), ST_OK);
+        assert_int_equal(column_builder_init(&s, NULL, type_of(TYPE_UTF8), err), ST_OK);
+        for (int64_t end = o->at + TEXTS_A_BATCH; o->at < end; o->at++) {
+            int64_t number = o->at * 7919 % TEXTS; /* each number once */
+            assert_int_equal(column_builder_append_fixed(&n, &number, err), ST_OK);
+            assert_int_equal(column_builder_append_bytes(&s, bytes, TEXT_BYTES, err), ST_OK);
+        }
+        struct column *columns[] = {finish(&n), finish(&s)};
+        assert_int_equal(batch_new(base->schema, TEXTS_A_BATCH, columns, ret_batch, err), ST_OK);
+    }
+    free(bytes);
+    return ST_OK;
+}
+
+/* A hundred megabytes of them through a memory of less, in few rows. */
+static void long_texts(void **state)
+{
+    static const struct oper_ops ops = {texts_next, rows_free, rows_describe};
+    static const struct oper_sort_key by_number = {.column = 0};
+    struct field *f[] = {field_new("n", type_of(TYPE_INT64), false), field_new("s", type_of(TYPE_UTF8), true)};
+    struct budget budget;
+    struct work_context work = {.budget = &budget, .spill = space};
+    struct texts_oper *texts = calloc(1, sizeof *texts);
+    struct oper *o;
+    struct batch *b;
+    struct error err = {0};
+    int64_t next = 0;
+    (void)state;
+    budget_init(&budget, "query", "query.memory_limit", (size_t)88 << 20, NULL);
+    texts->base = (struct oper){.ops = &ops, .schema = schema_new(f, 2), .work = &work};
+    assert_int_equal(oper_sort_new(&texts->base, &by_number, 1, -1, &o, NULL), ST_OK);
+    for (int st; (st = oper_next(o, &b, &err)) != ST_OK || b; batch_unref(b)) {
+        if (st != ST_OK)
+            fail_msg("%s", err.msg);
+        for (int64_t i = 0; i < b->n_rows; i++)
+            assert_int_equal(COLUMN_VALUES(b->columns[0], int64_t)[i], next++);
+    }
+    assert_int_equal(next, TEXTS);
+    oper_free(o);
+    field_unref(f[0]);
+    field_unref(f[1]);
+    assert_int_equal(budget.used, 0);
+    assert_int_equal(spill_space_bytes(space), 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_rows), cmocka_unit_test(full_disk), cmocka_unit_test(leftovers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_rows), cmocka_unit_test(full_disk), cmocka_unit_test(leftovers), cmocka_unit_test(long_texts)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
