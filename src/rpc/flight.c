@@ -10,6 +10,8 @@
 #include "format/proto/wire.h"
 #include "rpc/internal.h"
 
+enum { PIECE_BYTES = 32 << 20 };
+
 struct flight {
     struct rpc_call *call;
     struct region_query *query;
@@ -145,6 +147,22 @@ static int send_batch(struct flight *f, const struct batch *batch, bool *ret_too
     return rc;
 }
 
+/* A batch of long texts goes out in pieces: a message has a limit, and its bytes are in memory as long as the client takes. */
+static int send_pieces(struct flight *f, struct batch *batch, bool *ret_too_big, struct error *err)
+{
+    size_t bytes = batch_bytes_used(batch), half = f->call->server->options.send_bytes_max / 2, most = half < PIECE_BYTES ? half : PIECE_BYTES;
+    int64_t rows = bytes > most ? (int64_t)((double)batch->n_rows / (double)bytes * (double)most) : batch->n_rows;
+    rows = rows > 0 ? rows : 1;
+    int rc = ST_OK;
+    for (int64_t at = 0; rc == ST_OK && !*ret_too_big && at < batch->n_rows; at += rows) {
+        struct batch *piece;
+        TRY(batch_slice(batch, at, batch->n_rows - at < rows ? batch->n_rows - at : rows, &piece, err));
+        rc = send_batch(f, piece, ret_too_big, err);
+        batch_unref(piece);
+    }
+    return rc;
+}
+
 static int stream(struct flight *f, bool *ret_too_big, struct error *err)
 {
     TRY(send_schema(f, err));
@@ -154,7 +172,7 @@ static int stream(struct flight *f, bool *ret_too_big, struct error *err)
         TRY(region_query_next(f->query, &batch, err));
         if (!batch)
             return send_metrics(f, err);
-        int rc = send_batch(f, batch, ret_too_big, err);
+        int rc = send_pieces(f, batch, ret_too_big, err);
         batch_unref(batch);
         if (rc || *ret_too_big)
             return rc;

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import struct
+import tempfile
 import time
 import urllib.request
 
@@ -142,7 +143,23 @@ def accounts(server):
         time.sleep(0.1)
 
 
+def long_rows():
+    """A batch that no message may hold is not refused but goes out in pieces."""
+    config = os.path.join(tempfile.mkdtemp(prefix='regiond-test-'), 'node.toml')
+    with open(config, 'w') as f:
+        f.write('[grpc]\nmax_send_message_size = "4MB"\n')
+    server = Server('-c', config)
+    columns = [('ts', TS_MS, TIME), ('s', STRING, FIELD)]
+    call = server.channel().unary_unary(HANDLE)
+    call(create_region(REGION, columns), timeout=20)
+    call(insert(REGION, columns, [(i, chr(97 + i % 26) * (256 << 10)) for i in range(40)]), timeout=60)
+    answer = list(server.channel().unary_stream(DO_GET)(ticket(REGION, read_rel(columns), ['ts', 's']), timeout=60))
+    assert max(map(len, answer)) <= 4 << 20 and sum(map(len, answer)) > 10 << 20, [len(m) for m in answer]
+    assert server.stop() == 0
+
+
 def main():
+    long_rows()
     server = Server()
     call = server.channel().unary_unary(HANDLE)
     texts(server, call)
