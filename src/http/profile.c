@@ -13,7 +13,7 @@
 #include "format/proto/wire.h"
 #include "os/symbols.h"
 
-enum { NAME_BYTES_MAX = 200, PART_BYTES_MAX = 1 << 20 };
+enum { NAME_BYTES_MAX = 200, ADDRESSES_MAX = 1 << 16, PART_BYTES_MAX = 1 << 20 }; /* a whole program has some thousand addresses in its stacks */
 
 struct names {
     uintptr_t *addresses;
@@ -81,6 +81,8 @@ static int names_init(struct names *n, const struct sampled_stacks *profile, str
             n->addresses[n->n_addresses++] = address_at(&profile->list[i], k);
     qsort(n->addresses, n->n_addresses, sizeof(*n->addresses), by_address);
     n->n_addresses = unique(n->addresses, n->n_addresses, sizeof(*n->addresses), by_address);
+    if (n->n_addresses > ADDRESSES_MAX)
+        return error_set(err, ST_EXHAUSTED, "a profile with more than %d addresses is not drawn", ADDRESSES_MAX);
     n->of_address = malloc((n->n_addresses + 1) * sizeof(*n->of_address));
     n->list = malloc((n->n_addresses + 1) * sizeof(*n->list));
     if (!n->of_address || !n->list)
