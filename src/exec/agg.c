@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct agg_function *const families[] = {
     agg_number_functions, agg_minmax_functions,     agg_order_functions,  agg_moment_functions, agg_bit_functions,
@@ -12,22 +13,41 @@ static const struct agg_function *const families[] = {
     agg_sketch_functions, agg_path_functions,       agg_vector_functions,
 };
 
+/* DataFusion's further names. The children of a state have the function's own name under any of them. */
+static const struct alias { const char *name, *of; } aliases[] = {
+    {"mean", "avg"},           {"covar", "covar_samp"},       {"quantile_cont", "percentile_cont"}, {"stddev_samp", "stddev"},
+    {"var_samp", "var"},       {"var_sample", "var"},         {"var_population", "var_pop"},
+};
+
+static bool is_named(const char *name, const char *text, size_t size)
+{
+    return strlen(name) == size && strncasecmp(name, text, size) == 0;
+}
+
 static const struct agg_function *find_function(const char *name, size_t size)
 {
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        if (is_named(aliases[i].name, name, size))
+            return find_function(aliases[i].of, strlen(aliases[i].of));
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         for (const struct agg_function *f = families[i]; f->name; f++)
-            if (strlen(f->name) == size && memcmp(f->name, name, size) == 0)
+            if (is_named(f->name, name, size))
                 return f;
     return NULL;
 }
 
-const struct agg_function *agg_function_at(size_t index)
+const struct agg_function *agg_function_at(size_t index, const char **ret_name)
 {
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         for (const struct agg_function *f = families[i]; f->name; f++)
-            if (index-- == 0)
+            if (index-- == 0) {
+                *ret_name = f->name;
                 return f;
-    return NULL;
+            }
+    if (index >= sizeof aliases / sizeof *aliases)
+        return NULL;
+    *ret_name = aliases[index].name;
+    return find_function(aliases[index].of, strlen(aliases[index].of));
 }
 
 static int add_field(struct agg_call *call, struct field *f, struct error *err)
@@ -151,7 +171,7 @@ int agg_call_resolve(struct agg_call *call, struct error *err)
     call->state = false;
     call->nullable = true;
     call->descending = call->n_sorts && call->sorts[0].descending;
-    if (!call->function && size > 8 && memcmp(call->name, "__", 2) == 0 && memcmp(call->name + size - 6, "_state", 6) == 0) {
+    if (!call->function && size > 8 && memcmp(call->name, "__", 2) == 0 && strcasecmp(call->name + size - 6, "_state") == 0) {
         call->function = find_function(call->name + 2, size - 8);
         call->state = call->function != NULL;
         if (call->state && !call->function->state)

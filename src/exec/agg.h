@@ -49,6 +49,7 @@ struct agg_call {
     const struct sort_spec *sorts;
     struct field *const *sort_fields;
     bool distinct;
+    bool as_float;                 /* sum: the integers stand for Float64, and so does the sum */
 
     const struct agg_function *function;
     bool state;
@@ -88,8 +89,8 @@ struct agg_function {
     uint32_t result_bytes;         /* of a group's result when it is large: the operator then makes smaller batches */
 };
 
-/* The functions one after another; NULL behind the last. */
-const struct agg_function *agg_function_at(size_t index);
+/* The functions one after another, then their further names; NULL behind the last. */
+const struct agg_function *agg_function_at(size_t index, const char **ret_name);
 /* Finds the function and the result. Unknown name: ST_UNEXPECTED. */
 int agg_call_resolve(struct agg_call *call, struct error *err);
 void agg_call_release(struct agg_call *call);

@@ -170,6 +170,12 @@ static sum_kernel pick_kernel(const struct dtype *t, bool as_float)
     }
 }
 
+/* Integers become floats on their way into the sum. */
+static bool adds_floats(const struct agg_call *call)
+{
+    return call->function->which == AVG || call->as_float;
+}
+
 static int min_int(int a, int b)
 {
     return a < b ? a : b;
@@ -187,7 +193,7 @@ static int number_resolve(struct agg_call *call, struct error *err)
     bool avg = call->function->which == AVG;
     if (avg && t && t->id == TYPE_NULL)
         return error_set(err, ST_EXECUTE_QUERY, "AvgAccumulator for (Null --> Float64)");
-    if (!pick_kernel(t, avg))
+    if (!pick_kernel(t, adds_floats(call)))
         return error_set(err, ST_PLAN_QUERY, "%s does not take %s", call->function->name, type_print(t, text, sizeof text));
     if (t->id == TYPE_DECIMAL128 && avg) {
         call->value_type = type_decimal(TYPE_DECIMAL128, (uint8_t)min_int(38, t->precision + 4), (int8_t)min_int(38, t->scale + 4));
@@ -197,7 +203,7 @@ static int number_resolve(struct agg_call *call, struct error *err)
     } else if (t->id == TYPE_DURATION) {
         sum = call->value_type = type_ref(t);
     } else {
-        enum type_id id = avg || type_is_float(t) ? TYPE_FLOAT64 : type_is_signed(t) ? TYPE_INT64 : TYPE_UINT64;
+        enum type_id id = adds_floats(call) || type_is_float(t) ? TYPE_FLOAT64 : type_is_signed(t) ? TYPE_INT64 : TYPE_UINT64;
         sum = call->value_type = type_ref(type_of(id));
     }
     if (!call->value_type)
@@ -216,7 +222,7 @@ static int number_open(const struct agg_call *call, struct budget *budget, struc
     if (call->function->which == COUNT) {
         a->width = 8;
     } else {
-        a->kernel = pick_kernel(call->args[0], call->function->which == AVG);
+        a->kernel = pick_kernel(call->args[0], adds_floats(call));
         a->width = a->kernel == sum_decimal ? sizeof(struct acc_wide) : sizeof(struct acc_int);
     }
     *ret_agg = &a->base;

@@ -22,12 +22,15 @@ static int guarded(struct binder *b, struct plan_expr *arg, struct plan_expr *fi
     return ST_OK;
 }
 
-/* An average takes integers as they are and makes floats of them itself: a cast in front of it would only be another pass over the values. NULL when there is
- * none. DISTINCT counts what the cast gives. */
-static const struct plan_expr *cast_of_average(const struct plan_measure *m, const struct plan_expr *arg)
+/* Averages and sums take integers as they are and make floats of them themselves: a cast in front of them would only be another pass over the values. NULL when
+ * there is none. DISTINCT counts what the cast gives. */
+static const struct plan_expr *cast_of_sum(const struct plan_measure *m, const struct plan_expr *arg)
 {
-    bool average = strcmp(m->name, "avg") == 0 || strcmp(m->name, "__avg_state") == 0;
-    return average && !m->distinct && m->n_args == 1 && arg->kind == PLAN_CAST && arg->type->id == TYPE_FLOAT64 ? arg->args[0] : NULL;
+    static const char *const names[] = {"avg", "__avg_state", "sum", "__sum_state"};
+    bool sums = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        sums = sums || strcmp(m->name, names[i]) == 0;
+    return sums && !m->distinct && m->n_args == 1 && arg->kind == PLAN_CAST && arg->type->id == TYPE_FLOAT64 ? arg->args[0] : NULL;
 }
 
 /* All expressions of an aggregation in one list: keys, then for each measure arguments, sort keys, filter. */
@@ -48,7 +51,7 @@ static int collect_exprs(struct binder *b, const struct plan_rel *rel, struct pl
         const struct plan_measure *m = &rel->measures[i];
         for (uint32_t k = 0; k < m->n_args; k++, at++) {
             TRY(guarded(b, m->args[k], m->filter, &exprs[at], err));
-            uncast[at] = cast_of_average(m, exprs[at]);
+            uncast[at] = cast_of_sum(m, exprs[at]);
         }
         for (uint32_t k = 0; k < m->n_sorts; k++)
             exprs[at++] = m->sorts[k].expr;
@@ -142,6 +145,7 @@ static int bind_measure(const struct plan_measure *plan, const struct agg_input 
         m->call.constants[k] = inputs->literal ? column_ref(inputs->literal) : NULL;
         inputs++;
         m->call.args[k] = input->fields[m->args[k]]->type;
+        m->call.as_float = cast_of_sum(plan, plan->args[k]) && type_is_integer(m->call.args[k]); /* bind_input() left the cast out */
     }
     m->call.n_sorts = n_sorts;
     for (uint32_t k = 0; k < n_sorts; k++) {

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/bits.h"
+#include "base/half.h"
 #include "base/number.h"
 #include "base/text.h"
 #include "exec/cast_text.h"
@@ -23,7 +25,7 @@ struct scalar {
 
 static bool is_number(const struct dtype *t)
 {
-    return type_is_integer(t) || t->id == TYPE_FLOAT32 || t->id == TYPE_FLOAT64 || t->id == TYPE_DECIMAL128;
+    return type_is_integer(t) || type_is_float(t) || t->id == TYPE_DECIMAL128;
 }
 
 /* Types that are an integer underneath and count something. */
@@ -40,11 +42,13 @@ bool cast_supported(const struct dtype *from, const struct dtype *to)
         return cast_supported(type_values(from), to);
     if (type_is_nested(from) || type_is_nested(to))
         return cast_nested_supported(from, to);
+    if (from->id == TYPE_FIXED_BINARY || to->id == TYPE_FIXED_BINARY)
+        return type_is_binary(from) || type_is_binary(to);
     if (type_is_string(to))
         return is_number(from) || is_counted(from) || type_is_interval(from) || from->id == TYPE_BOOL || type_is_varlen(from);
     if (type_is_string(from))
         return is_number(to) || to->id == TYPE_BOOL || type_is_binary(to) || to->id == TYPE_TIMESTAMP || to->id == TYPE_DATE32 ||
-               to->id == TYPE_TIME32 || to->id == TYPE_TIME64 || type_is_interval(to);
+               to->id == TYPE_DATE64 || to->id == TYPE_TIME32 || to->id == TYPE_TIME64 || type_is_interval(to);
     if (type_is_binary(from))
         return type_is_binary(to);
     if (type_is_binary(to))
@@ -54,7 +58,7 @@ bool cast_supported(const struct dtype *from, const struct dtype *to)
     if (from->id == TYPE_BOOL)
         return is_number(to) && to->id != TYPE_DECIMAL128;
     if (is_number(from) && is_number(to))
-        return true;
+        return (from->id != TYPE_FLOAT16 || to->id != TYPE_DECIMAL128) && (from->id != TYPE_DECIMAL128 || to->id != TYPE_FLOAT16);
     if (type_is_integer(from) || from->id == TYPE_FLOAT32 || from->id == TYPE_FLOAT64)
         return is_counted(to) || (from->id == TYPE_INT32 && to->id == TYPE_INTERVAL_YEAR_MONTH);
     if (from->id == TYPE_DECIMAL128 || to->id == TYPE_DECIMAL128) {
@@ -88,6 +92,7 @@ static struct scalar read_number(const struct column *c, int64_t i)
     case TYPE_UINT16: s.i = COLUMN_VALUES(c, uint16_t)[i]; break;
     case TYPE_UINT32: s.i = COLUMN_VALUES(c, uint32_t)[i]; break;
     case TYPE_UINT64: s.form = AS_UINT; s.u = COLUMN_VALUES(c, uint64_t)[i]; break;
+    case TYPE_FLOAT16: s.form = AS_FLOAT; s.f = half_to_double(COLUMN_VALUES(c, uint16_t)[i]); break;
     case TYPE_FLOAT32: s.form = AS_FLOAT; s.f = (double)COLUMN_VALUES(c, float)[i]; break;
     case TYPE_FLOAT64: s.form = AS_FLOAT; s.f = COLUMN_VALUES(c, double)[i]; break;
     case TYPE_DECIMAL128: s.form = AS_DECIMAL; s.d = COLUMN_VALUES(c, __int128)[i]; s.precision = c->type->precision; s.scale = c->type->scale; break;
@@ -193,6 +198,10 @@ static bool write_number(const struct scalar *s, const struct dtype *to, uint8_t
         memcpy(out, &f, 4);
         return true;
     }
+    if (to->id == TYPE_FLOAT16) {
+        store_le16(out, half_of_double(to_float(s)));
+        return true;
+    }
     int width = type_width(to);
     int range = type_is_integer(to) ? to->id - TYPE_INT8 : width == 4 ? 2 : 3;
     if (!to_integer(s, &v) || v < ranges[range].min || v > ranges[range].max)
@@ -295,8 +304,8 @@ static bool from_text(const struct column *c, int64_t i, const struct dtype *to,
     struct scalar s = {.form = AS_INT};
     if (to->id == TYPE_DATE32)
         return text_to_date(p, (size_t)n, (int32_t *)(void *)out);
-    if (to->id == TYPE_TIMESTAMP)
-        return text_to_timestamp(p, (size_t)n, zone, to->unit, (int64_t *)(void *)out);
+    if (to->id == TYPE_TIMESTAMP || to->id == TYPE_DATE64)
+        return text_to_timestamp(p, (size_t)n, zone, to->id == TYPE_DATE64 ? UNIT_MILLI : to->unit, (int64_t *)(void *)out);
     if (to->id == TYPE_TIME32 || to->id == TYPE_TIME64)
         return text_to_clock(p, (size_t)n, to, out);
     if (type_is_interval(to))
@@ -305,7 +314,7 @@ static bool from_text(const struct column *c, int64_t i, const struct dtype *to,
         return text_to_decimal(p, (size_t)n, to->precision, to->scale, (__int128 *)(void *)out);
     if (type_is_float(to)) {
         s.form = AS_FLOAT;
-        return number_parse(p, (size_t)n, to->id == TYPE_FLOAT32, &s.f) && write_number(&s, to, out);
+        return number_parse(p, (size_t)n, to->id != TYPE_FLOAT64, &s.f) && write_number(&s, to, out);
     }
     s.form = AS_DECIMAL;
     return text_to_integer(p, (size_t)n, &s.d) && write_number(&s, to, out);
@@ -330,6 +339,13 @@ static bool cast_wall(const struct column *c, int64_t i, const struct dtype *to,
 static bool cast_fixed(const struct column *c, int64_t i, const struct dtype *to, const struct tzif *zone, uint8_t *out)
 {
     const struct dtype *from = c->type;
+    if (to->id == TYPE_FIXED_BINARY) {
+        int32_t n;
+        const uint8_t *p = column_bytes(c, i, &n);
+        if (n == to->width)
+            memcpy(out, p, (size_t)n);
+        return n == to->width;
+    }
     if (type_is_string(from))
         return from_text(c, i, to, zone, out);
     if (zone)
@@ -471,7 +487,7 @@ static int cast_to_text(struct expr_context *ctx, const struct column *c, struct
                 st = column_builder_append_bytes(&b, p, (size_t)n, err);
             else
                 st = null_on_failure ? column_builder_append_null(&b, err) : not_utf8(c, i, err);
-        } else if (type_is_binary(to)) { /* an integer as it lies in memory */
+        } else if (type_is_binary(to)) { /* an integer or bytes of fixed width as they lie in memory */
             size_t width = (size_t)type_width(c->type);
             st = column_builder_append_bytes(&b, c->buffers[0]->data + (size_t)(c->offset + i) * width, width, err);
         } else {

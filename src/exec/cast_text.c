@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/half.h"
 #include "base/number.h"
 #include "exec/expr_internal.h"
 #include "exec/temporal.h"
@@ -17,6 +18,13 @@ static size_t print_float(double v, bool single, char *out, size_t room)
 {
     char digits[NUMBER_RYU_MAX];
     return (size_t)snprintf(out, room, "%.*s", (int)number_ryu(v, single, digits), digits);
+}
+
+/* Arrow leaves these to Rust's own printing. */
+static size_t print_half(double v, char *out, size_t room)
+{
+    char digits[NUMBER_PLAIN_MAX];
+    return (size_t)snprintf(out, room, "%.*s", (int)number_plain(v, true, digits), digits);
 }
 
 static size_t print_int128(__int128 v, char *out, size_t room)
@@ -165,6 +173,7 @@ static size_t print_value(const struct column *c, int64_t i, char *out, size_t r
     case TYPE_UINT16: return (size_t)snprintf(out, room, "%u", COLUMN_VALUES(c, uint16_t)[i]);
     case TYPE_UINT32: return (size_t)snprintf(out, room, "%u", COLUMN_VALUES(c, uint32_t)[i]);
     case TYPE_UINT64: return (size_t)snprintf(out, room, "%llu", (unsigned long long)COLUMN_VALUES(c, uint64_t)[i]);
+    case TYPE_FLOAT16: return print_half(half_to_double(COLUMN_VALUES(c, uint16_t)[i]), out, room);
     case TYPE_FLOAT32: return print_float((double)COLUMN_VALUES(c, float)[i], true, out, room);
     case TYPE_FLOAT64: return print_float(COLUMN_VALUES(c, double)[i], false, out, room);
     case TYPE_DECIMAL128: return print_decimal(COLUMN_VALUES(c, __int128)[i], c->type->precision, c->type->scale, out, room);

@@ -63,6 +63,7 @@ static int bind_into(struct expr *e, const struct plan_expr *p, const struct sch
             return error_set(err, ST_UNEXPECTED, "the plan refers to column %u of %u", p->field, input->n_fields);
         e->kind = EXPR_COLUMN;
         e->column = p->field;
+        e->field = field_ref(input->fields[p->field]);
         e->type = type_ref((struct dtype *)type_values(input->fields[p->field]->type));
         e->nullable = input->fields[p->field]->nullable;
         return ST_OK;
@@ -79,7 +80,7 @@ static int bind_into(struct expr *e, const struct plan_expr *p, const struct sch
         return bind_call(e, &function_in, p, input, depth, err);
     case PLAN_CAST:
         e->flag = p->null_on_failure;
-        e->type = type_ref(p->type);
+        e->type = type_ref((struct dtype *)type_values(p->type)); /* dictionaries are how columns travel, no type of values */
         return bind_call(e, &function_cast, p, input, depth, err);
     default:
         return error_set(err, ST_UNSUPPORTED, "a %s cannot be evaluated by a region server", p->name);
@@ -119,8 +120,10 @@ void expr_release(struct expr *e)
         expr_release(e->args[i]);
     e->n_args = 0;
     type_unref(e->type);
+    field_unref(e->field);
     column_unref(e->literal);
     e->type = NULL;
+    e->field = NULL;
     e->literal = NULL;
 }
 

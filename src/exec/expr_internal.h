@@ -19,6 +19,7 @@ struct expr {
     struct dtype *type;       /* one reference */
     bool nullable;
     uint32_t column;
+    struct field *field;      /* of the input column, one reference; NULL for what is not a column */
     struct column *literal;   /* one reference */
     const struct function *function;
     struct expr **args;
@@ -66,7 +67,7 @@ struct scan_test *match_test_new(const struct expr *e);
 const struct function *function_find(const char *name); /* NULL when there is none */
 extern const struct function function_case, function_in, function_cast;
 extern const struct function functions_list[], functions_list_read[], functions_struct[], functions_series[];
-extern const struct function functions_geohash[], functions_s2[], functions_h3[], functions_wkt[];
+extern const struct function functions_geohash[], functions_s2[], functions_h3[], functions_wkt[], functions_key[];
 
 /* e->args[i] = CAST(e->args[i] AS type) unless it has that type already. */
 int expr_bind_cast(struct expr *e, uint32_t i, struct dtype *type, struct error *err);

@@ -1,4 +1,4 @@
-/* arrow_typeof and arrow_cast: types by their names in Arrow's display forms, old and new (functions.md 1.1). */
+/* arrow_metadata; arrow_typeof and arrow_cast: types by their names in Arrow's display forms, old and new (functions.md 1.1). */
 #include <stdio.h>
 #include <string.h>
 
@@ -285,7 +285,91 @@ static int kernel_arrow_cast(const struct expr *e, struct expr_context *ctx, con
     return column_retype(args[0].column, e->type, ret, err);
 }
 
+/* ---- metadata of fields ---- */
+
+/* The field whose metadata an expression has: casts keep it, functions have none. */
+static const struct field *field_of(const struct expr *e)
+{
+    while (e->kind == EXPR_CALL && e->function == &function_cast)
+        e = e->args[0];
+    return e->field;
+}
+
+/* Map(entries: {keys, values}); one reference, NULL = no memory. */
+static struct dtype *metadata_type(void)
+{
+    struct field *members[2] = {field_new("keys", type_of(TYPE_UTF8), false), field_new("values", type_of(TYPE_UTF8), true)};
+    struct dtype *entry = members[0] && members[1] ? type_struct(members, 2) : NULL;
+    struct field *entries = entry ? field_new("entries", entry, false) : NULL;
+    struct dtype *map = entries ? type_list(TYPE_MAP, entries) : NULL;
+    field_unref(entries);
+    type_unref(entry);
+    field_unref(members[0]);
+    field_unref(members[1]);
+    return map;
+}
+
+static int bind_metadata(struct expr *e, struct error *err)
+{
+    const struct column *key = e->n_args == 2 ? expr_literal(e->args[1]) : NULL;
+    if (e->n_args == 2 && (!key || !type_is_string(key->type) || column_is_null(key, 0)))
+        return error_set(err, ST_EXECUTE_QUERY, "Second argument to arrow_metadata must be a string literal key");
+    e->type = key ? type_of(TYPE_UTF8) : metadata_type();
+    e->nullable = key != NULL;
+    return e->type ? ST_OK : error_no_memory(err, 64);
+}
+
+/* The pair with the next greater key; NULL behind the last. */
+static const struct kv *next_pair(const struct field *f, const char *key)
+{
+    const struct kv *next = NULL;
+    for (uint32_t i = 0; f && i < f->n_meta; i++)
+        if ((!key || strcmp(f->meta[i].key, key) > 0) && (!next || strcmp(f->meta[i].key, next->key) < 0))
+            next = &f->meta[i];
+    return next;
+}
+
+/* The map of one row. */
+static int put_map(const struct field *f, struct column_builder *b, struct error *err)
+{
+    struct column_builder *entry = &b->children[0];
+    for (const struct kv *pair = next_pair(f, NULL); pair; pair = next_pair(f, pair->key)) {
+        TRY(column_builder_append_bytes(&entry->children[0], pair->key, strlen(pair->key), err));
+        TRY(column_builder_append_bytes(&entry->children[1], pair->value, strlen(pair->value), err));
+        TRY(column_builder_append_nested(entry, err));
+    }
+    return column_builder_append_nested(b, err);
+}
+
+static int put_metadata(const struct expr *e, struct column_builder *b, struct error *err)
+{
+    const struct field *f = field_of(e->args[0]);
+    if (e->n_args == 1)
+        return put_map(f, b, err);
+    int32_t n;
+    const uint8_t *key = column_bytes(expr_literal(e->args[1]), 0, &n);
+    for (uint32_t i = 0; f && i < f->n_meta; i++)
+        if (strlen(f->meta[i].key) == (size_t)n && memcmp(f->meta[i].key, key, (size_t)n) == 0)
+            return column_builder_append_bytes(b, f->meta[i].value, strlen(f->meta[i].value), err);
+    return column_builder_append_null(b, err);
+}
+
+static int kernel_metadata(const struct expr *e, struct expr_context *ctx, const struct value *args, int64_t rows, struct column **ret, struct error *err)
+{
+    struct column_builder b;
+    (void)args;
+    TRY(column_builder_init(&b, ctx->budget, e->type, err));
+    int st = ST_OK;
+    for (int64_t i = 0; st == ST_OK && i < rows; i++)
+        st = put_metadata(e, &b, err);
+    if (st == ST_OK)
+        st = column_builder_finish(&b, ret, err);
+    column_builder_release(&b);
+    return st;
+}
+
 const struct function functions_arrow[] = {
+    {"arrow_metadata", 1, 2, bind_metadata, kernel_metadata, 0, false},
     {"arrow_typeof", 1, 1, bind_typeof, kernel_text_rows, 0, false, .text_row = typeof_row},
     {"arrow_cast", 2, 2, bind_arrow_cast, kernel_arrow_cast, 0, false},
     {0},

@@ -61,7 +61,7 @@ int temporal_bind(struct expr *e, bool add, struct error *err)
     } else if (!add && is_point(a) && is_point(b)) {
         TRY(expr_bind_common(e, 0, 1, false, err));
         const struct dtype *both = e->args[0]->type;
-        e->type = type_temporal(TYPE_DURATION, both->id == TYPE_DATE64 ? UNIT_MILLI : (enum time_unit)both->unit);
+        e->type = both->id == TYPE_DATE64 ? type_of(TYPE_INT64) : type_temporal(TYPE_DURATION, (enum time_unit)both->unit);
     } else if (a->id == TYPE_DURATION && b->id == TYPE_DURATION && a->unit == b->unit) {
         e->type = type_ref(a);
     } else if (type_is_interval(a) && a->id == b->id) {
@@ -112,21 +112,21 @@ static bool move_local(const struct tzif *zone, uint8_t unit, int64_t point, str
     return temporal_add(moved - (floor_div(moved, per) - found[0]) * per, unit, 0, 0, sign * s.nanos, ret);
 }
 
-/* point ± span */
+/* point ± span. Dates move by whole days: the hours of an interval go, and those of a Date64, both towards zero, as in Arrow. */
 static bool move_point(const struct dtype *t, const struct tzif *zone, int64_t point, struct span s, bool add, int64_t *ret)
 {
     int sign = add ? 1 : -1;
     if (zone && (s.months || s.days))
         return move_local(zone, t->unit, point, s, sign, ret);
-    if (t->id == TYPE_DATE32) {
-        int64_t days = s.days + (int64_t)(s.nanos / 86400000000000);
-        int64_t moved;
-        if (!temporal_add(point * 86400, UNIT_SECOND, sign * s.months, sign * days, 0, &moved))
+    if (t->id != TYPE_TIMESTAMP) {
+        int64_t moved, per_day = t->id == TYPE_DATE64 ? 86400000 : 1, days = s.days + (int64_t)(s.nanos / 86400000000000);
+        if (!temporal_add(point / per_day * 86400, UNIT_SECOND, sign * s.months, sign * days, 0, &moved))
             return false;
-        *ret = floor_div(moved, 86400);
-        return *ret >= INT32_MIN && *ret <= INT32_MAX;
+        moved = floor_div(moved, 86400);
+        *ret = moved * per_day;
+        return moved >= INT32_MIN && moved <= INT32_MAX;
     }
-    return temporal_add(point, t->id == TYPE_DATE64 ? UNIT_MILLI : t->unit, sign * s.months, sign * s.days, sign * s.nanos, ret);
+    return temporal_add(point, t->unit, sign * s.months, sign * s.days, sign * s.nanos, ret);
 }
 
 struct month_day_nano { int32_t months, days; int64_t nanos; };
@@ -171,6 +171,8 @@ static bool one_row(const struct expr *e, const struct value *args, const struct
         good = !__builtin_add_overflow(value_number(&args[0], i), value_number(&args[1], i), &result);
     else
         good = !__builtin_sub_overflow(value_number(&args[0], i), value_number(&args[1], i), &result);
+    if (good && a->id == TYPE_DATE64 && b->id == TYPE_DATE64)
+        result /= 86400000; /* the days between dates, as of those that count days */
     if (good)
         memcpy(out + i * type_width(e->type), &result, (size_t)type_width(e->type));
     return good;

@@ -1,6 +1,6 @@
 /* All scalar functions, by family, and the catalogue of these and the aggregates. A family is a table that ends with a nameless entry; a new one gets
  * a line here. */
-#include <string.h>
+#include <strings.h>
 
 #include "exec/agg.h"
 #include "exec/catalogue.h"
@@ -29,6 +29,7 @@ static const struct family {
     {"digest", functions_digest},
     {"ip", functions_ip},
     {"sketch", functions_sketch},
+    {"key", functions_key},
     {"vector", functions_vector},
     {"fulltext", functions_fulltext},
     {"json", functions_json},
@@ -46,7 +47,7 @@ const struct function *function_find(const char *name)
 {
     for (size_t t = 0; t < sizeof families / sizeof *families; t++)
         for (const struct function *f = families[t].functions; f->name; f++)
-            if (strcmp(f->name, name) == 0)
+            if (strcasecmp(f->name, name) == 0)
                 return f;
     return NULL;
 }
@@ -58,10 +59,11 @@ void catalogue_walk(void (*each)(void *ctx, const struct function_info *f), void
             each(ctx, &(struct function_info){
                           .family = families[t].name, .name = f->name, .min_args = f->min_args, .max_args = f->max_args, .strict = f->strict});
     const struct agg_function *a;
-    for (size_t i = 0; (a = agg_function_at(i)); i++)
+    const char *name;
+    for (size_t i = 0; (a = agg_function_at(i, &name)); i++)
         each(ctx, &(struct function_info){.aggregate = true,
                                           .family = "aggregate",
-                                          .name = a->name,
+                                          .name = name,
                                           .min_args = a->args_min,
                                           .max_args = a->args_max,
                                           .partial = a->state != NULL,

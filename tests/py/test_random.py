@@ -1,8 +1,8 @@
 """Random expressions, sorts and aggregations against DataFusion 53 (differential/grammar.py, differential/aggregates.py).
 
-    test_random.py [--seed N] [--count ROUNDS] [--seconds S] [--only expressions|sorts|aggregates] [--rows N]
+    test_random.py [--seed N] [--count ROUNDS] [--seconds S] [--only expressions|sorts|aggregates|states] [--rows N]
 
-A round is 40 expressions, one sort or a query of 12 aggregations; round i has seed N + i, and `--seed N+i --count 1` with the same --only runs it
+A round is 40 expressions, one sort, a query of 12 aggregations or one of the states of 12 (differential/states.py); round i has seed N + i, and `--seed N+i --count 1` with the same --only runs it
 again.
 """
 import argparse
@@ -34,7 +34,7 @@ def main():
     p.add_argument('--seed', type=int, default=1)
     p.add_argument('--count', type=int, help='rounds of each kind')
     p.add_argument('--seconds', type=float, default=20)
-    p.add_argument('--only', choices=['expressions', 'sorts', 'aggregates'])
+    p.add_argument('--only', choices=['expressions', 'sorts', 'aggregates', 'states'])
     p.add_argument('--rows', type=int, default=150)
     a = p.parse_args()
     quiet_native_code()
@@ -44,7 +44,7 @@ def main():
     missed = missed_plants(run)
     for plant in missed:
         print(f'a planted wrong answer was not found: {plant}')
-    rounds = {'expressions': run.expression_round, 'sorts': run.sort_round, 'aggregates': run.aggregate_round}
+    rounds = {'expressions': run.expression_round, 'sorts': run.sort_round, 'aggregates': run.aggregate_round, 'states': run.state_round}
     end, counts, total = time.time() + a.seconds, collections.Counter(), collections.Counter()
     seed = a.seed
     while seed < a.seed + a.count if a.count else time.time() < end:

@@ -154,6 +154,24 @@ static void test_state_layout(void **state)
     tear_down(&x);
 }
 
+/* Plans may call functions by any of DataFusion's names, in any case; what a state's children are called does not change. */
+static void test_aliases(void **state)
+{
+    static const struct { const char *alias, *name; } pairs[] = {{"mean", "avg"}, {"covar", "covar_samp"}, {"stddev_samp", "stddev"}, {"var_samp", "var"},
+        {"var_sample", "var"}, {"var_population", "var_pop"}, {"SUM", "sum"}, {"__Var_Samp_State", "var"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct dtype *f64 = type_of(TYPE_FLOAT64);
+        struct agg_call c = {.name = pairs[i].alias, .n_args = strcmp(pairs[i].name, "covar_samp") == 0 ? 2 : 1, .args = {f64, f64}};
+        assert_int_equal(agg_call_resolve(&c, NULL), ST_OK);
+        assert_string_equal(c.function->name, pairs[i].name);
+        assert_int_equal(c.state, i == 7);
+        if (c.state)
+            assert_string_equal(c.result->children[0]->name, "var[count]");
+        agg_call_release(&c);
+    }
+}
+
 static void test_ordered(void **state)
 {
     static const uint32_t host[] = {HOST};
@@ -408,7 +426,7 @@ static void test_integer_averages(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_grouped), cmocka_unit_test(test_global_and_empty), cmocka_unit_test(test_state_layout),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_grouped), cmocka_unit_test(test_global_and_empty), cmocka_unit_test(test_state_layout), cmocka_unit_test(test_aliases),
                                        cmocka_unit_test(test_ordered), cmocka_unit_test(test_distinct_and_sets), cmocka_unit_test(test_sort),
                                        cmocka_unit_test(test_topk_large), cmocka_unit_test(test_topk_of_long_texts), cmocka_unit_test(test_limit_stops_pulling), cmocka_unit_test(test_stops),
                                        cmocka_unit_test(test_large_states), cmocka_unit_test(test_integer_averages)};

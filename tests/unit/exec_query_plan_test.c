@@ -182,7 +182,6 @@ static void test_aggregate(void **state)
     assert_string_equal(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, avg_state, 1), "x avg[count] avg[sum]")), "{5,20}\n");
 }
 
-/* Casts that averages do not need, and when the newest rows of series are enough. */
 static bool key_order_is_free;
 
 static bool in_key_order(struct table *t, const struct scan_request *request)
@@ -260,6 +259,7 @@ static void test_aggregate_order(void **state)
     assert_string_equal(ordering(NOTHING, true, 1, TS), "hash");
 }
 
+/* Casts that averages and sums do not need, and when the newest rows of series are enough. */
 static void test_aggregate_shortcuts(void **state)
 {
     struct msg host = x_field(0), ts = x_field(1), v = x_field(2), s = x_field(4), by_ts = sort_field(x_field(1), 2);
@@ -271,6 +271,14 @@ static void test_aggregate_shortcuts(void **state)
     assert_null(strstr(metrics, "CAST"));
     struct msg state_of[] = {measure("__avg_state", &number, 1, NULL, NULL, false)};
     assert_string_equal(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, state_of, 1), "x avg[count] avg[sum]")), "{4,120}\n");
+    struct msg sum[] = {measure("sum", &number, 1, NULL, NULL, false), measure("sum", &v, 1, NULL, NULL, false)};
+    assert_string_equal(run(plan_of(r_aggregate(read_all(), &host, 1, NULL, sum, 2), "h f i")), "a 30 30\nb 50 50\nNULL 40 40\n");
+    assert_int_equal(result->fields[1]->type->id, TYPE_FLOAT64);
+    assert_int_equal(result->fields[2]->type->id, TYPE_INT64);
+    assert_null(strstr(metrics, "CAST"));
+    struct msg sum_state[] = {measure("__sum_state", &number, 1, NULL, NULL, false)};
+    assert_string_equal(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, sum_state, 1), "x sum[sum]")), "{120}\n");
+    assert_int_equal(result->fields[0]->type->children[0]->type->id, TYPE_FLOAT64);
     struct msg cond = x_call("gt", x_field(2), x_int(10));
     struct msg others[] = {measure("avg", &number, 1, NULL, NULL, true), measure("sum", &number, 1, NULL, NULL, false),
                            measure("avg", &number, 1, NULL, &cond, false)};

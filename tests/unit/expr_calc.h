@@ -25,6 +25,8 @@ static struct dtype *types[POOL];
 static struct column *columns[POOL], *input[COLUMNS];
 static int n_types, n_columns, n_input;
 static const char *session_timezone; /* set it back to NULL behind the test */
+static const struct kv *input_meta;  /* of the fields; set n_input_meta back to 0 behind the test */
+static uint32_t n_input_meta;
 
 static inline int set_up(void **state)
 {
@@ -267,7 +269,9 @@ static inline void run(const struct plan_expr *plan, bool dictionary, char *out,
     struct expr *e = NULL;
     for (int i = 0; i < n_input; i++) {
         given[i] = dictionary ? encoded(input[i]) : column_ref(input[i]);
-        fields[i] = field_new("c", given[i]->type, true);
+        struct field *plain = field_new("c", given[i]->type, true);
+        fields[i] = field_with_meta(plain, input_meta, n_input_meta);
+        field_unref(plain);
     }
     struct schema *schema = schema_new(fields, (uint32_t)n_input);
     int64_t rows = n_input ? input[0]->length : 1;

@@ -43,7 +43,12 @@ GROUPS = {
              [f'try_cast({a} as boolean)' for a in ('i32', 'f64', 's')] + ['try_cast(s as time)', "try_cast(concat(repeat('7', 500), n) as double)",
                  "try_cast(concat('0.', repeat('0', 500), n) as float)",
               "try_cast(concat(repeat('0', 50), m) as bigint)", "- arrow_cast(arrow_cast(n, 'Duration(Second)'), 'Interval(MonthDayNano)')",
-              "arrow_cast(arrow_cast(t_ms, 'Date64'), 'Utf8')",
+              "arrow_cast(arrow_cast(t_ms, 'Date64'), 'Utf8')", "arrow_cast(arrow_cast(s, 'Date64'), 'Int64')",
+              *(f"arrow_cast(arrow_cast({c}, 'Float16'), '{t}')" for c in ('f64', 'f32', 'n', 'u64') for t in ('Float64', 'Utf8')),
+              "arrow_cast(arrow_cast('1.' || abs(n), 'Float16'), 'Float32')", "arrow_cast(arrow_cast(f32, 'Float16'), 'Boolean')",
+              "arrow_cast(arrow_cast(dec, 'Float16'), 'Float64')", "arrow_cast(arrow_cast(f64, 'Float16'), 'Decimal128(10, 2)')", "arrow_cast(arrow_cast(m, 'Float16'), 'Int8')",
+              "arrow_cast(arrow_cast(x, 'FixedSizeBinary(3)'), 'Binary')", "encode(arrow_cast(arrow_cast('abc'::bytea, 'FixedSizeBinary(3)'), 'BinaryView'), 'hex')",
+              "upper(arrow_cast(s, 'Dictionary(Int32, Utf8)'))", "arrow_cast(arrow_cast(n, 'Dictionary(Int8, Int64)'), 'Utf8')",
               'try_cast(4801919417.4972315 + n as decimal(18,6))', 'cast(t_ns - t_us as varchar)', 'cast(i64 * u64 as varchar)',
               'cast(dec * 123456789012345678 as varchar)',
               'cast(power(try_cast(i32 as decimal(20,2)), 2) as decimal(22,4))', 'try_cast(power(try_cast(i32 as decimal(20,2)), 2) as decimal(21,1))', 'try_cast(t_ns as time)', 'try_cast(s as bytea)', 'try_cast(x as varchar)',
@@ -96,6 +101,8 @@ GROUPS = {
              "date_bin(interval '0 seconds', t_s)", "date_bin(interval '1 hour', t_s, NULL)",
              "date_bin(interval '15 minutes', arrow_cast(t_ms, 'Time32(Millisecond)'))",
              "date_bin(interval '1 day', arrow_cast(t_ms, 'Time32(Millisecond)'))",
+             *(f"arrow_cast(arrow_cast({c}, 'Date64') {op} {s}, 'Int64')" for c in ('d', 't_ms') for s in SPANS for op in '+-'),
+             "arrow_cast(t_ms, 'Date64') - arrow_cast(t_s, 'Date64')", "arrow_cast(t_ms, 'Date64') - d", "d - arrow_cast(t_ms, 'Date64')",
              *(f"arrow_cast({e}, 'Utf8')" for s in SPANS for e in (f'-{s}', f'{s} + {s}', f'{s} - {s}')), 'to_local_time(t_ms)'] +
             [f"date_part('{p}', t_ms - t_s)" for p in ('day', 'hour', 'minute', 'second', 'millisecond', 'epoch', 'week')] +
             [f"date_part('{p}', arrow_cast(t_ms, 'Time64(Nanosecond)'))" for p in ('hour', 'minute', 'second', 'microsecond', 'epoch')],

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from . import explained
+from . import states
 from .aggregates import random_query
 from .engine import Failed, plain_type, same_value, values
 from .grammar import ROOTS, expression, random_expression
@@ -237,6 +238,50 @@ class RandomRun:
             self.aggregates(seed, keys, items[:half], tail)
             self.aggregates(seed, keys, items[half:], tail)
 
+    # ---- states ----
+
+    def state_round(self, seed):
+        keys, calls, where = states.state_query(random.Random(seed), AGGREGATES)
+        self.states(seed, keys, calls, where)
+
+    def states(self, seed, keys, calls, where):
+        """What the states of parts merge to against DataFusion's aggregates."""
+        names = [f'{k} AS g{i}' for i, k in enumerate(keys)]
+        tail = [f'{call} AS a{i}' for i, (call, _) in enumerate(calls)]
+        sql = f'SELECT {", ".join(names + tail)} FROM t{where}' + (f' GROUP BY {", ".join(keys)}' if keys else '')
+        parts = f'SELECT {", ".join(names + [f"{states.PART} AS part"] + tail)} FROM t{where} GROUP BY {", ".join(keys + [states.PART])}'
+        verdict = self.state_verdict(sql, parts, keys, calls)
+        if verdict is None or len(calls) == 1:
+            self.conclude(seed, f'states of {sql}', verdict, len(calls))
+        else:
+            half = len(calls) // 2
+            self.states(seed, keys, calls[:half], where)
+            self.states(seed, keys, calls[half:], where)
+
+    def state_verdict(self, sql, parts, keys, calls):
+        plan, theirs = self.theirs(sql)
+        try:
+            ours = self.ours(states.as_states(self.pair.plan(parts))) if plan else None
+        except Failed:
+            return NOT_PLANNED
+        if isinstance(theirs, Failed) or isinstance(ours, Failed):
+            return self.verdict_of_failure(plan, theirs, ours, LAZY.search(sql))
+        kinds = theirs.schema.types[len(keys):]
+        for i, (call, _) in enumerate(calls):
+            wrong = ours.num_rows and states.wrong_layout(call, ours.schema.types[len(keys) + 1 + i], kinds[i], same_type)
+            if wrong:
+                return wrong
+        found = states.merged(ours, len(keys), calls, kinds)
+        rows = list(zip(*map(values, theirs.columns)))
+        if len(found) != len(rows):
+            return f'DataFusion has {len(rows)} groups, regiond {len(found)}'
+        for row in rows:
+            key, wanted = repr(row[:len(keys)]), row[len(keys):]
+            for (call, tolerance), a, b in zip(calls, wanted, found.get(key, [None] * len(calls))):
+                if not same_close(a, b, tolerance):
+                    return f'{call} of group {key}: DataFusion has {a!r}, the states of regiond merge to {b!r}'
+        return None
+
 
 # ---- the comparison itself under test ----
 
@@ -274,6 +319,10 @@ def missed_plants(run):
     """The spoilt answers that a comparison takes for right; none, or the test is worth nothing."""
     missed = []
     for spoil in SPOILS:
+        planted = PlantedRun(run, spoil)
+        planted.states(0, ['m % 4'], [('sum(n)', 0)], '')
+        if len(planted.outcome.findings) != 1:
+            missed.append(f'a state, {getattr(spoil, "__name__", "other")}: {planted.outcome.findings}')
         for plant in PLANTS:
             planted = PlantedRun(run, spoil)
             planted.columns(0, [(plant, 1e-9)], '')
