@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/crc_table.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -18,19 +20,12 @@ static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 
 static void make_table(void)
 {
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t c = i;
-        for (int bit = 0; bit < 8; bit++)
-            c = c & 1 ? c >> 1 ^ 0xedb88320u : c >> 1;
-        table[i] = c;
-    }
+    crc_table_fill(table, 0xedb88320);
 }
 
 static uint32_t crc_soft(uint32_t crc, const uint8_t *p, size_t size)
 {
-    while (size--)
-        crc = table[(crc ^ *p++) & 255] ^ crc >> 8;
-    return crc;
+    return crc_table_run(table, crc, p, size);
 }
 
 #if defined(__x86_64__)

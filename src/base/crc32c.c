@@ -8,25 +8,20 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/crc_table.h"
+
 static uint32_t table[256];
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 
 static void make_table(void)
 {
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t c = i;
-        for (int bit = 0; bit < 8; bit++)
-            c = c & 1 ? c >> 1 ^ 0x82f63b78u : c >> 1;
-        table[i] = c;
-    }
+    crc_table_fill(table, 0x82f63b78);
 }
 
 static uint32_t crc_soft(uint32_t crc, const uint8_t *p, size_t size)
 {
     pthread_once(&table_once, make_table);
-    while (size--)
-        crc = table[(crc ^ *p++) & 255] ^ crc >> 8;
-    return crc;
+    return crc_table_run(table, crc, p, size);
 }
 
 #if defined(__x86_64__)

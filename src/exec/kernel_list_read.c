@@ -422,15 +422,21 @@ static int join(const struct column *list, int64_t i, struct joining *j, struct 
     return ST_OK;
 }
 
+/* What stands for null, argument 2, if there is one. */
+static void read_null_text(const struct call *c, int64_t row, struct joining *j)
+{
+    j->shows_null = c->e->n_args == 3 && !value_is_null(&c->args[2], row);
+    if (j->shows_null)
+        j->null_text = value_text(&c->args[2], row, &j->null_size);
+}
+
 static int to_string_row(const struct call *c, int64_t row, struct text_writer *w, bool *ret_null, struct error *err)
 {
     struct joining j = {0};
     if ((*ret_null = value_is_null(&c->args[0], row) || value_is_null(&c->args[1], row)))
         return ST_OK;
     j.separator = value_text(&c->args[1], row, &j.separator_size);
-    j.shows_null = c->e->n_args == 3 && !value_is_null(&c->args[2], row);
-    if (j.shows_null)
-        j.null_text = value_text(&c->args[2], row, &j.null_size);
+    read_null_text(c, row, &j);
     return join(c->args[0].column, c->args[0].scalar ? 0 : row, &j, w, err);
 }
 
@@ -478,9 +484,7 @@ static int split_row(const struct call *c, int64_t row, struct column_builder *i
     const uint8_t *p = value_text(&c->args[0], row, &n);
     if (!by_char)
         j.separator = value_text(&c->args[1], row, &j.separator_size);
-    j.shows_null = c->e->n_args == 3 && !value_is_null(&c->args[2], row);
-    if (j.shows_null)
-        j.null_text = value_text(&c->args[2], row, &j.null_size);
+    read_null_text(c, row, &j);
     return split(items, p, n, &j, by_char, err);
 }
 

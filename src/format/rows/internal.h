@@ -48,11 +48,10 @@ int row_write_alloc(struct row_write *w, struct region_metadata *metadata, int64
 int row_write_adopt(int64_t n_rows, struct field *const *fields, struct column *const *columns, uint32_t n, struct region_metadata *metadata,
                     struct column **tags, struct budget *budget, struct row_write *ret_write, struct error *err);
 
-/* Charges `keys` to the write as far as that has not been done: *charged bytes of it. A default repeated in every row's key is more than the request itself. */
-int row_write_charge_keys(struct row_write *w, const struct dynbuf *keys, size_t *charged, struct error *err);
-
-/* Makes `keys` (all rows' keys side by side; their offsets stand in the spans) the write's own scratch; on failure they stay the caller's. */
-int row_write_take_keys(struct row_write *w, struct dynbuf *keys, struct error *err);
+/* Makes the keys of all rows, charged and side by side in the write's scratch, and points the spans at them. `append` appends one row's. A default repeated in
+ * every row's key is more than the request itself. */
+typedef int (*row_key_fn)(void *ctx, int64_t row, struct dynbuf *keys, struct error *err);
+int row_write_make_keys(struct row_write *w, row_key_fn append, void *ctx, struct error *err);
 
 /* Sets time_min and time_max from `times`. */
 void row_write_time_bounds(struct row_write *w);

@@ -436,36 +436,22 @@ int row_write_encode_labels(struct row_write *w, const struct key_layout *layout
 struct label_batch { /* columns of the batch that are labels, in name order */
     struct column **columns;
     struct key_label *labels, *row;
-    uint32_t n;
+    uint32_t n, table_id;
 };
 
-static int keys_of_label_batch(struct row_write *w, uint32_t table_id, struct label_batch *b, struct error *err)
+static int append_label_key(void *ctx, int64_t row, struct dynbuf *keys, struct error *err)
 {
-    struct dynbuf keys;
-    size_t charged = 0;
-    dynbuf_init(&keys, SIZE_MAX / 2);
-    int st = ST_OK;
-    for (int64_t i = 0; i < w->n_rows && st == ST_OK; i++) {
-        size_t start = keys.size;
-        uint32_t n = 0;
-        for (uint32_t k = 0; k < b->n; k++) {
-            int32_t size;
-            if (column_is_null(b->columns[k], i))
-                continue;
-            b->row[n] = b->labels[k];
-            b->row[n].value = column_bytes(b->columns[k], i, &size);
-            b->row[n++].value_size = (size_t)size;
-        }
-        st = key_sparse_append(&keys, table_id, b->row, n, err);
-        if (st == ST_OK)
-            st = row_write_charge_keys(w, &keys, &charged, err);
-        w->spans[i] = (struct key_span){(const uint8_t *)start, (uint32_t)(keys.size - start)};
+    struct label_batch *b = ctx;
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < b->n; k++) {
+        int32_t size;
+        if (column_is_null(b->columns[k], row))
+            continue;
+        b->row[n] = b->labels[k];
+        b->row[n].value = column_bytes(b->columns[k], row, &size);
+        b->row[n++].value_size = (size_t)size;
     }
-    if (st == ST_OK)
-        st = row_write_take_keys(w, &keys, err);
-    if (st != ST_OK)
-        dynbuf_release(&keys);
-    return st;
+    return key_sparse_append(keys, b->table_id, b->row, n, err);
 }
 
 /* The labels of the batch; every other column goes to *rest. */
@@ -509,8 +495,10 @@ int row_write_from_label_batch(const struct batch *batch, uint32_t table_id, con
                                struct budget *budget, struct row_write *ret_write, struct error *err)
 {
     uint32_t fields = batch->schema->n_fields, n_rest = 0;
-    struct label_batch b = {
-        .columns = calloc(fields + 1, sizeof *b.columns), .labels = calloc(fields + 1, sizeof *b.labels), .row = calloc(fields + 1, sizeof *b.row)};
+    struct label_batch b = {.columns = calloc(fields + 1, sizeof *b.columns),
+                            .labels = calloc(fields + 1, sizeof *b.labels),
+                            .row = calloc(fields + 1, sizeof *b.row),
+                            .table_id = table_id};
     struct field **rest = calloc(fields + 1, sizeof *rest);
     struct column **rest_columns = calloc(fields + 1, sizeof *rest_columns);
     struct row_write w = {0};
@@ -524,7 +512,7 @@ int row_write_from_label_batch(const struct batch *batch, uint32_t table_id, con
         st = row_write_adopt(batch->n_rows, rest, rest_columns, n_rest, metadata, NULL, budget, &w, err);
     ready = st == ST_OK;
     if (st == ST_OK)
-        st = keys_of_label_batch(&w, table_id, &b, err);
+        st = row_write_make_keys(&w, append_label_key, &b, err);
     for (uint32_t i = 0; i < b.n; i++)
         column_unref(b.columns[i]);
     free(b.columns);

@@ -183,7 +183,8 @@ int row_write_encode_key(const struct row_write *w, struct key_span span, struct
 
 /* ---- Arrow batches ---- */
 
-int row_write_charge_keys(struct row_write *w, const struct dynbuf *keys, size_t *charged, struct error *err)
+/* Charges `keys` to the write as far as that has not been done: *charged bytes of it. */
+static int charge_keys(struct row_write *w, const struct dynbuf *keys, size_t *charged, struct error *err)
 {
     if (keys->capacity > *charged) {
         TRY(budget_charge(w->budget, keys->capacity - *charged, err));
@@ -193,7 +194,8 @@ int row_write_charge_keys(struct row_write *w, const struct dynbuf *keys, size_t
     return ST_OK;
 }
 
-int row_write_take_keys(struct row_write *w, struct dynbuf *keys, struct error *err)
+/* Makes `keys`, whose offsets stand in the spans, the write's own scratch; on failure they stay the caller's. */
+static int take_keys(struct row_write *w, struct dynbuf *keys, struct error *err)
 {
     TRY(buffer_wrap(keys->data, keys->size, free, keys->data, &w->scratch, err));
     for (int64_t i = 0; i < w->n_rows; i++) {
@@ -204,36 +206,49 @@ int row_write_take_keys(struct row_write *w, struct dynbuf *keys, struct error *
     return ST_OK;
 }
 
-/* Encoded keys of all rows, side by side in w->scratch. */
-static int keys_of_batch(struct row_write *w, struct column *const *tags, struct error *err)
+int row_write_make_keys(struct row_write *w, row_key_fn append, void *ctx, struct error *err)
 {
     struct dynbuf keys;
-    const struct region_metadata *m = w->metadata;
     size_t charged = 0;
     dynbuf_init(&keys, SIZE_MAX / 2);
     int st = ST_OK;
     for (int64_t i = 0; i < w->n_rows && st == ST_OK; i++) {
         size_t start = keys.size;
-        for (uint32_t k = 0; k < m->n_key && st == ST_OK; k++) {
-            const struct region_column *c = &m->columns[m->key[k]];
-            if (tags[k] && !column_is_null(tags[k], i))
-                st = key_append_value(&keys, tags[k], i, err);
-            else if (!tags[k] && c->default_kind == DEFAULT_VALUE)
-                st = key_append_value(&keys, c->default_value, 0, err);
-            else if (tags[k] && !c->nullable)
-                st = error_set(err, ST_INVALID_ARGUMENTS, "column %s is not null but input has null", c->name);
-            else
-                st = key_append_null(&keys, err);
-        }
+        st = append(ctx, i, &keys, err);
         if (st == ST_OK)
-            st = row_write_charge_keys(w, &keys, &charged, err);
+            st = charge_keys(w, &keys, &charged, err);
         w->spans[i] = (struct key_span){(const uint8_t *)start, (uint32_t)(keys.size - start)};
     }
     if (st == ST_OK)
-        st = row_write_take_keys(w, &keys, err);
+        st = take_keys(w, &keys, err);
     if (st != ST_OK)
         dynbuf_release(&keys);
     return st;
+}
+
+/* The tags of a batch by their places in the key; NULL: the batch has no such column. */
+struct batch_tags {
+    const struct region_metadata *metadata;
+    struct column *const *columns;
+};
+
+static int append_batch_key(void *ctx, int64_t row, struct dynbuf *keys, struct error *err)
+{
+    const struct batch_tags *tags = ctx;
+    const struct region_metadata *m = tags->metadata;
+    for (uint32_t k = 0; k < m->n_key; k++) {
+        const struct region_column *c = &m->columns[m->key[k]];
+        struct column *tag = tags->columns[k];
+        if (tag && !column_is_null(tag, row))
+            TRY(key_append_value(keys, tag, row, err));
+        else if (!tag && c->default_kind == DEFAULT_VALUE)
+            TRY(key_append_value(keys, c->default_value, 0, err));
+        else if (tag && !c->nullable)
+            return error_set(err, ST_INVALID_ARGUMENTS, "column %s is not null but input has null", c->name);
+        else
+            TRY(key_append_null(keys, err));
+    }
+    return ST_OK;
 }
 
 /* A column of whole keys: the spans are its values. */
@@ -350,7 +365,7 @@ int row_write_from_batch(const struct batch *batch, struct region_metadata *meta
     if (!tags)
         return error_no_memory(err, metadata->n_key * sizeof *tags);
     int st = row_write_adopt(batch->n_rows, batch->schema->fields, batch->columns, batch->schema->n_fields, metadata, tags, budget, &w, err);
-    if (st == ST_OK && metadata->n_key && !w.spans_are_keys && (st = keys_of_batch(&w, tags, err)) != ST_OK) /* tags beside whole keys say nothing new */
+    if (st == ST_OK && metadata->n_key && !w.spans_are_keys && (st = row_write_make_keys(&w, append_batch_key, &(struct batch_tags){metadata, tags}, err)) != ST_OK) /* tags beside whole keys say nothing new */
         row_write_release(&w);
     free(tags);
     TRY(st);
