@@ -9,6 +9,7 @@ enum { STRICT_WINDOWS_MAX = 4096 };
 /* The windows of one compaction, by any number of threads; their outputs are gathered in `all`. */
 struct strict_windows {
     struct compaction *all;
+    struct compaction one; /* what a window's own compaction begins as */
     __int128 first, width;
     uint32_t n;
     _Atomic uint32_t next;
@@ -60,11 +61,9 @@ static int write_window(struct strict_windows *w, struct compaction *piece, uint
 static void strict_share(void *ctx, size_t share)
 {
     struct strict_windows *w = ctx;
-    struct compaction piece = *w->all;
+    struct compaction piece = w->one;
     struct error err = {.msg = ""};
     (void)share;
-    piece.outputs = NULL;
-    piece.n_outputs = 0;
     piece.inputs = calloc(w->all->n_inputs, sizeof *piece.inputs);
     int st = piece.inputs ? ST_OK : error_no_memory(&err, w->all->n_inputs * sizeof *piece.inputs);
     for (uint32_t i; st == ST_OK && (i = atomic_fetch_add(&w->next, 1)) < w->n;)
@@ -92,7 +91,7 @@ static int write_strict(struct compaction *all, uint32_t parallelism, struct err
     if ((high - first) / width > STRICT_WINDOWS_MAX)
         return error_set(err, ST_INVALID_ARGUMENTS, "a strict window of %lld s would cut region %llu into more than %d files",
                          (long long)all->window_seconds, (unsigned long long)all->of->region->id, STRICT_WINDOWS_MAX);
-    struct strict_windows w = {.all = all, .first = first, .width = width, .n = (uint32_t)((high - first) / width) + 1};
+    struct strict_windows w = {.all = all, .one = *all, .first = first, .width = width, .n = (uint32_t)((high - first) / width) + 1};
     pthread_mutex_init(&w.lock, NULL);
     thread_pool_for(all->of->region->engine->compactions, parallelism < w.n ? parallelism : w.n, strict_share, &w);
     pthread_mutex_destroy(&w.lock);

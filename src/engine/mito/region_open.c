@@ -596,6 +596,16 @@ static void stop_writes(struct mito_region *r, enum region_state state)
     pthread_mutex_unlock(&r->lock);
 }
 
+/* What the log may have lost is in the memtable, for as long as there is one. */
+static void flush_if_log_in_doubt(struct mito_region *r)
+{
+    struct wal_stats wal;
+    struct error err;
+    wal_stats(r->engine->options.wal, &wal);
+    if (r->wal_enabled && (wal.unsettled || wal.failed) && mito_flush_locked(r, &err) != ST_OK)
+        log_warn("mito", "region %llu is closed without a flush, and the end of the log is in doubt: %s", (unsigned long long)r->id, err.msg);
+}
+
 int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *err)
 {
     struct mito_region *r;
@@ -609,6 +619,8 @@ int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *e
     bool flushes = !r->wal_enabled && (was == REGION_WRITABLE || was == REGION_STAGING);
     stop_writes(r, REGION_CLOSED);
     int st = flushes ? mito_flush_locked(r, err) : ST_OK;
+    if (was == REGION_WRITABLE)
+        flush_if_log_in_doubt(r);
     if (st == ST_OK) {
         mito_region_unref(unregister(e, region_id));
     } else {
