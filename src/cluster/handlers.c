@@ -76,7 +76,7 @@ static void close_one(void *ctx, size_t k)
 
 /* ---- downgrade: no new writes, flush what there is, then follow ---- */
 
-enum { AGAIN_MS = 200, POLL_MS = 10 };
+enum { AGAIN_MS = 100, AGAIN_MAX_MS = 3200, POLL_MS = 10 };
 
 static int64_t deadline_of(const struct instruction_item *item)
 {
@@ -118,9 +118,9 @@ static int downgrade(struct executor *x, struct instruction_item *item, int64_t 
 }
 
 /* A pause, for as long as there is time. */
-static bool again_before(struct executor *x, int64_t deadline_ns)
+static bool pause_before(struct executor *x, int64_t deadline_ns, int64_t ms)
 {
-    int64_t now_ns = clock_monotonic_ns(), end_ns = now_ns + AGAIN_MS * 1000000LL;
+    int64_t now_ns = clock_monotonic_ns(), end_ns = now_ns + ms * 1000000;
     while (now_ns < end_ns && now_ns < deadline_ns && !executor_stopping(x)) {
         clock_sleep_ns(POLL_MS * 1000000LL);
         now_ns = clock_monotonic_ns();
@@ -135,11 +135,13 @@ static void downgrade_one(void *ctx, size_t k)
     struct each *e = ctx;
     struct instruction_item *item = &e->i->items[k];
     struct error err;
-    int64_t deadline_ns = item->has_timeout ? deadline_of(item) : 0;
+    int64_t deadline_ns = item->has_timeout ? deadline_of(item) : 0, pause_ms = AGAIN_MS;
     int rc;
-    do
-        rc = downgrade(e->x, item, deadline_ns, &err);
-    while (rc && rc != ST_REGION_NOT_FOUND && rc != ST_UNSUPPORTED && again_before(e->x, deadline_ns));
+    while ((rc = downgrade(e->x, item, deadline_ns, &err)) && rc != ST_REGION_NOT_FOUND && rc != ST_UNSUPPORTED &&
+           pause_before(e->x, deadline_ns, pause_ms)) {
+        if (rc != ST_REGION_NOT_READY && pause_ms < AGAIN_MAX_MS) /* that one waits for a lease; others for a disk, which is spared */
+            pause_ms *= 2;
+    }
     item->exists = rc != ST_REGION_NOT_FOUND;
     if (rc && item->exists)
         fail(item, err.msg);
