@@ -257,6 +257,7 @@ def merged(table, n_keys, calls, kinds):
     groups = {} if n_keys else {repr(()): []}
     for row, key in enumerate(keys):
         groups.setdefault(repr(key), []).append(row)
-    states = [state_rows(table.column(n_keys + 1 + i)) for i in range(len(calls))]
+    # DataFusion's optimizer leaves no aggregation of what has no rows
+    states = [state_rows(table.column(n_keys + 1 + i)) if table.num_rows else [] for i in range(len(calls))]
     return {key: [MERGES[name_of(call)](name_of(call), [states[i][row] for row in rows], kinds[i]) for i, (call, _) in enumerate(calls)]
             for key, rows in groups.items()}
