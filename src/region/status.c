@@ -63,6 +63,9 @@ static int busy(uint64_t id, struct error *err)
 
 static int begin_register(struct region_server *s, struct region_slot *slot, uint64_t id, struct engine *engine, struct error *err)
 {
+    /* Parts of regions have a number there, which folders do not show: such a region would share one with its namesake. */
+    if (id >> 24 & 0xff)
+        return error_set(err, ST_INVALID_ARGUMENTS, "region %" PRIu64 "(%u, %u) is the number of a part of a region", id, (unsigned)(id >> 32), (unsigned)id);
     if (slot && slot->status == SLOT_DEREGISTERING)
         return busy(id, err);
     if (slot && slot->engine && slot->engine != engine)

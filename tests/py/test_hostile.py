@@ -51,6 +51,12 @@ def long_path(call):
         call(request, timeout=20)
 
 
+def parts_of_regions(call):
+    """An id with the bits that number parts is none that a client may use: its folder would be another region's."""
+    assert refused(call, create_region(REGION | 1 << 24, COLUMNS))[0] == '1004'
+    assert refused(call, create_region(0xffffffff, COLUMNS))[0] == '1004'
+
+
 def mixed_batch(call):
     """One engine makes all regions of a request; one that belongs to another would be registered where it is not."""
     physical = 1100 << 32
@@ -165,6 +171,7 @@ def main():
     call = server.channel().unary_unary(HANDLE)
     texts(server, call)
     long_path(call)
+    parts_of_regions(call)
     mixed_batch(call)
     http_labels(server)
     distant_deadline(server, call)
