@@ -176,6 +176,7 @@ static int send_heartbeat(struct cluster *c, struct error *err)
     bool gzipped;
     TRY(build_heartbeat(c, now_ns, &duration_ms, &gzipped, err));
     c->last_sent_ms = duration_ms;
+    c->awaited = true;
     TRY(send_bytes(c, &c->message, gzipped, err));
     cpu_ns = clock_thread_cpu_ns() - cpu_ns;
     pthread_mutex_lock(&c->lock);
@@ -234,6 +235,8 @@ static void note_lease(struct cluster *c, const struct heartbeat_response *resp,
 static void take_lease(struct cluster *c, const struct heartbeat_response *resp)
 {
     struct region_grant_counts counts;
+    if (resp->duration_ms == (uint64_t)c->last_sent_ms)
+        c->awaited = false;
     if (resp->duration_ms > (uint64_t)c->last_sent_ms || resp->lease_seconds > LEASE_SECONDS_MAX) {
         ignore("lease_from_the_future", "a lease answers a heartbeat that was never sent, or is longer than a day");
         return;
@@ -414,6 +417,15 @@ static void note_late(struct cluster *c, int64_t late_ns)
     pthread_mutex_unlock(&c->lock);
 }
 
+/* When the next heartbeat goes out. While the last one's lease is awaited it is held back: a metasrv that needs longer than an interval would answer
+ * ever older ones, whose leases are over when they come. Not for long: the answer may be lost. */
+static int64_t next_beat_ns(const struct cluster *c, const struct beat *b)
+{
+    int64_t half_lease_ms = (3 * c->interval_ms + 1000) / 2, hold_ms = 2 * c->interval_ms < half_lease_ms ? 2 * c->interval_ms : half_lease_ms;
+    int64_t held_ns = b->send_started_ns + hold_ms * 1000000;
+    return c->awaited && held_ns > b->due_ns ? held_ns : b->due_ns;
+}
+
 /* The timer has come. False with the reason: the stream is stuck. */
 static bool beat(struct cluster *c, struct beat *b, struct error *err)
 {
@@ -426,8 +438,9 @@ static bool beat(struct cluster *c, struct beat *b, struct error *err)
         error_set(err, ST_DEADLINE_EXCEEDED, "a message to metasrv has not gone out for %d ms", SEND_STUCK_MS);
         return now_ns - b->send_started_ns < SEND_STUCK_MS * 1000000LL + c->interval_ms * 1000000;
     }
-    if (now_ns - b->due_ns > c->interval_ms * 1000000)
-        note_late(c, now_ns - b->due_ns);
+    int64_t late_ns = now_ns - next_beat_ns(c, b);
+    if (late_ns > c->interval_ms * 1000000)
+        note_late(c, late_ns);
     b->send_started_ns = now_ns;
     b->due_ns = now_ns + c->interval_ms * 1000000;
     return send_heartbeat(c, err) == ST_OK;
@@ -438,20 +451,24 @@ static void serve_stream(struct cluster *c, struct error *err)
 {
     int64_t now_ns = clock_monotonic_ns();
     struct beat b = {.due_ns = now_ns, .heard_ns = now_ns, .send_started_ns = now_ns};
+    c->awaited = false; /* what the last stream owes */
     bool good = true;
     while (good && !atomic_load(&c->stop)) {
         struct buffer *message = NULL;
         int64_t cpu_ns = clock_thread_cpu_ns();
         now_ns = clock_monotonic_ns();
-        if (now_ns >= b.due_ns)
+        if (now_ns >= next_beat_ns(c, &b))
             good = beat(c, &b, err);
         if (!good)
             break;
-        bool busy = !rpc_stream_can_send(c->stream) && b.due_ns <= now_ns;
-        switch (rpc_stream_wait(c->stream, busy ? now_ns + 100000000 : b.due_ns, &message, err)) {
+        int64_t due_ns = next_beat_ns(c, &b);
+        bool busy = !rpc_stream_can_send(c->stream) && due_ns <= now_ns, held = c->awaited;
+        switch (rpc_stream_wait(c->stream, busy ? now_ns + 100000000 : due_ns, &message, err)) {
         case RPC_STREAM_MESSAGE:
             b.heard_ns = clock_monotonic_ns();
             good = take_response(c, message, err);
+            if (held && !c->awaited && b.due_ns < b.heard_ns)
+                b.due_ns = b.heard_ns; /* it was held back, it is not late */
             buffer_unref(message);
             break;
         case RPC_STREAM_SENT:

@@ -39,6 +39,7 @@ struct cluster {
     struct rpc_stream *stream;
     int64_t epoch_ns;     /* durations in heartbeats count from here */
     int64_t last_sent_ms; /* duration of the newest full heartbeat: no lease can answer a later one */
+    bool awaited;         /* its lease has not come yet */
     int64_t interval_ms, retry_ms;
 
     pthread_mutex_t lock;       /* guards everything below */

@@ -731,6 +731,20 @@ def test_downgrade_persists():
 
 # ---- a metasrv that misbehaves ----
 
+def test_slow_metasrv():
+    """One that needs longer than an interval for an answer: heartbeats do not pile up there, else each lease would be over when it comes."""
+    m, s, call = led(interval_ms=200, lease_seconds=3)
+    m.wait_beats(1, 3)
+    m.delay_s = 0.3
+    m.wait_beats(1, 14)
+    with m.lock:
+        waiting = m.streams[1].out.qsize()
+    check('few wait for an answer', waiting <= 2, waiting)
+    m.delay_s = 0
+    s.stop(), m.stop()
+
+
+
 def test_faults():
     m, s, call = led(interval_ms=100, lease_seconds=3)
     write = insert(REGION, COLUMNS, [(1, 1, 1)])
@@ -833,7 +847,7 @@ def test_starts():
 
 
 def main():
-    tests = [test_upstream, test_migration, test_split_merge, test_metric_migration, test_metric_repartition, test_gc, test_database_options, test_overtaken, test_partition_of_route, test_instructions, test_leases, test_stale_leader_grant, test_stale_follower_grant, test_demoted_leader, test_downgrade_persists, test_faults, test_starts]
+    tests = [test_upstream, test_migration, test_split_merge, test_metric_migration, test_metric_repartition, test_gc, test_database_options, test_overtaken, test_partition_of_route, test_instructions, test_leases, test_stale_leader_grant, test_stale_follower_grant, test_demoted_leader, test_downgrade_persists, test_faults, test_slow_metasrv, test_starts]
     wanted = sys.argv[1:]
     for t in tests:
         if not wanted or t.__name__ in wanted:
