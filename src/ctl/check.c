@@ -36,6 +36,8 @@ struct check {
     struct object_store *store;
     char **dirs; /* of regions, with a trailing slash */
     size_t n_dirs, dirs_room;
+    char (*shared)[FILE_ID_SIZE]; /* files that regions list in folders of others, sorted */
+    size_t n_shared;
     struct finding *findings;
     size_t n_findings, findings_room;
     uint64_t counts[VERIFY_BROKEN + 1];
@@ -96,12 +98,28 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static int by_id(const void *a, const void *b)
+{
+    return memcmp(a, b, FILE_ID_SIZE);
+}
+
+/* Which files regions list in folders of others, sorted. */
+static int find_shared(struct check *c, struct error *err)
+{
+    for (size_t i = 0; i < c->n_dirs; i++)
+        TRY(mito_verify_shared(c->store, c->dirs[i], &c->shared, &c->n_shared, err));
+    if (c->n_shared)
+        qsort(c->shared, c->n_shared, sizeof *c->shared, by_id);
+    return ST_OK;
+}
+
 static int check_regions(struct check *c, struct error *err)
 {
     mito_cast = expr_try_cast_column;
     TRY(c->store->ops->list(c->store, "data", true, find_region, c, err));
     if (c->n_dirs)
         qsort(c->dirs, c->n_dirs, sizeof *c->dirs, by_name);
+    TRY(find_shared(c, err));
     c->regions = calloc(c->n_dirs + 1, sizeof *c->regions);
     if (!c->regions)
         return error_no_memory(err, c->n_dirs * sizeof *c->regions);
@@ -114,7 +132,13 @@ static int check_regions(struct check *c, struct error *err)
         snprintf(file_engine, sizeof file_engine, "%smanifest/_file_manifest", c->dirs[i]);
         if (c->store->ops->stat(c->store, file_engine, &size, NULL) == ST_OK)
             continue; /* of the file engine: one file, nothing to hold against it */
-        struct verify_request q = {.store = c->store, .region_dir = c->dirs[i], .full = c->full, .say = note, .ctx = c};
+        struct verify_request q = {.store = c->store,
+                                   .region_dir = c->dirs[i],
+                                   .shared = (const char(*)[FILE_ID_SIZE])c->shared,
+                                   .n_shared = c->n_shared,
+                                   .full = c->full,
+                                   .say = note,
+                                   .ctx = c};
         TRY(mito_verify_region(&q, &r, err));
         if (!r.readable)
             continue;
@@ -200,6 +224,9 @@ static void free_dirs(struct check *c)
     for (size_t i = 0; i < c->n_dirs; i++)
         free(c->dirs[i]);
     free(c->dirs);
+    free(c->shared);
+    c->shared = NULL;
+    c->n_shared = 0;
     c->dirs = NULL;
     c->n_dirs = c->dirs_room = 0;
 }
@@ -292,9 +319,11 @@ static int forget_file(struct check *c, const char *key, struct error *err)
     const char *name = strrchr(key, '/') + 1;
     struct manifest_manager *m;
     snprintf(dir, sizeof dir, "%.*s", (int)(name - key), key);
-    TRY(manifest_open(c->store, dir, 0, &m, err));
+    int st = manifest_open(c->store, dir, 0, &m, err);
+    if (st == ST_NOT_FOUND || st == ST_REGION_NOT_FOUND)
+        return ST_OK; /* a dropped region's: others list the file */
+    TRY(st);
     const struct manifest *state = manifest_state(m);
-    int st = ST_OK;
     for (uint32_t i = 0; i < state->n_files && st == ST_OK; i++) {
         if (strncmp(state->files[i].file_id, name, strlen(state->files[i].file_id)))
             continue;

@@ -12,6 +12,7 @@ import urllib.request
 import grpc
 import zstandard
 
+import harness
 from harness import (DO_GET, FIELD, HANDLE, INT32, INT64, STRING, TAG, TIME, TS_MS, Server, blob, create_region, fields, free_port, insert, message, need_shared, num,
                      scan_all, varint)
 import test_metric
@@ -253,7 +254,11 @@ def test_split_merge():
                 check('and the second half there', sorted(count(b, other)) == list(range(50, 100)))
     check('all recorded steps of split and merge', seen == 10, seen)
     check('after the merge all rows are back', sorted(count(a, REGION)) == list(range(100)))
-    a.stop(), b.stop(), m.stop()
+    a.kill(), b.kill()
+    # Files in the folders of other regions are there, and nobody's leftovers.
+    ctl = subprocess.run([os.path.join(harness.BUILD, 'regionctl'), 'check', '--full', a.home], capture_output=True, text=True)
+    check('regionctl finds every shared file', ctl.returncode == 0 and ' 0 bad files, 0 leftovers' in ctl.stdout, ctl.stdout)
+    b.remove(), a.remove(), m.stop()
 
 
 # ---- metric regions ----

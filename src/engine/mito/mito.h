@@ -157,10 +157,10 @@ void mito_region_unref(struct mito_region *r);
 /* ST_REGION_NOT_READY naming the state. */
 int mito_region_wrong_state(const struct mito_region *r, const char *wanted, struct error *err);
 
-/* Where in r->dir "/{table id}_{sequence}/" stands; *ret_size = its length. NULL: nowhere. */
-const char *mito_own_folder(const struct mito_region *r, int *ret_size);
+/* Where in the region's folder `dir` "/{table id}_{sequence}/" stands; *ret_size = its length. NULL: nowhere. */
+const char *mito_own_folder(const char *dir, uint64_t region_id, int *ret_size);
 /* The folder of another region of the same table and part; the caller frees it. */
-int mito_sibling_dir(const struct mito_region *r, uint64_t region_id, char **ret_dir, struct error *err);
+int mito_sibling_dir(const char *dir, uint64_t region_id, uint64_t sibling_id, char **ret_dir, struct error *err);
 /* Width of the region's time windows: the option, else what the manifest has recorded, else 0. r->lock held. */
 int64_t mito_window_seconds(const struct mito_region *r);
 /* After a commit: takes over the manifest's counters. r->lock held. */

@@ -10,31 +10,31 @@
 
 #include "engine/mito/mito.h"
 
-const char *mito_own_folder(const struct mito_region *r, int *ret_size)
+const char *mito_own_folder(const char *dir, uint64_t region_id, int *ret_size)
 {
     char mine[48];
     const char *at = NULL;
-    *ret_size = snprintf(mine, sizeof mine, "/%u_%010u/", (uint32_t)(r->id >> 32), (uint32_t)r->id & 0xffffff);
-    for (const char *p = strstr(r->dir, mine); p; p = strstr(p + 1, mine))
+    *ret_size = snprintf(mine, sizeof mine, "/%u_%010u/", (uint32_t)(region_id >> 32), (uint32_t)region_id & 0xffffff);
+    for (const char *p = strstr(dir, mine); p; p = strstr(p + 1, mine))
         at = p;
     return at;
 }
 
-int mito_sibling_dir(const struct mito_region *r, uint64_t region_id, char **ret_dir, struct error *err)
+int mito_sibling_dir(const char *dir, uint64_t region_id, uint64_t sibling_id, char **ret_dir, struct error *err)
 {
     char other[48];
     int n;
-    const char *at = mito_own_folder(r, &n);
-    snprintf(other, sizeof other, "/%u_%010u/", (uint32_t)(region_id >> 32), (uint32_t)region_id & 0xffffff);
-    if (!at || region_id >> 32 != r->id >> 32)
-        return error_set(err, ST_INVALID_ARGUMENTS, "region %llu is no region of the table of %llu", (unsigned long long)region_id,
-                         (unsigned long long)r->id);
-    size_t room = strlen(r->dir) + sizeof other;
-    char *dir = malloc(room);
-    if (!dir)
+    const char *at = mito_own_folder(dir, region_id, &n);
+    snprintf(other, sizeof other, "/%u_%010u/", (uint32_t)(sibling_id >> 32), (uint32_t)sibling_id & 0xffffff);
+    if (!at || sibling_id >> 32 != region_id >> 32)
+        return error_set(err, ST_INVALID_ARGUMENTS, "region %llu is no region of the table of %llu", (unsigned long long)sibling_id,
+                         (unsigned long long)region_id);
+    size_t room = strlen(dir) + sizeof other;
+    char *sibling = malloc(room);
+    if (!sibling)
         return error_no_memory(err, room);
-    snprintf(dir, room, "%.*s%s%s", (int)(at - r->dir), r->dir, other, at + n);
-    *ret_dir = dir;
+    snprintf(sibling, room, "%.*s%s%s", (int)(at - dir), dir, other, at + n);
+    *ret_dir = sibling;
     return ST_OK;
 }
 
@@ -72,7 +72,7 @@ static int file_open(struct mito_region *r, const struct file_meta *meta, struct
     struct file_meta copy;
     char *dir = NULL;
     if (meta->region_id && meta->region_id != r->id && (uint32_t)(meta->region_id & 0xffffff) != (uint32_t)(r->id & 0xffffff))
-        TRY(mito_sibling_dir(r, meta->region_id, &dir, err));
+        TRY(mito_sibling_dir(r->dir, r->id, meta->region_id, &dir, err));
     int st = file_meta_copy(meta, &copy, err);
     if (st == ST_OK) {
         st = sst_file_new(r->engine->options.store, dir ? dir : r->dir, &copy, &r->engine->caches, ret_file, err);

@@ -457,7 +457,7 @@ int mito_stored_region(const struct mito_region *sibling, uint64_t region_id, st
     struct mito_region *r = region_alloc(e, region_id);
     if (!r)
         return error_no_memory(err, sizeof *r);
-    int st = mito_sibling_dir(sibling, region_id, &r->dir, err);
+    int st = mito_sibling_dir(sibling->dir, sibling->id, region_id, &r->dir, err);
     if (st == ST_OK)
         st = region_options_parse(NULL, 0, true, &r->options, err);
     if (st == ST_OK)

@@ -63,7 +63,7 @@ static int look_at_sibling(void *ctx, const struct object_info *info, struct err
     char *dir;
     if (!info->is_dir || sscanf(slash ? slash + 1 : info->key, "%" SCNu32 "_%" SCNu32, &table, &number) != 2 || table != s->region->id >> 32)
         return ST_OK;
-    TRY(mito_sibling_dir(s->region, (uint64_t)table << 32 | number, &dir, err));
+    TRY(mito_sibling_dir(s->region->dir, s->region->id, (uint64_t)table << 32 | number, &dir, err));
     int st = manifest_open(o->store, dir, o->checkpoint_distance, &manifest, err);
     free(dir);
     if (st == ST_OK) {
@@ -80,7 +80,7 @@ static int overtake_siblings(struct mito_region *r, struct error *err)
     static const uint64_t margin = (uint64_t)1 << 32;
     struct siblings s = {.region = r};
     int n;
-    const char *at = mito_own_folder(r, &n);
+    const char *at = mito_own_folder(r->dir, r->id, &n);
     char *table = at ? strndup(r->dir, (size_t)(at - r->dir)) : NULL;
     if (!table)
         return at ? error_no_memory(err, strlen(r->dir)) : ST_OK;
@@ -162,7 +162,7 @@ static int open_inputs(struct remap *m, struct error *err)
     struct mito_region *r = m->region;
     for (uint32_t i = 0; i < m->request->n_inputs; i++) {
         char *dir;
-        TRY(mito_sibling_dir(r, m->request->inputs[i], &dir, err));
+        TRY(mito_sibling_dir(r->dir, r->id, m->request->inputs[i], &dir, err));
         int st = manifest_open(r->engine->options.store, dir, r->engine->options.checkpoint_distance, &m->old[i], err);
         free(dir);
         if (st != ST_OK)
@@ -337,7 +337,7 @@ static int apply(struct mito_region *r, const struct region_apply_request *reque
 {
     char *dir;
     struct manifest blob = {.append_mode = -1};
-    TRY(mito_sibling_dir(r, request->central_region_id, &dir, err));
+    TRY(mito_sibling_dir(r->dir, r->id, request->central_region_id, &dir, err));
     int st = manifest_blob_get(r->engine->options.store, dir, request->manifest_path, &blob, err);
     free(dir);
     if (st == ST_OK && !same_text(blob.metadata->partition_expr, request->partition_expr))

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/mito/mito.h"
 #include "engine/mito/sst_footer.h"
 #include "engine/mito/sst_internal.h"
 
@@ -199,17 +200,25 @@ static bool check_index(const struct verify_request *q, const char *dir, const s
     return good;
 }
 
+/* In the folder of another region of the table. */
+static bool is_elsewhere(const struct manifest *state, const struct file_meta *meta)
+{
+    return meta->region_id && (meta->region_id & 0xffffff) != (state->metadata->region_id & 0xffffff);
+}
+
 static int check_file(const struct verify_request *q, const struct manifest *state, const struct file_meta *meta, struct verify_result *result,
                       struct error *err)
 {
     struct sst_check c = {.q = q, .metadata = state->metadata};
     struct file_meta copy;
-    TRY(file_meta_copy(meta, &copy, err));
-    int st = sst_file_new(q->store, q->region_dir, &copy, NULL, &c.file, err);
-    if (st != ST_OK) {
+    char *sibling = NULL;
+    if (is_elsewhere(state, meta))
+        TRY(mito_sibling_dir(q->region_dir, state->metadata->region_id, meta->region_id, &sibling, err));
+    int st = file_meta_copy(meta, &copy, err);
+    if (st == ST_OK && (st = sst_file_new(q->store, sibling ? sibling : q->region_dir, &copy, NULL, &c.file, err)) != ST_OK)
         file_meta_release(&copy);
-        return st;
-    }
+    free(sibling);
+    TRY(st);
     snprintf(c.key, sizeof c.key, "%s%s.parquet", c.file->dir, c.file->meta.file_id);
     st = check_sst(&c, err);
     result->files++;
@@ -235,6 +244,26 @@ static bool is_listed(const struct manifest *m, const char *id, size_t size)
     return false;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, FILE_ID_SIZE - 1);
+}
+
+/* By the manifest, by another region's, or by the manifest's record of files that garbage collection removes. */
+static bool is_known(const struct folder *f, const char *id, size_t size)
+{
+    char key[FILE_ID_SIZE] = {0};
+    if (is_listed(f->state, id, size))
+        return true;
+    for (uint32_t i = 0; i < f->state->n_removed; i++)
+        if (strlen(f->state->removed[i].file_id) == size && memcmp(f->state->removed[i].file_id, id, size) == 0)
+            return true;
+    if (size != FILE_ID_SIZE - 1 || !f->q->n_shared)
+        return false;
+    memcpy(key, id, size);
+    return bsearch(key, f->q->shared, f->q->n_shared, FILE_ID_SIZE, compare_ids) != NULL;
+}
+
 static int look_at(void *ctx, const struct object_info *info, struct error *err)
 {
     const struct folder *f = ctx;
@@ -244,13 +273,30 @@ static int look_at(void *ctx, const struct object_info *info, struct error *err)
         return ST_OK;
     if (!strcmp(name, ".dropping"))
         say(f->q, VERIFY_NOTE, info->key, "the region was being dropped: the next open finishes that");
-    else if ((dot = strstr(name, ".parquet")) && !strchr(name, '/') && !is_listed(f->state, name, (size_t)(dot - name)))
+    else if ((dot = strstr(name, ".parquet")) && !strchr(name, '/') && !is_known(f, name, (size_t)(dot - name)))
         say(f->q, VERIFY_LEFTOVER, info->key, "no manifest lists it (%llu bytes)", (unsigned long long)info->size_bytes);
-    else if (!strncmp(name, "index/", 6) && (dot = strchr(name, '.')) && !is_listed(f->state, name + 6, (size_t)(dot - name - 6)))
+    else if (!strncmp(name, "index/", 6) && (dot = strchr(name, '.')) && !is_known(f, name + 6, (size_t)(dot - name - 6)))
         say(f->q, VERIFY_LEFTOVER, info->key, "it is the index of a file that no manifest lists");
     else if (!strncmp(name, "staging/", 8))
         say(f->q, VERIFY_NOTE, info->key, "left by a staging region");
     return ST_OK;
+}
+
+int mito_verify_shared(struct object_store *store, const char *region_dir, char (**files)[FILE_ID_SIZE], size_t *n, struct error *err)
+{
+    struct manifest_manager *manager;
+    if (manifest_open(store, region_dir, 0, &manager, NULL) != ST_OK)
+        return ST_OK; /* mito_verify_region() says why */
+    const struct manifest *state = manifest_state(manager);
+    char(*grown)[FILE_ID_SIZE] = realloc(*files, (*n + state->n_files + 1) * sizeof **files);
+    if (grown)
+        *files = grown;
+    for (uint32_t i = 0; grown && i < state->n_files; i++)
+        if (is_elsewhere(state, &state->files[i]))
+            memcpy(grown[(*n)++], state->files[i].file_id, FILE_ID_SIZE);
+    uint32_t wanted = state->n_files;
+    manifest_free(manager);
+    return grown ? ST_OK : error_no_memory(err, wanted * sizeof **files);
 }
 
 int mito_verify_region(const struct verify_request *q, struct verify_result *ret_result, struct error *err)
