@@ -511,7 +511,7 @@ static void newest_rows(void **state)
         assert_int_equal(file_meta_copy(&plain->meta, &copy, NULL), ST_OK);
         assert_int_equal(sst_file_new(store, DIR_KEY, &copy, &caches, &f, NULL), ST_OK);
         check_wish(f, m, &(struct wanted){.from = 1, .to = INT64_MAX, .last = true}, true, true); /* some row groups are cut */
-        for (int round = 0; round < 60; round++) {
+        for (int round = 0; round < 16; round++) {
             struct wanted w = random_wish();
             if (round % 2)
                 w = (struct wanted){.from = INT64_MIN, .to = INT64_MAX, .last = true, .has_cpu = round % 4 == 1, .cpu_op = w.cpu_op, .cpu = w.cpu};
