@@ -64,9 +64,8 @@ static int grow_registers(struct registers *r, struct budget *budget, struct err
     return ST_OK;
 }
 
-static inline int add_hash(struct registers *r, uint64_t hash, struct budget *budget, struct error *err)
+static inline int raise_register(struct registers *r, uint32_t index, uint32_t value, struct budget *budget, struct error *err)
 {
-    uint32_t index = hash & (REGISTERS - 1), value = 1 + (uint32_t)__builtin_ctzll(hash >> REGISTER_BITS | 1ull << HASH_BITS);
     if (r->capacity != REGISTERS && r->used * 4 >= r->capacity * 3)
         TRY(grow_registers(r, budget, err));
     if (r->capacity == REGISTERS) {
@@ -76,6 +75,12 @@ static inline int add_hash(struct registers *r, uint64_t hash, struct budget *bu
         put_code(r->data, r->capacity, index << 8 | value, &r->used);
     }
     return ST_OK;
+}
+
+static inline int add_hash(struct registers *r, uint64_t hash, struct budget *budget, struct error *err)
+{
+    uint32_t value = 1 + (uint32_t)__builtin_ctzll(hash >> REGISTER_BITS | 1ull << HASH_BITS);
+    return raise_register(r, hash & (REGISTERS - 1), value, budget, err);
 }
 
 static double sigma(double x)
@@ -172,6 +177,21 @@ static int approx_update(struct agg *base, struct column *const *args, const str
     return ST_OK;
 }
 
+static int approx_combine(struct agg *base, struct agg *from, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err)
+{
+    const struct registers *others = VEC(&((struct approx_agg *)from)->groups, struct registers) + first;
+    for (uint32_t i = 0; i < n; i++) {
+        struct registers *r = VEC(&((struct approx_agg *)base)->groups, struct registers) + groups[i];
+        for (uint32_t k = 0; k < others[i].capacity; k++) {
+            bool dense = others[i].capacity == REGISTERS;
+            uint32_t code = dense ? k << 8 | ((uint8_t *)others[i].data)[k] : ((uint32_t *)others[i].data)[k];
+            if ((uint8_t)code)
+                TRY(raise_register(r, code >> 8, (uint8_t)code, base->budget, err));
+        }
+    }
+    return ST_OK;
+}
+
 static int approx_finish(struct agg *base, uint32_t first, uint32_t n, struct column **ret_column, struct error *err)
 {
     const struct registers *groups = VEC(&((struct approx_agg *)base)->groups, struct registers) + first;
@@ -234,6 +254,7 @@ const struct agg_function agg_approx_functions[] = {
      .update = approx_update,
      .finish = approx_finish,
      .state = approx_state,
+     .combine = approx_combine,
      .free = approx_free,
      .dictionaries = true,
      .result_bytes = REGISTERS,

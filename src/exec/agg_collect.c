@@ -32,17 +32,21 @@ void agg_collect_release(struct agg_collect *c)
     *c = (struct agg_collect){0};
 }
 
-/* A copy of its own, so that no batch of the scan stays alive for a few of its rows. */
+/* A copy of its own (all rows without `rows`: those of another collection, a reference), so that no batch of the scan stays alive for a few of its rows. */
 static int copy_rows(struct agg_collect *c, const struct column *from, const uint32_t *rows, int64_t n, struct column **ret_column, struct error *err)
 {
     struct column *taken;
+    if (!rows) {
+        *ret_column = column_ref((struct column *)from);
+        return ST_OK;
+    }
     TRY(column_take(c->budget, from, rows, n, &taken, err));
     int st = column_decode_dictionary(c->budget, taken, ret_column, err);
     column_unref(taken);
     return st;
 }
 
-/* Keeps the rows selected[0..n); the caller fills in their groups. */
+/* Keeps the rows selected[0..n), NULL = all n; the caller fills in their groups. */
 static int add_rows(struct agg_collect *c, struct column *const *columns, const uint32_t *selected, int64_t n, struct error *err)
 {
     uint32_t made = 0;
@@ -80,6 +84,27 @@ int agg_collect_add(struct agg_collect *c, struct column *const *columns, const 
     uint32_t *groups = VEC(&c->groups, uint32_t) + before;
     for (int64_t i = 0; i < n; i++)
         groups[i] = agg_row_group(rows, selected[i]);
+    return ST_OK;
+}
+
+int agg_collect_combine(struct agg_collect *c, const struct agg_collect *from, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err)
+{
+    const uint32_t *group_of = from->groups.data;
+    for (uint32_t chunk = 0; chunk < from->n_chunks; chunk++) {
+        struct column *const *columns = VEC(&from->chunks, struct column *) + (size_t)chunk * from->n_columns;
+        int64_t rows = columns[0]->length, kept = 0;
+        TRY(vec_reserve(&c->selected, c->budget, (size_t)rows + 1, 4, err));
+        uint32_t *selected = c->selected.data, before = c->n_rows;
+        for (int64_t i = 0; i < rows; i++) {
+            selected[kept] = (uint32_t)i;
+            kept += group_of[i] - first < n;
+        }
+        if (kept)
+            TRY(add_rows(c, columns, kept < rows ? selected : NULL, kept, err));
+        for (int64_t i = 0; i < kept; i++)
+            VEC(&c->groups, uint32_t)[before + i] = groups[group_of[selected[i]] - first];
+        group_of += rows;
+    }
     return ST_OK;
 }
 

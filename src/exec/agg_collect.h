@@ -29,6 +29,9 @@ void agg_collect_release(struct agg_collect *c);
 /* Keeps all rows, or those whose first `n_valid` columns are not NULL. Columns may be dictionaries. Not after arranging. */
 int agg_collect_add(struct agg_collect *c, struct column *const *columns, const struct agg_rows *rows, uint32_t n_valid, struct error *err);
 
+/* Takes over the rows of the groups [first, first + n) of `from`, whose columns it has, too, as rows of groups[0..n). Not after arranging either. */
+int agg_collect_combine(struct agg_collect *c, const struct agg_collect *from, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err);
+
 /* Rows of a group in the order of the last n_sorts columns, equal ones in input order. Called again it does nothing. */
 int agg_collect_arrange(struct agg_collect *c, uint32_t n_groups, const struct sort_spec *sorts, uint32_t n_sorts, struct error *err);
 

@@ -116,6 +116,17 @@ static int count_update(struct agg *base, struct column *const *args, const stru
     return ST_OK;
 }
 
+static int count_combine(struct agg *base, struct agg *from_base, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err)
+{
+    const struct count_agg *from = (const struct count_agg *)from_base;
+    for (uint32_t i = 0; i < from->n_seen; i++) {
+        struct seen s = VEC(&from->seen, const struct seen)[i];
+        if (s.group - first < n)
+            TRY(see((struct count_agg *)base, (struct seen){s.hash, groups[s.group - first]}, err));
+    }
+    return ST_OK;
+}
+
 static int count_finish(struct agg *base, uint32_t first, uint32_t n, struct column **ret_column, struct error *err)
 {
     const uint32_t *counts = VEC(&((struct count_agg *)base)->counts, uint32_t) + first;
@@ -188,6 +199,7 @@ const struct agg_function agg_count_hash_functions[] = {
      .update = count_update,
      .finish = count_finish,
      .state = count_state,
+     .combine = count_combine,
      .free = count_free,
      .dictionaries = true,
      .distinct = AGG_DISTINCT_IGNORED},

@@ -156,6 +156,18 @@ static int digest_update(struct agg *base, struct column *const *args, const str
     return a->n_pending >= PENDING_ROWS && a->n_pending >= a->n_groups ? flush(a, err) : ST_OK;
 }
 
+static int digest_combine(struct agg *base, struct agg *from_base, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err)
+{
+    struct digest_agg *a = (struct digest_agg *)base, *from = (struct digest_agg *)from_base;
+    TRY(flush(a, err)); /* what waits has come before */
+    TRY(flush(from, err));
+    for (uint32_t i = 0; i < n; i++) {
+        struct tdigest *d = VEC(&a->digests, struct tdigest) + groups[i];
+        TRY(tdigest_merge(d, a->max_size, VEC(&from->digests, struct tdigest) + first + i, &a->scratch, base->budget, err));
+    }
+    return ST_OK;
+}
+
 /* A double as an integer, cut towards zero and to the type's range; NaN is 0. */
 static uint64_t saturated(double v, const struct dtype *t)
 {
@@ -262,7 +274,7 @@ static void digest_free(struct agg *base)
 
 #define FUNCTIONS                                                                                                                                    \
     .resolve = digest_resolve, .open = digest_open, .reserve = digest_reserve, .update = digest_update, .finish = digest_finish,                     \
-    .state = digest_state, .free = digest_free
+    .state = digest_state, .combine = digest_combine, .free = digest_free
 
 const struct agg_function agg_digest_functions[] = {
     {.name = "approx_median", .which = MEDIAN, .args_min = 1, .args_max = 1, .distinct = AGG_DISTINCT_REFUSED, FUNCTIONS},

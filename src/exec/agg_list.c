@@ -125,6 +125,13 @@ static int list_update(struct agg *base, struct column *const *args, const struc
     return overfull(a) ? agg_collect_trim(&a->rows, a->n_groups, call->sorts, call->n_sorts, a->nth, err) : ST_OK;
 }
 
+static int list_combine(struct agg *base, struct agg *from, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err)
+{
+    struct list_agg *a = (struct list_agg *)base;
+    TRY(agg_collect_combine(&a->rows, &((struct list_agg *)from)->rows, first, n, groups, err));
+    return overfull(a) ? agg_collect_trim(&a->rows, a->n_groups, base->call->sorts, base->call->n_sorts, a->nth, err) : ST_OK;
+}
+
 /* How the strings of rows [from, to) join: their bytes with delimiters, and whether there are any. */
 static size_t joined_size(const struct column *c, uint32_t from, uint32_t to, size_t delimiter_size, bool *ret_any)
 {
@@ -253,7 +260,7 @@ static void list_free(struct agg *base)
 
 #define FUNCTIONS                                                                                                                                    \
     .resolve = list_resolve, .open = list_open, .reserve = list_reserve, .update = list_update, .finish = list_finish, .state = list_state,          \
-    .free = list_free, .ordered = true, .dictionaries = true
+    .combine = list_combine, .free = list_free, .ordered = true, .dictionaries = true
 
 const struct agg_function agg_list_functions[] = {
     {.name = "array_agg", .which = ARRAY, .args_min = 1, .args_max = 1, FUNCTIONS},

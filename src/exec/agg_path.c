@@ -81,6 +81,11 @@ static int path_update(struct agg *base, struct column *const *args, const struc
     return st;
 }
 
+static int path_combine(struct agg *base, struct agg *from, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err)
+{
+    return agg_collect_combine(&((struct path_agg *)base)->points, &((struct path_agg *)from)->points, first, n, groups, err);
+}
+
 static int lists(struct path_agg *a, struct dtype *type, uint32_t first, uint32_t n, struct column **ret_column, struct error *err)
 {
     struct column *members[COLUMNS];
@@ -164,7 +169,7 @@ static void path_free(struct agg *base)
 
 #define FUNCTIONS                                                                                                                                    \
     .args_min = COLUMNS, .args_max = COLUMNS, .resolve = path_resolve, .open = path_open, .reserve = path_reserve, .update = path_update,            \
-    .finish = path_finish, .state = path_state, .free = path_free, .distinct = AGG_DISTINCT_IGNORED
+    .finish = path_finish, .state = path_state, .combine = path_combine, .free = path_free, .distinct = AGG_DISTINCT_IGNORED
 
 const struct agg_function agg_path_functions[] = {
     {.name = "geo_path", .which = PATH, FUNCTIONS},

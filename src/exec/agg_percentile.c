@@ -270,6 +270,11 @@ static int percentile_update(struct agg *base, struct column *const *args, const
     return agg_collect_add(&a->rows, args + a->value, rows, base->function->which != QUANTILE, err);
 }
 
+static int percentile_combine(struct agg *base, struct agg *from, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err)
+{
+    return agg_collect_combine(&((struct percentile_agg *)base)->rows, &((struct percentile_agg *)from)->rows, first, n, groups, err);
+}
+
 static int fill_values(struct percentile_agg *a, uint32_t first, uint32_t n, struct buffer *values, struct buffer *validity, int64_t *ret_nulls,
                        struct error *err)
 {
@@ -327,7 +332,7 @@ static void percentile_free(struct agg *base)
 
 #define FUNCTIONS                                                                                                                                    \
     .resolve = percentile_resolve, .open = percentile_open, .reserve = percentile_reserve, .update = percentile_update, .finish = percentile_finish, \
-    .free = percentile_free
+    .combine = percentile_combine, .free = percentile_free
 
 const struct agg_function agg_percentile_functions[] = {
     {.name = "median", .which = MEDIAN, .args_min = 1, .args_max = 1, .state = percentile_state, FUNCTIONS},

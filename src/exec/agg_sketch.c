@@ -163,6 +163,16 @@ static int sketch_update(struct agg *base, struct column *const *args, const str
     return st;
 }
 
+static int sketch_combine(struct agg *base, struct agg *from, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err)
+{
+    const union sketch *others = VEC(&((struct sketch_agg *)from)->sketches, union sketch) + first;
+    for (uint32_t i = 0; i < n; i++) {
+        union sketch *s = VEC(&((struct sketch_agg *)base)->sketches, union sketch) + groups[i];
+        TRY(is_udd(base->call) ? as_execution(uddsketch_merge(&s->udd, &others[i].udd, err), err) : hll_merge(&s->hll, &others[i].hll, err));
+    }
+    return ST_OK;
+}
+
 static int sketch_finish(struct agg *base, uint32_t first, uint32_t n, struct column **ret_column, struct error *err)
 {
     struct sketch_agg *a = (struct sketch_agg *)base;
@@ -208,7 +218,7 @@ static void sketch_free(struct agg *base)
 
 #define FUNCTIONS(ARGS)                                                                                                                              \
     .args_min = ARGS, .args_max = ARGS, .resolve = sketch_resolve, .open = sketch_open, .reserve = sketch_reserve, .update = sketch_update,          \
-    .finish = sketch_finish, .state = sketch_state, .free = sketch_free, .dictionaries = true, .distinct = AGG_DISTINCT_IGNORED
+    .finish = sketch_finish, .state = sketch_state, .combine = sketch_combine, .free = sketch_free, .dictionaries = true, .distinct = AGG_DISTINCT_IGNORED
 
 const struct agg_function agg_sketch_functions[] = {
     {.name = "hll", .which = HLL, .result_bytes = HLL_BYTES, FUNCTIONS(1)},

@@ -174,6 +174,27 @@ static int update_selected(struct aggregate_oper *o, struct oper_measure *m, str
     return m->agg->function->update(m->agg, columns, &rows, err);
 }
 
+int aggregate_distinct(struct aggregate_oper *o, struct oper_measure *m, struct column **columns, uint32_t *ids, int64_t n, struct error *err)
+{
+    struct budget *budget = oper_budget(&o->base);
+    uint32_t total = m->call.n_args + m->call.n_sorts;
+    int64_t kept = 0;
+    TRY(vec_reserve(&o->selected, budget, (size_t)n + 1, 4, err));
+    TRY(select_distinct(o, m, columns, ids, n, o->selected.data, &kept, err));
+    if (o->is_part) /* the whole takes them from the table */
+        return ST_OK;
+    const uint32_t *selected = o->selected.data;
+    for (uint32_t k = 0; kept < n && k < total; k++) {
+        struct column *less;
+        TRY(column_take(budget, columns[k], selected, kept, &less, err));
+        column_unref(columns[k]);
+        columns[k] = less;
+    }
+    for (int64_t i = 0; ids && i < kept; i++)
+        ids[i] = ids[selected[i]]; /* selected[i] >= i, so nothing is overwritten early */
+    return update_selected(o, m, columns, NULL, kept, ids, err);
+}
+
 static int update_measure_selected(struct aggregate_oper *o, struct oper_measure *m, struct batch *b, const uint32_t *group_ids, struct error *err)
 {
     struct column *columns[AGG_ARGS_MAX + AGG_STATE_MAX];
@@ -195,30 +216,14 @@ static int update_measure_selected(struct aggregate_oper *o, struct oper_measure
     if (n == 0)
         return ST_OK;
     TRY(measure_columns(o, m, b, selected, n, columns, err));
-    if (!m->distinct) {
-        int st = update_selected(o, m, columns, selected, n, group_ids, err);
-        drop_columns(columns, total);
-        return st;
+    int st;
+    if (m->distinct) {
+        for (int64_t i = 0; group_ids && i < n; i++)
+            ids[i] = selected ? group_ids[selected[i]] : group_ids[i];
+        st = aggregate_distinct(o, m, columns, group_ids ? ids : NULL, n, err);
+    } else {
+        st = update_selected(o, m, columns, selected, n, group_ids, err);
     }
-    for (int64_t i = 0; group_ids && i < n; i++)
-        ids[i] = selected ? group_ids[selected[i]] : group_ids[i];
-    int64_t kept = 0;
-    int st = select_distinct(o, m, columns, group_ids ? ids : NULL, n, o->selected.data, &kept, err);
-    selected = o->selected.data;
-    if (st == ST_OK && kept < n) {
-        for (uint32_t k = 0; st == ST_OK && k < total; k++) {
-            struct column *less;
-            st = column_take(budget, columns[k], selected, kept, &less, err);
-            if (st == ST_OK) {
-                column_unref(columns[k]);
-                columns[k] = less;
-            }
-        }
-        for (int64_t i = 0; group_ids && i < kept; i++)
-            ids[i] = ids[selected[i]]; /* selected[i] >= i, so nothing is overwritten early */
-    }
-    if (st == ST_OK)
-        st = update_selected(o, m, columns, NULL, kept, group_ids ? ids : NULL, err);
     drop_columns(columns, total);
     return st;
 }

@@ -55,6 +55,9 @@ struct aggregate_oper {
 int aggregate_open(struct aggregate_oper *o, struct error *err);
 int aggregate_batch(struct aggregate_oper *o, struct batch *b, struct error *err);
 void aggregate_close(struct aggregate_oper *o);
+/* n rows of a DISTINCT measure, of the groups ids[] (NULL: there is one): those that bring something new update it, unless this is a part, which only keeps
+ * what there is. columns: arguments, then sort keys; replaced, like ids, by those of the new rows. ids may be in o->selected_ids. */
+int aggregate_distinct(struct aggregate_oper *o, struct oper_measure *m, struct column **columns, uint32_t *ids, int64_t n, struct error *err);
 
 /* Whether the next batch might not find the memory it needs. */
 bool aggregate_memory_is_short(const struct aggregate_oper *o);

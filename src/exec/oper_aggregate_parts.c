@@ -1,6 +1,9 @@
 /* Aggregation of the parts of an input, each into a table of its own, by whatever thread runs the part; the whole takes the tables in the order of
  * the parts.
  *
+ * Measures whose states can be put together are; of DISTINCT ones a part keeps the different (group, arguments) only, in the order in which they came, and the
+ * whole sees those as it would have seen the rows.
+ *
  * A part gives up on its table, and hands its further rows on as they are, when that has nearly as many groups as rows (then both tables would cost
  * what one does) and when memory gets short. The first rule looks at the part's rows only: the same data is always added up in the same order,
  * whichever threads there are. Before the whole freezes its table it takes those of all parts: no group may be known to a part only then.
@@ -14,8 +17,17 @@
 enum {
     STEP_BATCHES = 8,
     TRIAL_ROWS = 2 * OPER_BATCH_ROWS, /* before a table is judged */
-    ROWS_PER_GROUP_MIN = 8
+    ROWS_PER_GROUP_MIN = 8,
+    ROWS_PER_TUPLE_MIN = 2 /* of DISTINCT, which has no state to put together besides */
 };
+
+/* What does not change of a measure: another thread may be at the rest of the whole's. */
+static struct oper_measure measure_like(const struct oper_measure *m)
+{
+    struct oper_measure like = {.call = m->call, .sorts = m->sorts, .sort_specs = m->sort_specs, .sort_fields = m->sort_fields, .filter = m->filter};
+    memcpy(like.args, m->args, sizeof like.args);
+    return like;
+}
 
 static int part_open(struct oper *above, struct oper *chain, struct oper **ret_root, struct error *err)
 {
@@ -36,11 +48,8 @@ static int part_open(struct oper *above, struct oper *chain, struct oper **ret_r
     o->n_sets = whole->n_sets;
     o->forward = whole->forward;
     o->n_forward = whole->n_forward;
-    for (uint32_t i = 0; i < whole->n_measures; i++) {
-        measures[i] = whole->measures[i];
-        measures[i].agg = NULL;
-        measures[i].distinct = NULL;
-    }
+    for (uint32_t i = 0; i < whole->n_measures; i++)
+        measures[i] = measure_like(&whole->measures[i]);
     o->measures = measures;
     o->n_measures = whole->n_measures;
     *ret_root = &o->base;
@@ -49,7 +58,14 @@ static int part_open(struct oper *above, struct oper *chain, struct oper **ret_r
 
 static bool gives_up(const struct aggregate_oper *o)
 {
-    return aggregate_memory_is_short(o) || (o->rows >= TRIAL_ROWS && (int64_t)o->n_groups * ROWS_PER_GROUP_MIN > o->rows);
+    if (aggregate_memory_is_short(o))
+        return true;
+    if (o->rows < TRIAL_ROWS)
+        return false;
+    for (uint32_t i = 0; i < o->n_measures; i++)
+        if (o->measures[i].distinct && (int64_t)group_table_count(o->measures[i].distinct) * ROWS_PER_TUPLE_MIN > o->rows)
+            return true;
+    return (int64_t)o->n_groups * ROWS_PER_GROUP_MIN > o->rows;
 }
 
 static int aggregate_some(struct aggregate_oper *o, struct batch *b, struct error *err)
@@ -87,6 +103,46 @@ static int part_step(struct oper *root, bool direct, struct batch **ret_batch, b
     return st;
 }
 
+/* Puts what DISTINCT has let pass of groups [first, first + n) of a part into the whole, in the order in which it came; ids[i] is what group first + i is there. */
+static int take_tuples(struct aggregate_oper *o, struct oper_measure *m, const struct group_table *tuples, uint32_t first, uint32_t n, const uint32_t *ids,
+                       struct error *err)
+{
+    struct budget *budget = oper_budget(&o->base);
+    TRY(vec_reserve(&o->selected, budget, OPER_BATCH_ROWS, 4, err));
+    TRY(vec_reserve(&o->selected_ids, budget, OPER_BATCH_ROWS + 1, 4, err));
+    for (uint32_t at = 0, total = group_table_count(tuples); at < total; at += OPER_BATCH_ROWS) {
+        struct column *columns[AGG_ARGS_MAX + 1], *group;
+        uint32_t rows = total - at < OPER_BATCH_ROWS ? total - at : OPER_BATCH_ROWS, kept = 0, made = 0;
+        uint32_t *selected = o->selected.data, *to = o->selected_ids.data;
+        TRY(work_check(o->base.work, err));
+        TRY(group_table_keys(tuples, 0, at, rows, &group, err));
+        const uint32_t *groups = COLUMN_VALUES(group, uint32_t);
+        for (uint32_t i = 0; i < rows; i++) {
+            selected[kept] = i;
+            to[kept] = groups[i] - first < n ? ids[groups[i] - first] : 0;
+            kept += groups[i] - first < n;
+        }
+        column_unref(group);
+        int st = ST_OK;
+        for (; st == ST_OK && made < m->call.n_args; made += st == ST_OK) {
+            struct column *all;
+            st = group_table_keys(tuples, 1 + made, at, rows, &all, err);
+            if (st == ST_OK) {
+                st = column_take(budget, all, selected, kept, &columns[made], err);
+                column_unref(all);
+            }
+        }
+        if (st == ST_OK && m->call.n_sorts)
+            columns[made++] = column_ref(columns[0]);
+        if (st == ST_OK && kept)
+            st = aggregate_distinct(o, m, columns, o->groups ? to : NULL, kept, err);
+        for (uint32_t k = 0; k < made; k++)
+            column_unref(columns[k]);
+        TRY(st);
+    }
+    return ST_OK;
+}
+
 int aggregate_take_groups(struct aggregate_oper *o, struct aggregate_oper *part, uint32_t first, uint32_t n, struct error *err)
 {
     uint32_t n_keys = o->n_keys + (o->n_sets > 1), made = 0;
@@ -104,7 +160,9 @@ int aggregate_take_groups(struct aggregate_oper *o, struct aggregate_oper *part,
     for (uint32_t i = 0; st == ST_OK && i < o->n_measures; i++) {
         struct agg *to = o->measures[i].agg;
         st = to->function->reserve(to, o->n_groups, err);
-        if (st == ST_OK)
+        if (st == ST_OK && o->measures[i].distinct)
+            st = take_tuples(o, &o->measures[i], part->measures[i].distinct, first, n, ids, err);
+        else if (st == ST_OK)
             st = to->function->combine(to, part->measures[i].agg, first, n, ids, err);
     }
     for (uint32_t k = 0; k < made; k++)
@@ -139,9 +197,11 @@ void aggregate_use_parts(struct aggregate_oper *o)
 {
     if (!oper_is_exchange(o->base.input))
         return;
-    for (uint32_t i = 0; i < o->n_measures; i++)
-        if (!o->measures[i].call.function->combine || o->measures[i].distinct)
+    for (uint32_t i = 0; i < o->n_measures; i++) {
+        const struct oper_measure *m = &o->measures[i];
+        if (m->distinct ? m->call.n_sorts > 1 || (m->call.n_sorts && m->sorts[0] != m->args[0]) : !m->call.function->combine)
             return;
+    }
     o->has_parts = true;
     oper_exchange_set_stage(o->base.input, &stage, &o->base);
 }

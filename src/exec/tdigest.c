@@ -180,6 +180,18 @@ int tdigest_add_centroids(struct tdigest *d, uint64_t max_size, const struct cen
     return ST_OK;
 }
 
+int tdigest_merge(struct tdigest *d, uint64_t max_size, const struct tdigest *other, struct vec *scratch, struct budget *budget, struct error *err)
+{
+    bool first = !(d->count > 0);
+    double min = first ? other->min : fmin(d->min, other->min), max = first ? other->max : fmax(d->max, other->max);
+    if (!(other->count > 0))
+        return ST_OK;
+    TRY(tdigest_add_centroids(d, max_size, other->centroids.data, other->n, scratch, budget, err));
+    d->min = min; /* those of the values: the outermost centroids may hold several */
+    d->max = max;
+    return ST_OK;
+}
+
 static double clamp(double v, double low, double high)
 {
     if (isnan(low) || isnan(high) || isnan(v))

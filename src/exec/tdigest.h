@@ -30,6 +30,9 @@ int tdigest_add_values(struct tdigest *d, uint64_t max_size, const struct centro
 int tdigest_add_centroids(struct tdigest *d, uint64_t max_size, const struct centroid *centroids, size_t n, struct vec *scratch,
                           struct budget *budget, struct error *err);
 
+/* Merges another digest in. */
+int tdigest_merge(struct tdigest *d, uint64_t max_size, const struct tdigest *other, struct vec *scratch, struct budget *budget, struct error *err);
+
 /* Puts centroids in total order of their means, equal ones as they were; `spare` has room for n. */
 void tdigest_sort(struct centroid *c, struct centroid *spare, size_t n);
 

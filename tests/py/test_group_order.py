@@ -22,7 +22,7 @@ REST = [('ts', TS_MS, TIME), ('v', INT64, FIELD), ('f', FLOAT64, FIELD)]
 TYPES = {STRING: pa.string(), INT64: pa.int64(), FLOAT64: pa.float64(), TS_MS: pa.timestamp('ms')}
 # Quarters add up without rounding.
 AGGREGATES = ['count(*)', 'count(v)', 'sum(v)', 'sum(f)', 'min(f)', 'max(v)', 'avg(f)', 'count(DISTINCT v)', 'sum(v) FILTER (WHERE v > 3)', 'median(v)',
-              'last_value(v ORDER BY ts, f)', 'array_agg(v ORDER BY ts, v, f)', 'bit_xor(v)', 'max(host)', 'var_pop(f)']
+              'last_value(v ORDER BY ts, f, v)', 'array_agg(v ORDER BY ts, v, f)', 'bit_xor(v)', 'max(host)', 'var_pop(f)']
 TIMES = ['ts', "date_trunc('minute', ts)", "date_bin(INTERVAL '7 seconds', ts)", "date_bin(INTERVAL '90 seconds', ts, TIMESTAMP '1970-01-01T00:00:07')",
          "date_trunc('minute', date_bin(INTERVAL '7 seconds', ts))", "date_part('second', ts)"]
 
