@@ -553,6 +553,30 @@ static void test_no_memory(void **state)
     thread_pool_free(pool);
 }
 
+/* What does not go to disk (the values of DISTINCT, grouping sets) fails the one query, with a message that names the option; nothing is left behind. */
+static void test_no_memory_beside_disk(void **state)
+{
+    static const uint32_t keys[] = {K, U};
+    static const uint8_t both[] = {1, 1, 1, 0};
+    static const struct want distinct[] = {{"count", U, .distinct = true}}, count[] = {{"count", -1}};
+    struct budget budget;
+    struct work_context work;
+    struct thread_pool *pool;
+    (void)state;
+    assert_int_equal(thread_pool_new("query", 3, 1000, &pool, NULL), ST_OK);
+    for (int what = 0; what < 3; what++) {
+        with_budget(&work, &budget, 2 << 20);
+        work.spill = space;
+        const struct oper_aggregate_spec spec = {.keys = keys, .n_keys = 2, .sets = both, .n_sets = 2};
+        struct oper *o = what == 2 ? aggregate_as(scan(&work), spec, count, 1) : aggregate(scan(&work), keys, (uint32_t)what, distinct, 1);
+        struct answer a = run(o, pool, -1);
+        assert_int_equal(a.status, ST_EXHAUSTED);
+        assert_non_null(strstr(a.error.msg, "query.memory_pool_size"));
+        assert_int_equal(budget.used, 0);
+    }
+    thread_pool_free(pool);
+}
+
 /* ---- many queries, one pool ---- */
 
 struct client {
@@ -625,7 +649,8 @@ int main(void)
         cmocka_unit_test(test_same_answers),  cmocka_unit_test(test_as_without_parts), cmocka_unit_test(test_failure),
         cmocka_unit_test(test_cancelled),     cmocka_unit_test(test_freed_early),      cmocka_unit_test(test_short_memory),
         cmocka_unit_test(test_limited),       cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_many_at_once),
-        cmocka_unit_test(test_order_as_hash), cmocka_unit_test(test_order_streams),    cmocka_unit_test(test_short_memory_sorts),
+        cmocka_unit_test(test_order_as_hash), cmocka_unit_test(test_order_streams),
+        cmocka_unit_test(test_no_memory_beside_disk),    cmocka_unit_test(test_short_memory_sorts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
