@@ -5,7 +5,8 @@
 #include "exec/bind_internal.h"
 #include "exec/oper_compute.h"
 
-/* An argument of a measure with a FILTER must not fail the query for rows that the filter drops: it is computed as CASE WHEN filter THEN arg END. */
+/* An argument or a sort key of a measure with a FILTER must not fail the query for rows that the filter drops: it is computed as
+ * CASE WHEN filter THEN arg END. */
 static int guarded(struct binder *b, struct plan_expr *arg, struct plan_expr *filter, struct plan_expr **ret_expr, struct error *err)
 {
     *ret_expr = arg;
@@ -53,8 +54,9 @@ static int collect_exprs(struct binder *b, const struct plan_rel *rel, struct pl
             TRY(guarded(b, m->args[k], m->filter, &exprs[at], err));
             uncast[at] = cast_of_sum(m, exprs[at]);
         }
+        bool state = strncmp(m->name, "__", 2) == 0; /* its children are named by the sort keys as they are */
         for (uint32_t k = 0; k < m->n_sorts; k++)
-            exprs[at++] = m->sorts[k].expr;
+            TRY(guarded(b, m->sorts[k].expr, state ? NULL : m->filter, &exprs[at++], err));
         if (m->filter)
             exprs[at++] = m->filter;
     }

@@ -340,6 +340,9 @@ static void test_filtered_arguments(void **state)
     struct msg ms[] = {measure("sum", &quotient, 1, NULL, &cond, false)};
     (void)state;
     assert_string_equal(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, ms, 1), "s")), "15\n");
+    struct msg v = x_field(2), by = sort_field(x_call("divide", x_int(100), x_call("subtract", x_field(2), x_int(10))), 2);
+    struct msg above = x_call("gt", x_field(2), x_int(10)), first[] = {measure("first_value", &v, 1, &by, &above, false)};
+    assert_string_equal(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, first, 1), "f")), "50\n");
     struct msg again = x_call("divide", x_int(100), x_call("subtract", x_field(2), x_int(10)));
     struct msg all[] = {measure("sum", &again, 1, NULL, NULL, false)};
     assert_non_null(strstr(run(plan_of(r_aggregate(read_all(), NULL, 0, NULL, all, 1), "s")), "execute query"));
