@@ -94,6 +94,10 @@ uint64_t wal_last_entry_id(struct wal *w, uint64_t region_id);
  * NULL is a log in which nothing is. */
 int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct error *err);
 
+/* All of them, and the next entry follows none: it begins the region's life in this log anew, behind a gap that is no loss. Its id must be higher than
+ * wal_last_entry_id() was. */
+int wal_begin_anew(struct wal *w, uint64_t region_id, struct error *err);
+
 struct wal_stats {
     enum wal_durability durability;
     int64_t sync_interval_ms;

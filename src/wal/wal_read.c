@@ -332,7 +332,7 @@ static int end_obsolete(struct wal *w, struct error *err)
     return st;
 }
 
-int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct error *err)
+static int make_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, bool anew, struct error *err)
 {
     if (!w)
         return ST_OK;
@@ -340,6 +340,9 @@ int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct er
     while (w->writing) /* the leader looks at the segments without the lock */
         pthread_cond_wait(&w->changed, &w->lock);
     uint64_t unpinned = wal_unpin(w, region_id, entry_id);
+    struct region_state *r = anew ? u64_map_get(&w->regions, region_id) : NULL;
+    if (r)
+        r->last_entry_id = r->expected = 0;
     int st = end_obsolete(w, err);
     st = status_merge(st, delete_segments(w, st == ST_OK ? err : NULL));
     bool remains = unpinned && w->count && w->segments[0]->sequence <= unpinned;
@@ -347,6 +350,16 @@ int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct er
     if (remains)
         (void)wal_note(w, region_id, entry_id, NULL); /* see checkpoint.c: its loss costs only space */
     return st;
+}
+
+int wal_obsolete(struct wal *w, uint64_t region_id, uint64_t entry_id, struct error *err)
+{
+    return make_obsolete(w, region_id, entry_id, false, err);
+}
+
+int wal_begin_anew(struct wal *w, uint64_t region_id, struct error *err)
+{
+    return make_obsolete(w, region_id, UINT64_MAX, true, err);
 }
 
 void wal_stats(struct wal *w, struct wal_stats *ret_stats)

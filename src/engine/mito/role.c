@@ -202,7 +202,8 @@ static bool has_rows(struct mito_region *r)
     return has;
 }
 
-/* The local log has nothing of what another node has written, and what it has of this region is older: its entries count as done. */
+/* The local log has nothing of what another node has written, and what it has of this region is older: its entries count as done, and those that
+ * follow begin anew, for the ones in between may be gone with their segments. */
 static int pass_over_log(struct mito_region *r, struct error *err)
 {
     const struct mito_options *o = &r->engine->options;
@@ -215,26 +216,27 @@ static int pass_over_log(struct mito_region *r, struct error *err)
     uint64_t done = r->last_entry_id;
     pthread_mutex_unlock(&r->lock);
     peer_log_obsolete(o->peer_log, r->id, done);
-    return logged ? wal_obsolete(o->wal, r->id, done, err) : ST_OK;
+    return logged ? wal_begin_anew(o->wal, r->id, err) : ST_OK;
 }
 
 static int catch_up(struct mito_region *r, struct error *err)
 {
-    bool rows = has_rows(r), behind = rows, lead = false;
     pthread_mutex_lock(&r->lock);
-    lead = mito_role_of(r->state) == ROLE_LEADER;
-    behind |= r->overtaken;
+    bool lead = mito_role_of(r->state) == ROLE_LEADER, behind = r->overtaken;
+    while (!lead && r->inflight) /* writes that an earlier role let in: they end in the memtable */
+        pthread_cond_wait(&r->changed, &r->lock);
     pthread_mutex_unlock(&r->lock);
     if (lead)
         return ST_OK;
+    bool rows = has_rows(r);
+    behind |= rows;
     if (rows)
         log_warn("mito", "region %llu catches up with storage: rows that this node had not flushed are given up", (unsigned long long)r->id);
     if (!behind)
         TRY(manifest_is_behind(r->manifest, &behind, err));
-    if (behind) {
+    if (behind)
         TRY(reload(r, err));
-        TRY(pass_over_log(r, err));
-    }
+    TRY(pass_over_log(r, err)); /* even so: a candidate is opened without its log */
     pthread_mutex_lock(&r->lock);
     int st = r->state == REGION_FOLLOWER || r->state == REGION_DOWNGRADING ? ST_OK : mito_region_wrong_state(r, "a follower", err);
     if (st == ST_OK)
