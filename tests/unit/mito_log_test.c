@@ -158,7 +158,8 @@ static void interrupted_drop(void **state)
 static void back_after_failover(void **state)
 {
     (void)state;
-    for (int cut = 0; cut < 2; cut++) {
+    for (int round = 0; round < 4; round++) {
+        bool cut = round & 1, idle = round & 2; /* idle: it is restarted before anything is written */
         struct fs_sim *sim;
         struct node n;
         start(&sim, &n);
@@ -172,6 +173,10 @@ static void back_after_failover(void **state)
         OK(n.engine->ops->open(n.engine, &open, err));
         struct region_catchup_request request = {.region_id = REGION(IDLE)};
         OK(n.engine->ops->catchup(n.engine, &request, err));
+        if (idle) {
+            restart(&n);
+            OK(open_region(&n, IDLE, err));
+        }
         write_row(&n, IDLE, 7);
         write_row(&n, IDLE, 8);
         restart(&n);

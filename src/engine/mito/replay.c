@@ -199,7 +199,11 @@ static int replay_both(struct replay *p, struct error *err)
         TRY(replay_peer_log(p, err)); /* its entries came before ours */
     TRY(replay_our_log(p, err));
     uint64_t logged = mito_last_logged_entry(r->engine, r->id);
+    /* Entries that count no more (role.c, pass_over_log) and that nothing has followed yet: what follows now must not be held to follow them. */
+    bool passed_over = r->last_entry_id == r->flushed_entry_id && wal_last_entry_id(o->wal, r->id) > r->last_entry_id;
     r->last_entry_id = logged > r->last_entry_id ? logged : r->last_entry_id;
+    if (passed_over)
+        TRY(wal_begin_anew(o->wal, r->id, err));
     peer_log_obsolete(o->peer_log, r->id, r->flushed_entry_id);
     return ST_OK;
 }
