@@ -86,7 +86,7 @@ enum { LANES = 2 };
             stype s = 0;                                                                           \
             uint64_t n = to - from;                                                                \
             bool whole = has_run == LANES && !rows->groups;                                        \
-            if (!bits && has_run && (has_run != LANES || whole)) {                                 \
+            if (!bits && (has_run == 1 || whole)) {                                                \
                 s = (stype)of_run(v + from, to - from);                                            \
             } else if (!bits) {                                                                    \
                 for (uint32_t i = from; i < to; i++)                                               \

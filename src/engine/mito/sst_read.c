@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "engine/mito/predicate.h"
-#include "engine/mito/sst_index.h"
 #include "engine/mito/sst_column.h"
+#include "engine/mito/sst_index.h"
 
 #define BATCH_ROWS 8192
 enum { PIECE_TEXT_BYTES = 128 << 20, PIECE_TEXT_BYTES_MIN = 4 << 20, HEADROOM_SHARE = 8 };
@@ -19,17 +19,17 @@ struct sst_source {
     struct row_source base;
     struct sst_file *file;
     struct object_reader *reader;
-    struct sst_footer *footer;      /* shared, given back at the end */
-    struct read_request request;    /* columns and predicates are the source's own */
+    struct sst_footer *footer;   /* shared, given back at the end */
+    struct read_request request; /* columns and predicates are the source's own */
     struct sst_column *columns, time;
-    struct sst_column *tested;      /* per predicate: its column; file_column -1 = not to be tested here */
+    struct sst_column *tested; /* per predicate: its column; file_column -1 = not to be tested here */
     bool read_key, read_time;
-    int64_t left;                   /* rows still wanted, by the request's limit */
+    int64_t left; /* rows still wanted, by the request's limit */
     uint32_t *row_groups, n_row_groups, next;
-    int64_t from, piece_rows;       /* of row group `next`: rows that were read, rows to read at once (0 = not known yet) */
-    int64_t *group_starts;          /* per entry of row_groups: its first row in the file */
-    struct row_selection indexed;   /* rows of the file that its indexes do not rule out */
-    struct row_batch *group;        /* the decoded row group */
+    int64_t from, piece_rows;     /* of row group `next`: rows that were read, rows to read at once (0 = not known yet) */
+    int64_t *group_starts;        /* per entry of row_groups: its first row in the file */
+    struct row_selection indexed; /* rows of the file that its indexes do not rule out */
+    struct row_batch *group;      /* the decoded row group */
     int64_t row;
     bool borrows;                   /* a part of another source, to which all but `group` belongs */
     const struct source_part *part; /* what it is bounded by then */
@@ -38,7 +38,7 @@ struct sst_source {
 /* A row group while it is read. All the columns hold the selected rows. */
 struct parts {
     uint32_t row_group;
-    int64_t start;          /* its first row in the file */
+    int64_t start; /* its first row in the file */
     struct row_selection rows;
     struct column *key, *time, *sequence, *op, **columns;
     struct column **tested; /* per predicate; shared with `columns` where one column is both */
@@ -47,8 +47,8 @@ struct parts {
     uint64_t constant;
 };
 
-static int read_stored(struct sst_source *s, struct parts *p, uint32_t column, struct dtype *type, int flags, bool required, struct column **ret_column,
-                       struct error *err)
+static int read_stored(struct sst_source *s, struct parts *p, uint32_t column, struct dtype *type, int flags, bool required,
+                       struct column **ret_column, struct error *err)
 {
     struct sst_column_request q = {
         s->file,         s->footer,   sst_parquet_source(s->reader), p->row_group, column, type, flags, &p->rows, s->request.budget,
@@ -399,30 +399,37 @@ static int64_t text_of(const struct sst_source *s, uint32_t row_group, const str
     return bytes;
 }
 
-/* Many sources may be read side by side: each takes its share of what is left. */
-static int64_t rows_at_once(const struct sst_source *s, uint32_t row_group)
+/* As many rows of a row group as hold `most` bytes of text, at least one; all of them where there is not as much. */
+static int64_t rows_of_text(const struct sst_source *s, uint32_t row_group, size_t most)
 {
     int64_t n = parquet_row_group(s->footer->parquet, row_group)->n_rows;
-    size_t room = budget_headroom(s->request.budget) / HEADROOM_SHARE;
-    __int128 bytes = 0, rows, most = room < PIECE_TEXT_BYTES_MIN ? PIECE_TEXT_BYTES_MIN : room < PIECE_TEXT_BYTES ? (int64_t)room : PIECE_TEXT_BYTES;
+    __int128 bytes = 0, rows;
     for (uint32_t i = 0; i < s->request.n_columns; i++)
         if (type_is_varlen(s->columns[i].want->type) || type_is_nested(s->columns[i].want->type))
             bytes += text_of(s, row_group, &s->columns[i]);
-    rows = bytes > most ? n * most / bytes : n;
+    rows = bytes > (__int128)most ? n * (__int128)most / bytes : n;
     return rows > 0 ? (int64_t)rows : 1;
 }
 
-/* The next rows; fewer at once when there is no room for as many. */
+/* Many sources may be read side by side: each takes its share of what is left. */
+static size_t text_at_once(const struct sst_source *s)
+{
+    size_t room = budget_headroom(s->request.budget) / HEADROOM_SHARE;
+    return room < PIECE_TEXT_BYTES_MIN ? PIECE_TEXT_BYTES_MIN : room < PIECE_TEXT_BYTES ? room : PIECE_TEXT_BYTES;
+}
+
+/* The next rows; fewer at once when there is no room for as many and it is text that takes it. Other columns fail alone: each piece decodes what lies
+ * before it anew, and many queries that cannot get memory would keep all cores from those that have it. */
 static int read_piece(struct sst_source *s, struct error *err)
 {
     uint32_t g = s->row_groups[s->next];
-    int64_t n = parquet_row_group(s->footer->parquet, g)->n_rows;
-    s->piece_rows = s->piece_rows ? s->piece_rows : rows_at_once(s, g);
+    int64_t n = parquet_row_group(s->footer->parquet, g)->n_rows, least = rows_of_text(s, g, PIECE_TEXT_BYTES_MIN);
+    s->piece_rows = s->piece_rows ? s->piece_rows : rows_of_text(s, g, text_at_once(s));
     for (;;) {
         int64_t to = s->piece_rows < n - s->from ? s->from + s->piece_rows : n;
         int st = read_rows(s, s->next, s->from, to, err);
-        if (st == ST_EXHAUSTED && to - s->from > 1) {
-            s->piece_rows = (to - s->from) / 2;
+        if (st == ST_EXHAUSTED && to - s->from > least) {
+            s->piece_rows = (to - s->from) / 2 > least ? (to - s->from) / 2 : least;
             continue;
         }
         TRY(st);
