@@ -17,7 +17,7 @@ enum { STACKS_ARE_WHOLE = 0 }; /* signals come when the sanitizer lets them */
 enum { STACKS_ARE_WHOLE = 1 };
 #endif
 
-static volatile uint64_t sink;
+static _Thread_local volatile uint64_t sink;
 
 __attribute__((noinline)) static void burn_here(int64_t ms)
 {
