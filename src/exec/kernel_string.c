@@ -372,7 +372,7 @@ const struct function functions_string[] = {
     TEXT_FUNCTION("chr", 1, 1, "I:u", chr_row, 0),
     {"to_hex", 1, 1, bind_hex, kernel_text_rows, 0, true, .text_row = to_hex_row},
     {"uuid", 0, 0, bind_signature, kernel_text_rows, 0, false, ":u", .text_row = uuid_row, .per_row = true},
-    {"concat_ws", 2, 1000, bind_signature, kernel_text_rows, 0, false, "T:u", .text_row = concat_ws_row},
+    {"concat_ws", 1, 1000, bind_signature, kernel_text_rows, 0, false, "T:u", .text_row = concat_ws_row},
     TEXT_FUNCTION("repeat", 2, 2, "TI:1", repeat_row, 0),
     TEXT_FUNCTION("split_part", 3, 3, "TTI:1", split_part_row, 0),
     TEXT_FUNCTION("substr_index", 3, 3, "TTI:1", substr_index_row, 0),

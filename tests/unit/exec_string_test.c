@@ -73,6 +73,7 @@ static void test_split(void **state)
     IS(CALL("find_in_set", S(""), F(0)), "0|0|0|NULL|1");
     IS(CALL("concat_ws", S("-"), F(0), S("z")), "a.b.c-z|a-z|..-z|z|-z");
     IS(CALL("concat_ws", S("NULL"), F(0), S("z")), "NULL|NULL|NULL|NULL|NULL");
+    IS(CALL("concat_ws", F(0)), "|||NULL|"); /* what is left of NULL literals */
 }
 
 static void test_map(void **state)

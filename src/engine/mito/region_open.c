@@ -337,13 +337,11 @@ static void reap(struct mito_engine *e, struct dropped_region *d, bool again)
 void mito_reap_dropped(struct mito_engine *e, bool force)
 {
     pthread_mutex_lock(&e->keeper_lock);
-    for (bool again = true; again;) {
-        again = false;
-        for (struct dropped_region *d = e->dropped; d && !again; d = d->next)
-            if (!d->busy && (force || is_due(d))) {
-                reap(e, d, !force);
-                again = true; /* the list is another one now */
-            }
+    for (struct dropped_region *d = e->dropped; d;) {
+        bool due = !d->busy && (force || is_due(d));
+        if (due)
+            reap(e, d, !force);
+        d = due ? e->dropped : d->next; /* behind it, the list is another one */
     }
     pthread_mutex_unlock(&e->keeper_lock);
 }
