@@ -196,6 +196,25 @@ int wal_index(struct wal *w, struct segment *s, uint64_t offset, const struct re
     return ST_OK;
 }
 
+/* Each region gets back the entry before its first one in [batch, end), of which nothing is in the segment any more. With the lock. */
+static void take_back(struct wal *w, struct segment *s, struct request *batch, const struct request *end)
+{
+    for (struct request *r = batch; r != end; r = r->next) {
+        bool first = true;
+        for (struct request *p = batch; p != r; p = p->next)
+            first = first && p->header.region_id != r->header.region_id;
+        struct region_state *state = u64_map_get(&w->regions, r->header.region_id);
+        struct span *span = u64_map_get(&s->spans, r->header.region_id);
+        if (first && state && state->last_entry_id)
+            state->last_entry_id = r->header.prev_entry_id;
+        if (first && span) {
+            span->last_entry_id = r->header.prev_entry_id;
+            if (span->first_offset >= s->size)
+                wal_drop_span(w, s, r->header.region_id);
+        }
+    }
+}
+
 /* Writes a batch to the newest segment. Leader only, without the lock. */
 static int write_batch(struct wal *w, struct request *batch, struct error *err)
 {
@@ -252,21 +271,8 @@ static int write_batch(struct wal *w, struct request *batch, struct error *err)
             w->unsynced_crc = crc32c(w->unsynced_crc, r->bytes, RECORD_HEADER_BYTES);
         if (st == ST_OK && syncs)
             wal_note_synced(w);
-    } else { /* each region gets back the entry before its first one in the batch */
-        for (struct request *r = batch; r != unindexed; r = r->next) {
-            bool first = true;
-            for (struct request *p = batch; p != r; p = p->next)
-                first = first && p->header.region_id != r->header.region_id;
-            struct region_state *state = u64_map_get(&w->regions, r->header.region_id);
-            struct span *span = u64_map_get(&s->spans, r->header.region_id);
-            if (first && state && state->last_entry_id)
-                state->last_entry_id = r->header.prev_entry_id;
-            if (first && span) {
-                span->last_entry_id = r->header.prev_entry_id;
-                if (span->first_offset >= s->size)
-                    wal_drop_span(w, s, r->header.region_id);
-            }
-        }
+    } else {
+        take_back(w, s, batch, unindexed);
     }
     pthread_mutex_unlock(&w->lock);
     return st;
