@@ -225,6 +225,8 @@ bool oper_is_compute(const struct oper *o)
 
 int oper_compute_like(const struct oper *like, struct oper *input, struct oper **ret_oper, struct error *err)
 {
+    /* Not copied whole: `like` itself is counted up while parts are begun elsewhere. */
+    const struct oper base = {.ops = like->ops, .schema = schema_ref(like->schema), .input = input, .work = like->work};
     struct filter_oper *f = NULL;
     struct project_oper *p = NULL;
     if (like->ops == &filter_ops)
@@ -232,20 +234,20 @@ int oper_compute_like(const struct oper *like, struct oper *input, struct oper *
     else
         p = malloc(sizeof *p);
     if (!f && !p) {
+        schema_unref(base.schema);
         oper_free(input);
         return error_no_memory(err, sizeof *p);
     }
     if (f) {
-        *f = *(const struct filter_oper *)like;
-        f->borrows = true;
+        const struct filter_oper *other = (const struct filter_oper *)like;
+        *f = (struct filter_oper){.base = base, .borrows = true, .condition = other->condition, .emit = other->emit, .ctx = other->ctx};
         f->ctx.careful = false;
         *ret_oper = &f->base;
     } else {
-        *p = *(const struct project_oper *)like;
-        p->borrows = true;
+        const struct project_oper *other = (const struct project_oper *)like;
+        *p = (struct project_oper){.base = base, .borrows = true, .exprs = other->exprs, .columns = other->columns, .ctx = other->ctx};
         p->ctx.careful = false;
         *ret_oper = &p->base;
     }
-    **ret_oper = (struct oper){.ops = like->ops, .schema = schema_ref(like->schema), .input = input, .work = like->work};
     return ST_OK;
 }

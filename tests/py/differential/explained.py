@@ -12,6 +12,7 @@ CLASSES = {
     'a value of another type than planned': r'column types must match schema types|Unsupported data type Utf8View for function|'
                                             r'Data type Utf8View not supported for binary operation|'
                                             r'Invalid comparison operation: (\w+ [<>=!]+ Utf8|Utf8\w* )',
+    'a separator alone, left by its optimizer': r'concat_ws was called with 1 arguments',
 }
 
 
