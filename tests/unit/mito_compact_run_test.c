@@ -97,6 +97,75 @@ static void several_at_a_time(void **state)
     }
 }
 
+/* A region of host, ts and v whose rows live an hour, and whose files hold 20,000 days each: the second such window ends in 2079. */
+static int create_with_ttl(struct node *n, struct error *err)
+{
+    struct dynbuf body;
+    dynbuf_init(&body, 1 << 16);
+    pb_put_uint(&body, 1, REGION, NULL);
+    pb_put_string(&body, 2, "mito", NULL);
+    put_column_def(&body, 3, "host", WIRE_STRING, WIRE_TAG, 0, NULL);
+    put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 1, NULL);
+    put_column_def(&body, 3, "v", WIRE_INT64, WIRE_FIELD, 2, NULL);
+    pb_put_uint(&body, 4, 0, NULL);
+    pb_put_string(&body, 5, NODE_PATH, NULL);
+    put_option(&body, 6, "ttl", "1h");
+    put_option(&body, 6, "compaction.type", "twcs");
+    put_option(&body, 6, "compaction.twcs.time_window", "20000d");
+    int st = node_create(n, &body, err);
+    dynbuf_release(&body);
+    return st;
+}
+
+static int delete_plain(struct node *n, int64_t host, int64_t ts, struct error *err)
+{
+    struct dynbuf rows, row;
+    dynbuf_init(&rows, 1 << 16);
+    dynbuf_init(&row, 1 << 16);
+    put_row_column(&rows, "host", WIRE_STRING, WIRE_TAG);
+    put_row_column(&rows, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME);
+    put_row_value(&row, WIRE_STRING, false, host);
+    put_row_value(&row, WIRE_TIMESTAMP_MS, false, ts);
+    put_message(&rows, 2, &row);
+    return node_write(n, REGION, true, &rows, err);
+}
+
+/* A file of deletes whose times have all expired stays as long as the rows that it hides do; then both go. */
+static void expired_deletes_hide_what_stays(void **state)
+{
+    (void)state;
+    struct node n = {0};
+    struct fs_sim *sim;
+    struct error err = {0};
+    struct dynbuf instant;
+    const int64_t old = 1735689600000, future = 3155760000000; /* the beginnings of 2025 and 2070 */
+    log_set_level(LOG_OFF);
+    assert_int_equal(fs_sim_new(1, &sim, NULL), ST_OK);
+    assert_int_equal(fs_mkdirs(fs_sim_fs(sim), "/home", NULL), ST_OK);
+    assert_int_equal(node_open(&n, fs_sim_fs(sim), &err), ST_OK);
+    if (create_with_ttl(&n, &err) != ST_OK)
+        fail_msg("%s", err.msg);
+    struct mito_region *r = region_of(&n);
+    assert_int_equal(node_write_plain(&n, REGION, 1, old, 1, &err), ST_OK);
+    assert_int_equal(node_write_plain(&n, REGION, 1, future, 2, &err), ST_OK);
+    assert_int_equal(node_flush(&n, REGION, &err), ST_OK);
+    assert_int_equal(files_of(r), 1);
+    assert_int_equal(delete_plain(&n, 1, old, &err), ST_OK);
+    assert_int_equal(node_flush(&n, REGION, &err), ST_OK);
+    assert_int_equal(files_of(r), 2);
+    assert_int_equal(node_rows(&n, REGION), 1);
+    assert_int_equal(n.engine->ops->compact(n.engine, REGION, (struct message){0}, &err), ST_OK);
+    assert_int_equal(node_rows(&n, REGION), 1);
+    dynbuf_init(&instant, 1 << 10);
+    put_option(&instant, 1, "ttl", "instant");
+    assert_int_equal(node_alter(&n, REGION, 6, &instant, &err), ST_OK);
+    assert_int_equal(n.engine->ops->compact(n.engine, REGION, (struct message){0}, &err), ST_OK);
+    assert_int_equal(files_of(r), 0);
+    mito_region_unref(r);
+    node_close(&n);
+    fs_sim_free(sim);
+}
+
 static void *give_later(void *p)
 {
     clock_sleep_ns(50000000);
@@ -136,6 +205,6 @@ static void memory_is_waited_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(failed_is_tried_again), cmocka_unit_test(several_at_a_time),
-                                       cmocka_unit_test(memory_is_waited_for)};
+                                       cmocka_unit_test(expired_deletes_hide_what_stays), cmocka_unit_test(memory_is_waited_for)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

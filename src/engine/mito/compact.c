@@ -275,7 +275,24 @@ static bool is_expired(const struct compact_snapshot *s, const struct sst_file *
     return s->ttl_kind == TTL_INSTANT || (s->ttl_kind == TTL_DURATION && pick_expired(f->meta.time_max, s->pick.unit, s->ttl_ms, now_ms));
 }
 
-/* Takes the files whose rows have all expired out of the region and the snapshot, in an edit of their own. */
+static int by_sequence(const void *a, const void *b)
+{
+    uint64_t x = (*(struct sst_file *const *)a)->meta.sequence, y = (*(struct sst_file *const *)b)->meta.sequence;
+    return (x > y) - (x < y);
+}
+
+/* Whether one of the files, which are older, may hold a row that `file` deletes or replaces: without it that row would be back. */
+static bool hides_rows_of(const struct sst_file *file, struct sst_file *const *older, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (older[i]->meta.sequence < file->meta.sequence && older[i]->meta.time_min <= file->meta.time_max &&
+            older[i]->meta.time_max >= file->meta.time_min)
+            return true;
+    return false;
+}
+
+/* Takes the files whose rows have all expired out of the region and the snapshot, in an edit of their own. One that hides rows of an older file which
+ * stays, because that has newer rows as well, stays with it (the peer drops it). */
 static int drop_expired(struct compact_snapshot *s, struct error *err)
 {
     uint32_t n = 0, kept = 0;
@@ -283,8 +300,10 @@ static int drop_expired(struct compact_snapshot *s, struct error *err)
     struct sst_file **expired = calloc(s->n_files + 1, sizeof *expired);
     if (!expired)
         return error_no_memory(err, s->n_files * sizeof *expired);
+    if (s->n_files)
+        qsort(s->files, s->n_files, sizeof *s->files, by_sequence);
     for (uint32_t i = 0; i < s->n_files; i++) {
-        if (is_expired(s, s->files[i], now_ms))
+        if (is_expired(s, s->files[i], now_ms) && (s->mode == MERGE_APPEND || !hides_rows_of(s->files[i], s->files, kept)))
             expired[n++] = s->files[i];
         else
             s->files[kept++] = s->files[i];
