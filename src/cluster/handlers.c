@@ -69,8 +69,11 @@ static void open_regions(struct executor *x, struct instruction *i)
 static void close_one(void *ctx, size_t k)
 {
     struct each *e = ctx;
+    struct region_server *s = executor_options(e->x)->regions;
     struct error err;
-    if (region_server_close_region(executor_options(e->x)->regions, e->i->items[k].region_id, &err) != ST_OK)
+    uint64_t id = e->i->items[k].region_id;
+    int rc = e->i->sent_ns ? region_server_close_closeable(s, id, e->i->sent_ns, &err) : region_server_close_region(s, id, &err);
+    if (rc)
         fail(&e->i->items[k], err.msg);
 }
 

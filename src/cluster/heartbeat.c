@@ -198,13 +198,13 @@ static void close_regions(struct cluster *c, const struct heartbeat_response *re
         struct mailbox_message nobody = {0};
         struct error err;
         uint64_t id = resp->closeable[i];
-        if (!region_server_is_closeable(c->options.regions, id, sent_ns))
+        if (!region_server_follow_closeable(c->options.regions, id, sent_ns))
             continue;
-        (void)region_server_set_role(c->options.regions, id, ROLE_FOLLOWER, NULL);
         snprintf(json, sizeof(json), "{\"CloseRegions\":[{\"table_id\":%u,\"region_number\":%u}]}", (unsigned)(id >> 32), (unsigned)id);
         int rc = instruction_parse(json, strlen(json), &instruction, &err);
         if (rc == ST_OK) {
             instruction->is_async = true; /* nobody waits for an answer */
+            instruction->sent_ns = sent_ns;
             rc = executor_submit(c->executor, instruction, &nobody, &err);
         }
         if (rc)

@@ -50,6 +50,7 @@ struct instruction {
     uint32_t n_databases;
     bool is_async; /* nobody waits for an answer */
     bool try_all;  /* flush */
+    int64_t sent_ns; /* close: asked for by the answer to the heartbeat of that time; 0 = by an instruction */
     struct region_pair *related;
     uint32_t n_related; /* file refs: source -> destination */
     struct region_file_ref *refs;

@@ -83,7 +83,7 @@ static int close_found(struct region_server *s, struct engine *e, uint64_t id, s
 
 int region_registration_read(struct region_server *s, struct message m, bool create, struct region_registration *ret_reg, struct error *err)
 {
-    struct region_registration reg = {0};
+    struct region_registration reg = {.create = create};
     struct pb_field f, path = {0};
     for (struct pb_reader r = pb_reader_of(m.data, m.size); pb_next(&r, &f);) {
         if (f.wire != PB_BYTES)
@@ -136,7 +136,7 @@ int region_register_end(struct region_server *s, uint64_t id, const struct regio
         if (rc == ST_OK)
             rc = region_register_members(s, reg->engine, id, err);
         if (rc == ST_OK)
-            region_lease_arm(s, id, reg->engine);
+            region_lease_arm(s, id, reg->engine, !reg->create);
     }
     region_end(s, id, CLASS_REGISTER, rc == ST_OK);
     return rc;
@@ -203,7 +203,7 @@ static int enter_host(struct region_server *s, struct engine *e, uint64_t id, bo
     return is_drop && e->ops->owner && e->ops->owner(e, id) != id ? region_lease_enter(s, e, id, &term, err) : ST_OK;
 }
 
-int region_deregister(struct region_server *s, uint64_t id, const struct region_drop_request *drop, struct error *err)
+int region_deregister(struct region_server *s, uint64_t id, const struct region_drop_request *drop, int64_t sent_ns, struct error *err)
 {
     struct engine *e;
     uint64_t *members = NULL;
@@ -211,6 +211,10 @@ int region_deregister(struct region_server *s, uint64_t id, const struct region_
     TRY(region_begin(s, id, CLASS_DEREGISTER, NULL, &e, err));
     if (!e) /* absent, or a failed region whose engine this build lacks */
         return ST_OK;
+    if (!region_lease_is_closeable(s, id, sent_ns)) { /* from here on nobody can ask for it */
+        region_end(s, id, CLASS_DEREGISTER, false);
+        return ST_OK;
+    }
     int rc = e->ops->members ? e->ops->members(e, id, &members, &n_members, err) : ST_OK;
     if (rc == ST_OK)
         rc = enter_host(s, e, id, drop, err);
@@ -324,7 +328,7 @@ int region_run_one(struct region_server *s, enum region_body b, struct message m
     case BODY_CLOSE:
         if (b == BODY_DROP)
             drop = read_drop(id, m);
-        rc = region_deregister(s, id, b == BODY_DROP ? &drop : NULL, err);
+        rc = region_deregister(s, id, b == BODY_DROP ? &drop : NULL, INT64_MAX, err);
         break;
     default:
         rc = do_other(s, b, id, m, ret, err);

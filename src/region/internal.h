@@ -73,6 +73,7 @@ struct region_server {
     int64_t first_lease_ns;      /* what a new region gets until its first grant; 0 = heartbeats have not started */
     int64_t node_until_ns;       /* the newest grant of all */
     uint64_t last_term;
+    unsigned ended_early;        /* leases that region_lease_settle() has ended since the keeper last came by, which counts them */
 
     pthread_rwlock_t records_lock; /* held for reading during calls */
     struct region_records records;
@@ -88,6 +89,7 @@ enum region_body {
 /* Engine, path and options of a CreateRequest or OpenRequest. */
 struct region_registration {
     char name[64];
+    bool create; /* an open otherwise */
     struct engine *engine;
     char *path;
     struct kv *options;
@@ -100,8 +102,8 @@ void region_registration_release(struct region_registration *reg);
 /* The status map, the list and leases around a create or open. End is called once for every begin that succeeded, with what came of it. */
 int region_register_begin(struct region_server *s, uint64_t id, struct region_registration *reg, struct error *err);
 int region_register_end(struct region_server *s, uint64_t id, const struct region_registration *reg, int rc, struct error *err);
-/* `drop` NULL: a close. */
-int region_deregister(struct region_server *s, uint64_t id, const struct region_drop_request *drop, struct error *err);
+/* `drop` NULL: a close. `sent_ns`: nothing is done if the region was asked for after that time; INT64_MAX = whatever happens. */
+int region_deregister(struct region_server *s, uint64_t id, const struct region_drop_request *drop, int64_t sent_ns, struct error *err);
 /* One region's request; `b` is the single form. */
 int region_run_one(struct region_server *s, enum region_body b, struct message m, struct region_response *ret, struct error *err);
 
@@ -129,8 +131,13 @@ int region_discover(struct region_server *s, struct error *err);
 
 /* lease.c. All but the host's functions do nothing on a node without a metasrv. */
 void region_lease_attach(struct region_server *s, struct engine *engine);
-/* After a create or open, before region_end(): the region gets its first lease. */
-void region_lease_arm(struct region_server *s, uint64_t id, struct engine *engine);
+/* After a create or open, before region_end(): the region gets its first lease; an opened one follows. */
+void region_lease_arm(struct region_server *s, uint64_t id, struct engine *engine, bool opened);
+/* Makes a follower of a leader whose lease is over, as the keeper will when it comes by: whoever asks for the role must not be told of one that is
+ * over. */
+void region_lease_settle(struct region_server *s, uint64_t id);
+/* Whether the region is here, and was already what it is now when that heartbeat was sent: only then may its answer close it. */
+bool region_lease_is_closeable(struct region_server *s, uint64_t id, int64_t sent_ns);
 /* Admission of whatever changes a region: ST_REGION_NOT_READY without a lease. */
 int region_lease_enter(struct region_server *s, struct engine *engine, uint64_t id, uint64_t *ret_term, struct error *err);
 /* Before the acknowledgement: the lease has held all the time since. */

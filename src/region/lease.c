@@ -99,27 +99,46 @@ static int64_t first_until(const struct region_server *s, int64_t now_ns)
     return s->node_until_ns && s->node_until_ns < until_ns ? s->node_until_ns : until_ns;
 }
 
-void region_lease_arm(struct region_server *s, uint64_t id, struct engine *engine)
+/* What the engine says of a region's role, if it has one of its own. A region that has just been opened follows until it is told otherwise: a grant
+ * to the one that had its id before may have reached it. role_lock held. */
+static bool first_role(struct engine *e, uint64_t id, bool follows, enum region_role *ret_role)
 {
     struct region_stat stat;
+    if (!e->ops->set_role || e->ops->stat(e, id, &stat, NULL) != ST_OK)
+        return false;
+    if (follows && stat.role != ROLE_FOLLOWER && (e->ops->set_role(e, id, ROLE_FOLLOWER, NULL) || e->ops->stat(e, id, &stat, NULL)))
+        return false;
+    *ret_role = stat.role;
+    return true;
+}
+
+void region_lease_arm(struct region_server *s, uint64_t id, struct engine *engine, bool opened)
+{
+    enum region_role role = ROLE_FOLLOWER;
     if (!s->options.leased)
         return;
-    bool has = engine->ops->set_role && engine->ops->stat(engine, id, &stat, NULL) == ST_OK;
+    pthread_mutex_lock(&s->role_lock); /* from the look at the role to its note here: no lease may change it in between */
+    pthread_mutex_lock(&s->lock);
+    const struct region_slot *before = u64_map_get(&s->slots, id);
+    bool known = before && before->has_lease;
+    pthread_mutex_unlock(&s->lock);
+    bool has = first_role(engine, id, opened && !known, &role);
     pthread_mutex_lock(&s->lock);
     struct region_slot *slot = u64_map_get(&s->slots, id);
     if (slot) {
-        bool known = slot->has_lease;
         slot->has_lease = has;
         slot->role_since_ns = clock_monotonic_ns(); /* known before, too: it was asked to be here anew */
         slot->activity++;
-        if (has)
-            slot->role = stat.role;
-        if (has && !known) {
+        if (has && known) {
+            set_role_of(s, slot, role);
+        } else if (has) {
+            slot->role = role;
             slot->term = ++s->last_term;
             slot->until_ns = s->first_lease_ns ? first_until(s, slot->role_since_ns) : 0;
         }
     }
     pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->role_lock);
 }
 
 static uint64_t owner_of(struct engine *engine, uint64_t id)
@@ -278,9 +297,14 @@ static unsigned apply_changes(struct region_server *s, struct changes *c)
 
 enum { GRANTS_AT_ONCE = 64 };
 
+/* Of metasrv to a heartbeat. */
+struct answer {
+    int64_t sent_ns, until_ns, now_ns;
+};
+
 /* `slot` NULL: not here. The server's lock held. */
-static void grant_one(struct region_slot *slot, const struct region_grant *g, int64_t sent_ns, int64_t until_ns, struct changes *changes,
-                      struct region_grant_counts *counts)
+static void grant_one(struct region_server *s, struct region_slot *slot, const struct region_grant *g, const struct answer *a,
+                      struct changes *changes, struct region_grant_counts *counts)
 {
     counts->followers += g->role == ROLE_FOLLOWER;
     counts->leaders += g->role != ROLE_FOLLOWER;
@@ -290,16 +314,20 @@ static void grant_one(struct region_slot *slot, const struct region_grant *g, in
     }
     bool changes_role =
         g->role != slot->role && g->role != ROLE_STAGING_LEADER && !(g->role == ROLE_DOWNGRADING_LEADER && slot->role == ROLE_FOLLOWER);
-    if (changes_role && sent_ns < slot->role_since_ns) {
+    if (changes_role && a->sent_ns < slot->role_since_ns) {
         counts->stale++;
         return;
     }
-    if (until_ns > slot->until_ns)
-        slot->until_ns = until_ns;
-    if (sent_ns >= slot->granted_ns) {
+    if (slot->until_ns <= a->now_ns) /* the last lease ended before this one came: what was admitted under it is not covered by one */
+        slot->term = ++s->last_term;
+    if (a->until_ns > slot->until_ns)
+        slot->until_ns = a->until_ns;
+    if (a->sent_ns >= slot->granted_ns) {
         slot->granted = g->role;
-        slot->granted_ns = sent_ns;
+        slot->granted_ns = a->sent_ns;
     }
+    if (g->role != ROLE_FOLLOWER && slot->role == ROLE_FOLLOWER && slot->until_ns <= a->now_ns)
+        return; /* over already: nobody leads by it */
     /* Demoted by a lease, as by the end of one: it has rows that nobody else has. */
     if (g->role == ROLE_FOLLOWER && slot->role != ROLE_FOLLOWER)
         slot->expired = true;
@@ -314,6 +342,7 @@ void region_server_grant(struct region_server *s, const struct region_grant *gra
     struct changes changes = {0};
     pthread_mutex_lock(&s->role_lock);
     pthread_mutex_lock(&s->lock);
+    struct answer answer = {sent_ns, until_ns, clock_monotonic_ns()};
     if (until_ns > s->node_until_ns)
         s->node_until_ns = until_ns;
     for (size_t at = 0, some; at < n; at += some) {
@@ -326,7 +355,7 @@ void region_server_grant(struct region_server *s, const struct region_grant *gra
             __builtin_prefetch(slots[i] ? &slots[i]->role_since_ns : NULL, 1);
         }
         for (size_t i = 0; i < some; i++)
-            grant_one(slots[i], &grants[at + i], sent_ns, until_ns, &changes, &counts);
+            grant_one(s, slots[i], &grants[at + i], &answer, &changes, &counts);
     }
     pthread_mutex_unlock(&s->lock);
     counts.promoted = apply_changes(s, &changes);
@@ -334,13 +363,59 @@ void region_server_grant(struct region_server *s, const struct region_grant *gra
     *ret_counts = counts;
 }
 
-bool region_server_is_closeable(struct region_server *s, uint64_t region_id, int64_t sent_ns)
+bool region_lease_is_closeable(struct region_server *s, uint64_t id, int64_t sent_ns)
 {
     pthread_mutex_lock(&s->lock);
-    const struct region_slot *slot = u64_map_get(&s->slots, region_id);
+    const struct region_slot *slot = u64_map_get(&s->slots, id);
     bool is = slot && slot->engine && sent_ns >= slot->role_since_ns;
     pthread_mutex_unlock(&s->lock);
     return is;
+}
+
+bool region_server_follow_closeable(struct region_server *s, uint64_t region_id, int64_t sent_ns)
+{
+    struct changes changes = {0};
+    pthread_mutex_lock(&s->role_lock);
+    bool is = region_lease_is_closeable(s, region_id, sent_ns);
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = u64_map_get(&s->slots, region_id);
+    if (is && slot && slot->has_lease && slot->role != ROLE_FOLLOWER)
+        add_change(&changes, slot, ROLE_FOLLOWER);
+    pthread_mutex_unlock(&s->lock);
+    apply_changes(s, &changes);
+    pthread_mutex_unlock(&s->role_lock);
+    return is;
+}
+
+/* ---- the end of a lease ---- */
+
+/* s->lock held. */
+static bool is_over(const struct region_slot *slot, int64_t now_ns)
+{
+    return slot->has_lease && slot->until_ns && slot->role != ROLE_FOLLOWER && slot->until_ns <= now_ns;
+}
+
+/* s->lock held. */
+static void end_lease(struct region_server *s, struct region_slot *slot, struct changes *changes)
+{
+    slot->term = ++s->last_term;
+    slot->expired = true;
+    add_change(changes, slot, ROLE_FOLLOWER);
+}
+
+void region_lease_settle(struct region_server *s, uint64_t id)
+{
+    struct changes changes = {0};
+    pthread_mutex_lock(&s->role_lock);
+    pthread_mutex_lock(&s->lock);
+    struct region_slot *slot = u64_map_get(&s->slots, id);
+    if (slot && is_over(slot, clock_monotonic_ns())) {
+        end_lease(s, slot, &changes);
+        s->ended_early++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    apply_changes(s, &changes);
+    pthread_mutex_unlock(&s->role_lock);
 }
 
 unsigned region_server_expire(struct region_server *s, int64_t now_ns, int64_t *ret_next_ns)
@@ -354,18 +429,14 @@ unsigned region_server_expire(struct region_server *s, int64_t now_ns, int64_t *
     pthread_mutex_lock(&s->lock);
     while (u64_map_next(&s->slots, &pos, &id, &value)) {
         struct region_slot *slot = value;
-        if (!slot->has_lease || !slot->until_ns || slot->role == ROLE_FOLLOWER)
-            continue;
-        if (slot->until_ns <= now_ns) {
-            slot->term = ++s->last_term;
-            slot->expired = true;
-            add_change(&changes, slot, ROLE_FOLLOWER);
-        } else if (slot->until_ns < *ret_next_ns) {
+        if (is_over(slot, now_ns))
+            end_lease(s, slot, &changes);
+        else if (slot->has_lease && slot->until_ns && slot->role != ROLE_FOLLOWER && slot->until_ns < *ret_next_ns)
             *ret_next_ns = slot->until_ns;
-        }
     }
+    unsigned n = (unsigned)changes.n + s->ended_early;
+    s->ended_early = 0;
     pthread_mutex_unlock(&s->lock);
-    unsigned n = (unsigned)changes.n;
     apply_changes(s, &changes);
     pthread_mutex_unlock(&s->role_lock);
     return n;

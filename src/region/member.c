@@ -32,7 +32,7 @@ static void open_one(void *ctx, size_t i)
     if (open->rc == ST_OK)
         open->rc = region_register_members(o->server, engine, open->region_id, &open->err);
     if (open->rc == ST_OK)
-        region_lease_arm(o->server, open->region_id, engine);
+        region_lease_arm(o->server, open->region_id, engine, true);
     region_end(o->server, open->region_id, CLASS_REGISTER, open->rc == ST_OK);
 }
 
@@ -61,7 +61,12 @@ void region_server_open_regions(struct region_server *s, struct region_open *ope
 
 int region_server_close_region(struct region_server *s, uint64_t region_id, struct error *err)
 {
-    return region_deregister(s, region_id, NULL, err);
+    return region_deregister(s, region_id, NULL, INT64_MAX, err);
+}
+
+int region_server_close_closeable(struct region_server *s, uint64_t region_id, int64_t sent_ns, struct error *err)
+{
+    return region_deregister(s, region_id, NULL, sent_ns, err);
 }
 
 /* ---- roles ---- */
@@ -71,20 +76,10 @@ int region_server_role(struct region_server *s, uint64_t region_id, enum region_
     struct engine *engine;
     struct region_stat stat;
     TRY(region_begin(s, region_id, CLASS_OTHER, NULL, &engine, err));
+    region_lease_settle(s, region_id);
     TRY(engine->ops->stat(engine, region_id, &stat, err));
     *ret_role = stat.role;
     return ST_OK;
-}
-
-int region_server_set_role(struct region_server *s, uint64_t region_id, enum region_role role, struct error *err)
-{
-    struct engine *engine;
-    TRY(region_begin(s, region_id, CLASS_OTHER, NULL, &engine, err));
-    if (!engine->ops->set_role)
-        return ST_OK;
-    int rc = engine->ops->set_role(engine, region_id, role, err);
-    region_lease_refresh(s, engine, region_id);
-    return rc;
 }
 
 int region_server_set_role_gracefully(struct region_server *s, uint64_t region_id, enum region_role role, struct region_last_entries *ret_entries,

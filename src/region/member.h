@@ -25,6 +25,9 @@ struct region_open {
 void region_server_open_regions(struct region_server *s, struct region_open *opens, size_t n);
 /* An absent region is fine. */
 int region_server_close_region(struct region_server *s, uint64_t region_id, struct error *err);
+/* The same for a region that metasrv wants closed in its answer to the heartbeat that was sent at sent_ns: one that was asked for since (opened,
+ * created, given a role by instruction) stays. */
+int region_server_close_closeable(struct region_server *s, uint64_t region_id, int64_t sent_ns, struct error *err);
 
 /* ---- leases (heartbeat.md 7) ---- */
 /* From now on every region has a lease; those that are open, and later each new one, get `first_ns` until their first grant. */
@@ -41,8 +44,8 @@ struct region_grant_counts {
  * of the region is stale and changes nothing. */
 void region_server_grant(struct region_server *s, const struct region_grant *grants, size_t n, int64_t sent_ns, int64_t until_ns,
                          struct region_grant_counts *ret_counts);
-/* Whether the region is here, and was already what it is now when that heartbeat was sent: only then may its answer close it. */
-bool region_server_is_closeable(struct region_server *s, uint64_t region_id, int64_t sent_ns);
+/* Makes a follower of such a region, until it is closed. False: it is not here, or was asked for since. */
+bool region_server_follow_closeable(struct region_server *s, uint64_t region_id, int64_t sent_ns);
 /* Makes followers of the regions whose lease is over; returns how many, and when to look again (INT64_MAX = not before a grant). */
 unsigned region_server_expire(struct region_server *s, int64_t now_ns, int64_t *ret_next_ns);
 
@@ -64,7 +67,6 @@ bool region_server_expired(struct region_server *s, uint64_t region_id);
 int region_server_revive(struct region_server *s, uint64_t region_id, struct error *err);
 /* ST_UNSUPPORTED: a region without a role of its own. */
 int region_server_role(struct region_server *s, uint64_t region_id, enum region_role *ret_role, struct error *err);
-int region_server_set_role(struct region_server *s, uint64_t region_id, enum region_role role, struct error *err);
 int region_server_set_role_gracefully(struct region_server *s, uint64_t region_id, enum region_role role, struct region_last_entries *ret_entries,
                                       struct error *err);
 int region_server_flush(struct region_server *s, uint64_t region_id, struct error *err);

@@ -10,6 +10,8 @@
 #include "format/proto/wire.h"
 #include "os/thread.h"
 
+enum fake_call { FAKE_OPEN, FAKE_STAT, FAKE_SET_ROLE };
+
 struct fake_engine {
     struct engine base;
     pthread_mutex_t lock;
@@ -20,6 +22,9 @@ struct fake_engine {
     _Atomic int role;       /* of all regions, as set_role left it */
     _Atomic int stats;      /* calls of stat */
     _Atomic bool writing;   /* a write has begun */
+    /* What happens meanwhile: at the start of an open, behind a stat's look at the role, in front of a change of it. One at a time; NULL: nothing. */
+    void (*_Atomic meanwhile)(struct fake_engine *f, enum fake_call call);
+    void *ctx;
 };
 
 static inline bool fake_has(struct fake_engine *f, uint64_t id)
@@ -34,6 +39,13 @@ static inline int fake_fail(struct fake_engine *f, struct error *err)
 {
     int st = atomic_exchange(&f->fail_next, ST_OK);
     return st ? error_set(err, st, "told to fail") : ST_OK;
+}
+
+static inline void fake_meanwhile(struct fake_engine *f, enum fake_call call)
+{
+    void (*meanwhile)(struct fake_engine *, enum fake_call) = f->meanwhile;
+    if (meanwhile)
+        meanwhile(f, call);
 }
 
 static inline void fake_put(struct fake_engine *f, uint64_t id, bool on)
@@ -63,6 +75,7 @@ static inline int fake_open(struct engine *e, const struct region_open_request *
 {
     struct fake_engine *f = (struct fake_engine *)e;
     TRY(fake_fail(f, err));
+    fake_meanwhile(f, FAKE_OPEN);
     fake_put(f, open->region_id, true);
     f->opens++;
     return ST_OK;
@@ -153,6 +166,7 @@ static inline int fake_stat(struct engine *e, uint64_t id, struct region_stat *r
         return error_set(err, ST_REGION_NOT_FOUND, "no region");
     f->stats++;
     *ret = (struct region_stat){.region_id = id, .role = (enum region_role)f->role, .num_rows = (uint64_t)f->writes};
+    fake_meanwhile(f, FAKE_STAT);
     return ST_OK;
 }
 
@@ -161,6 +175,7 @@ static inline int fake_set_role(struct engine *e, uint64_t id, enum region_role 
     struct fake_engine *f = (struct fake_engine *)e;
     (void)id;
     (void)err;
+    fake_meanwhile(f, FAKE_SET_ROLE);
     f->role = role;
     return ST_OK;
 }

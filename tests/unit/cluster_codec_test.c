@@ -344,7 +344,7 @@ static void test_report(void **state)
         assert_int_equal(report_update(report, s, &err), ST_OK);
         assert_true((size_t)(fake->stats - before) <= n / 32 + 1);
         /* One changes, one goes. */
-        assert_int_equal(region_server_set_role(s, 1, ROLE_FOLLOWER, &err), ST_OK);
+        assert_int_equal(region_server_set_role_gracefully(s, 1, ROLE_FOLLOWER, &(struct region_last_entries){0}, &err), ST_OK);
         if (n)
             assert_int_equal(region_server_close_region(s, n + 1, &err), ST_OK);
         assert_int_equal(report_update(report, s, &err), ST_OK);

@@ -157,7 +157,7 @@ static int engine_stat(struct engine *e, uint64_t region_id, struct region_stat 
     pthread_mutex_lock(&r->lock);
     struct region_stat s = {.region_id = r->id, .manifest_bytes = r->manifest_bytes, .sst_num = r->n_files, .written_bytes = r->written_bytes,
                             .manifest_version = r->manifest_version, .flushed_entry_id = r->flushed_entry_id, .last_entry_id = r->last_entry_id,
-                            .committed_sequence = r->committed_sequence, .removed_files = r->removed_files, .role = mito_role_of(r->state), .overtaken = r->overtaken,
+                            .committed_sequence = r->committed_sequence, .removed_files = r->removed_files, .role = mito_region_role(r), .overtaken = r->overtaken,
                             .manifest_in_doubt = r->in_doubt, .flush_failed = r->flush_failed, .num_rows = r->in_files.rows,
                             .sst_bytes = r->in_files.bytes, .index_bytes = r->in_files.index_bytes};
     add_memtable(&s, r->active);

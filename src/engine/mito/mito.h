@@ -180,7 +180,8 @@ int mito_region_set_role(struct mito_engine *e, uint64_t region_id, enum region_
 int mito_region_set_role_gracefully(struct mito_engine *e, uint64_t region_id, enum region_role role, struct region_last_entries *ret_entries, struct error *err);
 int mito_region_catchup(struct mito_engine *e, const struct region_catchup_request *request, struct error *err);
 int mito_region_sync(struct mito_engine *e, const struct region_sync_request *request, struct error *err);
-enum region_role mito_role_of(enum region_state state);
+/* Its role, or the one that it will have when its transient state ends. r->lock held. */
+enum region_role mito_region_role(const struct mito_region *r);
 /* Moves a writable region into a transient state, in which writes wait; nothing is in flight afterwards. */
 int mito_enter(struct mito_region *r, enum region_state state, struct error *err);
 /* Ends it in `state`, or in what a role change meanwhile wants. */

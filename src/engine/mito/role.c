@@ -19,7 +19,7 @@ static bool transient(enum region_state state)
     return state == REGION_ALTERING || state == REGION_TRUNCATING || state == REGION_ENTERING_STAGING;
 }
 
-enum region_role mito_role_of(enum region_state state)
+static enum region_role role_of(enum region_state state)
 {
     switch (state) {
     case REGION_FOLLOWER:
@@ -32,6 +32,11 @@ enum region_role mito_role_of(enum region_state state)
     default:
         return ROLE_LEADER;
     }
+}
+
+enum region_role mito_region_role(const struct mito_region *r)
+{
+    return role_of(transient(r->state) ? r->resume : r->state);
 }
 
 int mito_enter(struct mito_region *r, enum region_state state, struct error *err)
@@ -222,7 +227,7 @@ static int pass_over_log(struct mito_region *r, struct error *err)
 static int catch_up(struct mito_region *r, struct error *err)
 {
     pthread_mutex_lock(&r->lock);
-    bool lead = mito_role_of(r->state) == ROLE_LEADER, behind = r->overtaken;
+    bool lead = role_of(r->state) == ROLE_LEADER, behind = r->overtaken;
     while (!lead && r->inflight) /* writes that an earlier role let in: they end in the memtable */
         pthread_cond_wait(&r->changed, &r->lock);
     pthread_mutex_unlock(&r->lock);
