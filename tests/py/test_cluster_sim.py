@@ -9,7 +9,12 @@ duplicated and reordered responses. Checked:
   - a write that was sent to a node after another one was told to lead is never acknowledged by the first;
   - a write that was sent to a node when no lease of it could still run is never acknowledged;
   - at the end every acknowledged row is on the leading node, those excepted that were left behind because they were never flushed (their log is local to a node): by a
-    failover without the old leader, and by a migration that went back because the answer to its upgrade was lost.
+    failover without the old leader, and by a migration that went back because the answer to its upgrade was lost;
+  - and that one takes writes again once nothing goes wrong any more.
+
+None of it depends on how fast the machine is. What must not happen is judged by the order of events alone. What has to happen gets all the time it needs: where leases of a
+second keep running out because this process, which is metasrv, does not get to answer in time, metasrv grants longer ones (calm()), and only a region that is not led then either is
+a finding. The cluster is not used again after that.
 """
 import os
 import random
@@ -27,6 +32,7 @@ from metasrv import DOWNGRADING, FOLLOWER, Metasrv
 
 COLUMNS = [('k', INT64, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
 INTERVAL_MS, LEASE_S = 100, 1
+PATIENCE_S, CALM_AFTER_S = 400, 15 # what comes at all has come by then; seconds without a leader after which leases get longer
 
 
 class Write:
@@ -44,6 +50,13 @@ class Cluster:
         self.servers = {i + 1: Server('--metasrv-addrs', self.m.addr, '--node-id', str(i + 1), '--wal-dir', self.logs[i], '--log-dir', self.logs[i], home=self.home)
                         for i in range(2)}
         self.calls = {n: s.channel().unary_unary(HANDLE) for n, s in self.servers.items()}
+        self.calmed = False
+
+    def calm(self):
+        """Twice the time for everything. A node takes the interval over with its next stream."""
+        self.calmed = True
+        self.m.lease_seconds = min(2 * self.m.lease_seconds, 3600)
+        self.m.interval_ms = self.m.retry_ms = min(2 * self.m.interval_ms, 3000)
 
     def close(self):
         for s in self.servers.values():
@@ -136,10 +149,12 @@ class Seed:
                 m.operating.pop((self.region, new), None)
                 m.route[self.region] = old
                 return
-            m.wait_beats(new, 1)
-            up = m.instruct(new, {'UpgradeRegions': [{'region_id': self.region, 'replay_timeout': '5s', 'location_id': old}]}, timeout=8)
-            if not up or not up['replies'][0]['ready']:
-                raise AssertionError(f'no leader: {up}')
+            end = time.monotonic() + PATIENCE_S
+            while not up or not up['replies'][0]['ready']:
+                if time.monotonic() > end:
+                    raise AssertionError(f'no leader: {up}')
+                m.wait_beats(new, 1, timeout=PATIENCE_S)
+                up = m.instruct(new, {'UpgradeRegions': [{'region_id': self.region, 'replay_timeout': '5s', 'location_id': old}]}, timeout=8)
         m.route[self.region] = new
         m.state.pop(self.region, None)
         m.operating.pop((self.region, new), None)
@@ -199,38 +214,55 @@ class Seed:
         time.sleep(r.random() * 0.1)
 
     def during(self, body, *arguments):
-        t = threading.Thread(target=body, args=arguments)
+        failed = []
+
+        def run():
+            try:
+                body(*arguments)
+            except AssertionError as e:
+                failed.append(e)
+        t = threading.Thread(target=run)
         t.start()
         t.join(0.3 + self.r.random() * 2)
         self.c.servers[1].process.send_signal(signal.SIGCONT)
         self.c.servers[2].process.send_signal(signal.SIGCONT)
         t.join()
+        if failed:
+            raise failed[0]
 
     # ---- the whole ----
 
     def wait_leading(self):
-        """Until the leader takes writes; the write that went through."""
-        end = time.monotonic() + 20
+        """Until the leader takes writes."""
+        calm_at = time.monotonic() + CALM_AFTER_S
+        end = calm_at + PATIENCE_S
         while time.monotonic() < end:
             try:
-                self.c.calls[self.leader](insert(self.region, COLUMNS, [(0, 0, 0)]), timeout=3)
+                self.c.calls[self.leader](insert(self.region, COLUMNS, [(0, 0, 0)]), timeout=20)
                 return
             except grpc.RpcError as e:
                 last = f'{e.code().name}: {e.details()}'
                 time.sleep(0.02)
+            if time.monotonic() > calm_at:
+                self.c.calm()
+                self.note('calm', self.m.lease_seconds, last)
+                calm_at = time.monotonic() + CALM_AFTER_S
         lines = [line for n in (1, 2) for line in self.c.servers[n].tail().splitlines() if str(self.region) in line]
         raise AssertionError('\n'.join([f'node {self.leader} does not lead: {last}', f'route {self.m.route.get(self.region)}, state {self.m.state.get(self.region)}', *lines]))
 
     def run(self):
         self.begin = time.monotonic()
         for n in (1, 2):
-            self.m.wait_beats(n, 1, timeout=30)
+            self.m.wait_beats(n, 1, timeout=PATIENCE_S)
         self.m.route[self.region] = 1
-        for attempt in range(100):
+        end = time.monotonic() + PATIENCE_S
+        while True:
             try:
-                self.c.calls[1](create_region(self.region, COLUMNS), timeout=5)
+                self.c.calls[1](create_region(self.region, COLUMNS), timeout=20)
                 break
-            except grpc.RpcError:
+            except grpc.RpcError as e:
+                if time.monotonic() > end:
+                    raise AssertionError(f'not created: {e.details()}')
                 time.sleep(0.05)
         self.wait_leading()
         threads = [threading.Thread(target=self.writer, args=(n + 1,)) for n in range(2)]
@@ -253,7 +285,7 @@ class Seed:
             taken = self.taken_at[w.node]
             if w.acked and taken is not None and w.sent > taken:
                 raise AssertionError(f'node {w.node} acknowledged key {w.key}, sent {w.sent - taken:.3f} s after it had lost the region')
-        table = scan_all(self.c.servers[self.leader].channel(), self.region, COLUMNS)
+        table = scan_all(self.c.servers[self.leader].channel(), self.region, COLUMNS, timeout=PATIENCE_S)
         have = set(table['k'].to_pylist())
         acked = {w.key for w in self.writes if w.acked}
         left = {w.key for w in self.writes for n, at, flushed in self.abandoned if w.node == n and w.sent < at and w.key not in flushed}
@@ -268,7 +300,12 @@ class Seed:
 def main():
     seeds = int(os.environ.get('CLUSTER_SEEDS', '12'))
     first = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-    cluster, begin, acked, bad = Cluster(), time.monotonic(), 0, 0
+    cluster, begin, acked, bad, calmed, codes = Cluster(), time.monotonic(), 0, 0, 0, []
+
+    def replace(cluster):
+        codes.extend(s.stop() for s in cluster.servers.values())
+        cluster.close()
+        return Cluster()
     for n, seed in enumerate(range(first, first + seeds)):
         s = Seed(cluster, seed)
         try:
@@ -279,12 +316,16 @@ def main():
             print(f'seed {seed}: {e}\n  ' + '\n  '.join(map(str, s.events)), flush=True)
             cluster.close() if os.environ.get('CLUSTER_KEEP') is None else None
             cluster = Cluster()
+        if cluster.calmed:
+            calmed += 1
+            cluster = replace(cluster)
         if n % 20 == 19:
             print(f'{n + 1} seeds, {acked} acknowledged rows, {bad} bad, {time.monotonic() - begin:.0f} s', flush=True)
-    codes = {n: s.stop() for n, s in cluster.servers.items()}
+    codes.extend(s.stop() for s in cluster.servers.values())
     cluster.close()
-    print(f'{seeds} seeds from {first}: {acked} acknowledged rows, {bad} bad seeds, exit codes {codes}, {time.monotonic() - begin:.0f} s')
-    sys.exit(bad != 0 or any(codes.values()))
+    print(f'{seeds} seeds from {first}: {acked} acknowledged rows, {bad} bad seeds, {calmed} on a machine too slow for leases of {LEASE_S} s, exit codes {codes}, '
+          f'{time.monotonic() - begin:.0f} s')
+    sys.exit(bad != 0 or any(codes))
 
 
 if __name__ == '__main__':
