@@ -15,19 +15,10 @@ enum { STUCK = 1, OTHER = 2, BUFFER_BYTES = 1 << 20, ROWS = 512, ROW_BYTES = 64 
 
 static void create_with(struct node *n, unsigned table, const char *wal_options)
 {
-    struct dynbuf body;
+    static const struct node_column columns[] = {{"ts", WIRE_TIMESTAMP_MS, WIRE_TIME}, {"s", WIRE_STRING, WIRE_FIELD}};
     struct error err = {0};
-    dynbuf_init(&body, 1 << 16);
-    pb_put_uint(&body, 1, REGION(table), NULL);
-    pb_put_string(&body, 2, "mito", NULL);
-    put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 0, NULL);
-    put_column_def(&body, 3, "s", WIRE_STRING, WIRE_FIELD, 1, NULL);
-    pb_put_string(&body, 5, NODE_PATH, NULL);
-    if (wal_options)
-        put_option(&body, 6, "wal_options", wal_options);
-    if (node_create(n, &body, &err) != ST_OK)
+    if (node_create(n, REGION(table), columns, 2, wal_options ? (const char *[]){"wal_options", wal_options, NULL} : NULL, &err) != ST_OK)
         fail_msg("create: %s", err.msg);
-    dynbuf_release(&body);
 }
 
 static void create(struct node *n, unsigned table)
@@ -193,18 +184,10 @@ static uint32_t count_frozen(struct node *n)
 
 static void create_many(struct node *n)
 {
-    struct dynbuf body;
+    static const struct node_column columns[] = {{"host", WIRE_STRING, WIRE_TAG}, {"ts", WIRE_TIMESTAMP_MS, WIRE_TIME}};
     struct error err = {0};
-    dynbuf_init(&body, 1 << 16);
-    pb_put_uint(&body, 1, REGION(MANY), NULL);
-    pb_put_string(&body, 2, "mito", NULL);
-    put_column_def(&body, 3, "host", WIRE_STRING, WIRE_TAG, 0, NULL);
-    put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 1, NULL);
-    pb_put_uint(&body, 4, 0, NULL);
-    pb_put_string(&body, 5, NODE_PATH, NULL);
-    if (node_create(n, &body, &err) != ST_OK)
+    if (node_create(n, REGION(MANY), columns, 2, NULL, &err) != ST_OK)
         fail_msg("create: %s", err.msg);
-    dynbuf_release(&body);
 }
 
 /* A memtable whose keys are too many could neither be read nor flushed: another one takes its place before, in writes and when the log is replayed.

@@ -23,15 +23,8 @@ enum { IDLE = 1, BUSY = 2, NOTE_RECORD_BYTES = 48 + 16 };
 
 static void create(struct node *n, unsigned table)
 {
-    struct dynbuf body;
-    dynbuf_init(&body, 1 << 16);
-    pb_put_uint(&body, 1, REGION(table), NULL);
-    pb_put_string(&body, 2, "mito", NULL);
-    put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 0, NULL);
-    put_column_def(&body, 3, "v", WIRE_INT64, WIRE_FIELD, 1, NULL);
-    pb_put_string(&body, 5, NODE_PATH, NULL);
-    OK(node_create(n, &body, err));
-    dynbuf_release(&body);
+    static const struct node_column columns[] = {{"ts", WIRE_TIMESTAMP_MS, WIRE_TIME}, {"v", WIRE_INT64, WIRE_FIELD}};
+    OK(node_create(n, REGION(table), columns, 2, NULL, err));
 }
 
 static void write_row(struct node *n, unsigned table, int64_t time)

@@ -6,8 +6,9 @@
  *   MODEL_TRACE=1                                                     prints each operation
  *   MODEL_CHECK=1                                                     checks after each one
  *   MODEL_ALLOC_STRIDE=1                                              lets each allocation of a course fail, once and for ever; default: every 1597th
- *   MODEL_SWEEP_SEEDS=9                                               courses for these two; default: 2
  *   MODEL_STRIDE=1                                                    lets each file call of a course fail, once and for ever; default: every 29th
+ *   MODEL_SWEEP_FIRST=4 MODEL_SWEEP_SEEDS=9                           courses for these two; default: 3, 2
+ *   MODEL_ALLOC=8398                                                  the first allocation to fail; without a stride the only one
  *
  * An operation that fails may have happened or not. The reference therefore keeps every state that the disk may hold (`maybe`), and the one that
  * readers see: a failed operation that a later scan does not show may still come back after a restart, but nothing else may.
@@ -845,23 +846,21 @@ static int do_alter(struct run *run, struct region *r, const struct op *op, stru
 
 static int do_create(struct run *run, struct region *r, const struct op *op, struct error *err)
 {
-    struct dynbuf body;
     struct state s;
+    struct node_column columns[COLUMNS];
+    const char *options[5] = {NULL}, **option = options;
     apply(&s, op);
-    dynbuf_init(&body, 1 << 16);
-    pb_put_uint(&body, 1, r->id, NULL);
-    pb_put_string(&body, 2, "mito", NULL);
-    for (uint32_t c = 0; c < s.n_columns; c++)
-        put_column_def(&body, 3, s.columns[c].name, s.columns[c].type, s.columns[c].semantic, s.columns[c].id, NULL);
-    pb_put_uint(&body, 4, 0, NULL);
-    pb_put_string(&body, 5, NODE_PATH, NULL);
-    if (op->value)
-        put_option(&body, 6, "sst_format", op->value);
-    if (op->mode != LAST_ROW)
-        put_option(&body, 6, op->mode == APPEND ? "append_mode" : "merge_mode", op->mode == APPEND ? "true" : "last_non_null");
-    int st = node_create(&run->node, &body, err);
-    dynbuf_release(&body);
-    return st;
+    for (uint32_t c = 0; c < s.n_columns; c++) /* their ids are their places */
+        columns[c] = (struct node_column){s.columns[c].name, s.columns[c].type, s.columns[c].semantic};
+    if (op->value) {
+        *option++ = "sst_format";
+        *option++ = op->value;
+    }
+    if (op->mode != LAST_ROW) {
+        *option++ = op->mode == APPEND ? "append_mode" : "merge_mode";
+        *option++ = op->mode == APPEND ? "true" : "last_non_null";
+    }
+    return node_create(&run->node, r->id, columns, s.n_columns, options, err);
 }
 
 /* All files hold only rows within the range, so that it is as good as all. */
@@ -1481,7 +1480,8 @@ static void every_call_fails(void **state)
     (void)state;
     log_set_level(LOG_OFF);
     uint64_t stride = number_of("MODEL_STRIDE", 29), first = number_of("MODEL_CALL", 1), last = getenv("MODEL_CALL") ? first : UINT64_MAX, runs = 0;
-    for (uint64_t seed = 3; seed < 3 + number_of("MODEL_SWEEP_SEEDS", 2); seed++) {
+    uint64_t first_seed = number_of("MODEL_SWEEP_FIRST", 3), end_seed = first_seed + number_of("MODEL_SWEEP_SEEDS", 2);
+    for (uint64_t seed = first_seed; seed < end_seed; seed++) {
         uint64_t calls = sweep_run(&run, seed, FS_SIM_IO, 0, false);
         for (uint64_t nth = first; nth <= calls && nth <= last; nth += stride)
             for (int how = 0; how < 4; how++, runs++)
@@ -1563,7 +1563,8 @@ static void every_allocation_fails(void **state)
     log_set_level(LOG_OFF);
     uint64_t stride = number_of("MODEL_ALLOC_STRIDE", 1597), first = number_of("MODEL_ALLOC", 1), runs = 0;
     uint64_t last = getenv("MODEL_ALLOC") && !getenv("MODEL_ALLOC_STRIDE") ? first : UINT64_MAX;
-    for (uint64_t seed = 3; seed < 3 + number_of("MODEL_SWEEP_SEEDS", 2); seed++) {
+    uint64_t first_seed = number_of("MODEL_SWEEP_FIRST", 3), end_seed = first_seed + number_of("MODEL_SWEEP_SEEDS", 2);
+    for (uint64_t seed = first_seed; seed < end_seed; seed++) {
         uint64_t calls = alloc_run(&run, seed, 0, false);
         for (uint64_t nth = first; nth <= calls && nth <= last; nth += stride)
             for (int sticky = 0; sticky < 2; sticky++, runs++) {

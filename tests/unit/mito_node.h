@@ -22,10 +22,11 @@ struct node {
     struct disk *disk;         /* NULL without disk_reserve_bytes */
     size_t write_buffer_bytes; /* 0 = 64 MiB */
     uint64_t disk_reserve_bytes;
-    int64_t scan_part_rows;    /* 0 = the default */
-    size_t key_bytes_max;      /* of a memtable; 0 = the default */
-    int64_t sync_interval_ms;  /* of the log; 0 = the fsync mode */
-    unsigned compactions;      /* at a time, in the background; 0 = 1 */
+    int64_t scan_part_rows;   /* 0 = the default */
+    size_t key_bytes_max;     /* of a memtable; 0 = the default */
+    int64_t sync_interval_ms; /* of the log; 0 = the fsync mode */
+    unsigned compactions;     /* at a time, in the background; 0 = 1 */
+    bool collects;            /* gc.enable, and each file is old enough to be collected */
 };
 
 /* Called in front of and behind each call of the code under test; a test may set it. */
@@ -54,7 +55,8 @@ static inline int node_open(struct node *n, struct fs *fs, struct error *err)
                        .scan_part_rows = n->scan_part_rows,
                        .key_bytes_max = n->key_bytes_max,
                        .sync_interval_ms = n->sync_interval_ms,
-                       .compactions = n->compactions};
+                       .compactions = n->compactions,
+                       .collects = n->collects};
     struct disk_options disk = {.fs = fs, .dir = "/home", .reserve_name = "regiond.reserve", .reserve_bytes = n->disk_reserve_bytes};
     budget_init(&n->root, "node", "memory_limit", (size_t)1 << 30, NULL);
     if (n->disk_reserve_bytes)
@@ -82,7 +84,10 @@ static inline int node_open(struct node *n, struct fs *fs, struct error *err)
                               .wal_purge_bytes = UINT64_MAX,
                               .write_stall_max_ms = 1000,
                               .memtable_key_bytes_max = n->key_bytes_max,
-                              .scan_part_rows = n->scan_part_rows};
+                              .scan_part_rows = n->scan_part_rows,
+                              .gc_enabled = n->collects,
+                              .gc_lingering_ms = n->collects ? -1 : 0,
+                              .gc_unknown_ms = n->collects ? -1 : 0};
     return mito_engine_new(&mo, &n->engine, err);
 }
 
@@ -201,12 +206,32 @@ static inline int node_alter(struct node *n, uint64_t region, uint32_t kind, str
     return st;
 }
 
-static inline int node_create(struct node *n, struct dynbuf *body, struct error *err)
+struct node_column {
+    const char *name;
+    unsigned type, semantic;
+};
+
+/* A region of these columns, each with its place as its id. `options`: key, value, key, value, NULL; may be NULL. */
+static inline int node_create(struct node *n, uint64_t region, const struct node_column *columns, uint32_t n_columns, const char *const *options,
+                              struct error *err)
 {
+    struct dynbuf body;
     struct region_response response = {0};
     dynbuf_init(&response.column_metadata, 1 << 20);
+    dynbuf_init(&body, 1 << 16);
+    pb_put_uint(&body, 1, region, NULL);
+    pb_put_string(&body, 2, "mito", NULL);
+    for (uint32_t i = 0; i < n_columns; i++)
+        put_column_def(&body, 3, columns[i].name, columns[i].type, columns[i].semantic, i, NULL);
+    for (uint32_t i = 0; i < n_columns; i++)
+        if (columns[i].semantic == WIRE_TAG)
+            pb_put_uint(&body, 4, i, NULL);
+    pb_put_string(&body, 5, NODE_PATH, NULL);
+    for (; options && options[0]; options += 2)
+        put_option(&body, 6, options[0], options[1]);
     node_calls();
-    int st = node_called(n->engine->ops->create(n->engine, message_of(body), &response, err));
+    int st = node_called(n->engine->ops->create(n->engine, message_of(&body), &response, err));
+    dynbuf_release(&body);
     dynbuf_release(&response.column_metadata);
     return st;
 }
@@ -214,18 +239,9 @@ static inline int node_create(struct node *n, struct dynbuf *body, struct error 
 /* A region of host (a tag), ts and v (Int64). */
 static inline int node_create_plain(struct node *n, uint64_t region, struct error *err)
 {
-    struct dynbuf body;
-    dynbuf_init(&body, 1 << 16);
-    pb_put_uint(&body, 1, region, NULL);
-    pb_put_string(&body, 2, "mito", NULL);
-    put_column_def(&body, 3, "host", WIRE_STRING, WIRE_TAG, 0, NULL);
-    put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 1, NULL);
-    put_column_def(&body, 3, "v", WIRE_INT64, WIRE_FIELD, 2, NULL);
-    pb_put_uint(&body, 4, 0, NULL);
-    pb_put_string(&body, 5, NODE_PATH, NULL);
-    int st = node_create(n, &body, err);
-    dynbuf_release(&body);
-    return st;
+    static const struct node_column columns[] = {
+        {"host", WIRE_STRING, WIRE_TAG}, {"ts", WIRE_TIMESTAMP_MS, WIRE_TIME}, {"v", WIRE_INT64, WIRE_FIELD}};
+    return node_create(n, region, columns, 3, NULL, err);
 }
 
 /* One row of it. */

@@ -19,19 +19,10 @@ enum { KEYS = 100 };
 
 static void create(struct node *n, uint64_t region)
 {
-    struct dynbuf body;
+    static const struct node_column columns[] = {{"k", WIRE_INT32, WIRE_TAG}, {"ts", WIRE_TIMESTAMP_MS, WIRE_TIME}, {"v", WIRE_INT64, WIRE_FIELD}};
     struct error err = {0};
-    dynbuf_init(&body, 1 << 16);
-    pb_put_uint(&body, 1, region, NULL);
-    pb_put_string(&body, 2, "mito", NULL);
-    put_column_def(&body, 3, "k", WIRE_INT32, WIRE_TAG, 0, NULL);
-    put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 1, NULL);
-    put_column_def(&body, 3, "v", WIRE_INT64, WIRE_FIELD, 2, NULL);
-    pb_put_uint(&body, 4, 0, NULL);
-    pb_put_string(&body, 5, NODE_PATH, NULL);
-    if (node_create(n, &body, &err) != ST_OK)
+    if (node_create(n, region, columns, 3, NULL, &err) != ST_OK)
         fail_msg("create: %s", err.msg);
-    dynbuf_release(&body);
 }
 
 static void write_keys(struct node *n, uint64_t region, int first, int count, int64_t value)

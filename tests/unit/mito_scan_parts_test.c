@@ -23,7 +23,10 @@ struct fixture {
 
 static void create(struct fixture *x, const char *option, const char *value)
 {
-    struct dynbuf body;
+    static const struct node_column columns[COLUMNS] = {[HOST] = {"host", WIRE_STRING, WIRE_TAG},
+                                                        [TS] = {"ts", WIRE_TIMESTAMP_MS, WIRE_TIME},
+                                                        [V] = {"v", WIRE_INT64, WIRE_FIELD},
+                                                        [F] = {"f", WIRE_FLOAT64, WIRE_FIELD}};
     struct error err = {0};
     memset(x, 0, sizeof *x);
     assert_int_equal(fs_sim_new(1, &x->sim, NULL), ST_OK);
@@ -31,20 +34,8 @@ static void create(struct fixture *x, const char *option, const char *value)
     x->node.scan_part_rows = PART_ROWS;
     if (node_open(&x->node, fs_sim_fs(x->sim), &err) != ST_OK)
         fail_msg("%s", err.msg);
-    dynbuf_init(&body, 1 << 16);
-    pb_put_uint(&body, 1, REGION, NULL);
-    pb_put_string(&body, 2, "mito", NULL);
-    put_column_def(&body, 3, "host", WIRE_STRING, WIRE_TAG, 0, NULL);
-    put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 1, NULL);
-    put_column_def(&body, 3, "v", WIRE_INT64, WIRE_FIELD, 2, NULL);
-    put_column_def(&body, 3, "f", WIRE_FLOAT64, WIRE_FIELD, 3, NULL);
-    pb_put_uint(&body, 4, 0, NULL);
-    pb_put_string(&body, 5, NODE_PATH, NULL);
-    if (option)
-        put_option(&body, 6, option, value);
-    if (node_create(&x->node, &body, &err) != ST_OK)
+    if (node_create(&x->node, REGION, columns, COLUMNS, (const char *[]){option, value, NULL}, &err) != ST_OK)
         fail_msg("%s", err.msg);
-    dynbuf_release(&body);
 }
 
 static void destroy(struct fixture *x)

@@ -18,19 +18,11 @@ static char text[ROW_BYTES + 1];
 
 static void create(struct node *n)
 {
-    struct dynbuf body;
+    static const struct node_column columns[] = {
+        {"host", WIRE_STRING, WIRE_TAG}, {"ts", WIRE_TIMESTAMP_MS, WIRE_TIME}, {"s", WIRE_STRING, WIRE_FIELD}};
     struct error err = {0};
-    dynbuf_init(&body, 1 << 16);
-    pb_put_uint(&body, 1, REGION, NULL);
-    pb_put_string(&body, 2, "mito", NULL);
-    put_column_def(&body, 3, "host", WIRE_STRING, WIRE_TAG, 0, NULL);
-    put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 1, NULL);
-    put_column_def(&body, 3, "s", WIRE_STRING, WIRE_FIELD, 2, NULL);
-    pb_put_uint(&body, 4, 0, NULL);
-    pb_put_string(&body, 5, NODE_PATH, NULL);
-    if (node_create(n, &body, &err) != ST_OK)
+    if (node_create(n, REGION, columns, 3, NULL, &err) != ST_OK)
         fail_msg("create: %s", err.msg);
-    dynbuf_release(&body);
 }
 
 /* A row of each host; the text says which, and of which version. */
