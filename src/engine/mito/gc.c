@@ -4,6 +4,9 @@
  * still list or read it. Metasrv asks every node which files it still needs and sends the answers with the order to collect. What goes: files on
  * record for longer than the lingering time that neither the manifest nor an answer names; with a full listing also the old files of which there is
  * no record at all (a flush or compaction that a crash cut short), and of a region that exists no more every file that no answer names.
+ *
+ * While a manifest is in doubt (manifest.h) a power cut may bring its last change back, and the files that it lists must be there then: what has no
+ * record stays, and which files of another region are needed is not answered.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +59,11 @@ int mito_region_file_refs(struct mito_engine *e, uint64_t region_id, uint64_t so
     const struct manifest *m = manifest_state(r->manifest);
     int st = ST_OK;
     *ret_manifest_version = m->version;
-    if (source_id != region_id) {
+    if (source_id != region_id && manifest_in_doubt(r->manifest)) {
+        st = error_set(err, ST_REGION_NOT_READY,
+                       "the last change of the manifest of region %llu is in doubt, and with it which files of region %llu it needs",
+                       (unsigned long long)region_id, (unsigned long long)source_id);
+    } else if (source_id != region_id) {
         for (uint32_t i = 0; st == ST_OK && i < m->n_files; i++)
             if (m->files[i].region_id == source_id)
                 st = tell_meta(sink, &m->files[i], err);
@@ -146,14 +153,14 @@ static int examine_unknown(void *ctx, const struct object_info *info, struct err
 }
 
 /* Only of a region that takes writes, for a staged one has files that its manifest does not list yet; nor while a compaction or an index build
- * writes some. job_lock held. */
+ * writes some, or the manifest is in doubt. job_lock held. */
 static int collect_unknown(struct mito_region *r, const struct region_gc_request *q, struct region_file_sink *deleted, struct error *err)
 {
     char index[1280];
     struct object_store *store = r->engine->options.store;
     struct unknown_search s = {r, q, clock_wall_ms() - r->engine->options.gc_unknown_ms, deleted};
     pthread_mutex_lock(&r->lock);
-    bool due = r->state == REGION_WRITABLE && !r->rewriting;
+    bool due = r->state == REGION_WRITABLE && !r->rewriting && !manifest_in_doubt(r->manifest);
     pthread_mutex_unlock(&r->lock);
     if (!due)
         return ST_OK;
@@ -214,8 +221,8 @@ static int sweep_one(void *ctx, const struct object_info *info, struct error *er
     return tell(s->deleted, s->request->region_id, &f, err);
 }
 
-static int collect_dropped(struct mito_engine *e, const struct region_gc_request *q, enum region_path_type path_type, struct region_file_sink *deleted,
-                           struct error *err)
+static int collect_dropped(struct mito_engine *e, const struct region_gc_request *q, enum region_path_type path_type,
+                           struct region_file_sink *deleted, struct error *err)
 {
     char *dir;
     if (!q->full_listing || !q->path)
