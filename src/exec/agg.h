@@ -49,6 +49,7 @@ struct agg_call {
     const struct sort_spec *sorts;
     struct field *const *sort_fields;
     bool distinct;
+    bool grouped;                  /* GROUP BY: some functions then compute in another way */
     bool as_float;                 /* sum: the integers stand for Float64, and so does the sum */
 
     const struct agg_function *function;

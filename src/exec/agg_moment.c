@@ -1,4 +1,5 @@
-/* Variance, covariance and correlation: running means and centred second moments (Welford), as the state layouts want them. */
+/* Variance, covariance and correlation: running means and centred second moments (Welford), as the state layouts want them. The order of operations
+ * is DataFusion's, to the last digit of what one stream of rows gives; so is the one function that adds up products instead, `corr` with GROUP BY. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,11 +25,17 @@ enum {
     REGR_SXY
 };
 
-/* The first argument is "1" (for regr_*: y), the second "2" (regr_*: x). */
+/* The first argument is "1", the second "2"; for regr_*(y, x), x is "1". Of sums (adds_products()): the values, their squares and their products. */
 struct moments {
     uint64_t count;
     double mean1, m1, mean2, m2, co;
 };
+
+/* The state form is not among them: a frontend takes its fields for means and moments. */
+static bool adds_products(const struct agg_call *call)
+{
+    return call->function->which == CORR && call->grouped && !call->state;
+}
 
 struct moment_agg {
     struct agg base;
@@ -87,6 +94,16 @@ static inline void add_pair(struct moments *m, double x, double y)
     m->co += dx * (y - m->mean2);
 }
 
+static inline void add_products(struct moments *m, double x, double y)
+{
+    m->count++;
+    m->mean1 += x;
+    m->mean2 += y;
+    m->co += x * y;
+    m->m1 += x * x;
+    m->m2 += y * y;
+}
+
 static int doubles_of(struct moment_agg *a, uint32_t arg, const struct column *c, const double **ret_values, struct error *err)
 {
     if (c->type->id != TYPE_FLOAT64) {
@@ -106,7 +123,12 @@ static int moment_update(struct agg *base, struct column *const *args, const str
     TRY(doubles_of((struct moment_agg *)base, 0, args[0], &x, err));
     if (base->call->n_args > 1)
         TRY(doubles_of((struct moment_agg *)base, 1, args[1], &y, err));
-    bool nulls = column_null_count(args[0]) || (y && column_null_count(args[1]));
+    bool nulls = column_null_count(args[0]) || (y && column_null_count(args[1])), products = adds_products(base->call);
+    if (base->function->which >= REGR_SLOPE) {
+        const double *first = x;
+        x = y;
+        y = first;
+    }
     uint32_t run = 0;
     for (int64_t i = 0; i < rows->n; i++) {
         while (rows->starts && i >= rows->starts[run + 1])
@@ -114,14 +136,17 @@ static int moment_update(struct agg *base, struct column *const *args, const str
         if (nulls && (column_is_null(args[0], i) || (y && column_is_null(args[1], i))))
             continue;
         struct moments *m = &acc[rows->starts ? agg_run_group(rows, run) : rows->groups[i]];
-        if (y)
-            add_pair(m, x[i], y[i]);
-        else
+        if (!y)
             add_one(m, x[i]);
+        else if (products)
+            add_products(m, x[i], y[i]);
+        else
+            add_pair(m, x[i], y[i]);
     }
     return ST_OK;
 }
 
+/* false = NULL; so are the others. */
 static bool correlation(const struct moments *m, double *ret_value)
 {
     double n = (double)m->count, s1 = sqrt(m->m1 / n), s2 = sqrt(m->m2 / n);
@@ -134,11 +159,60 @@ static bool correlation(const struct moments *m, double *ret_value)
     return true;
 }
 
-/* false = NULL. */
-static bool moment_value(const struct moments *m, int which, double *ret_value)
+static bool correlation_of_products(const struct moments *m, double *ret_value)
 {
-    double n = (double)m->count, *v = ret_value;
+    double n = (double)m->count, mean1 = m->mean1 / n, mean2 = m->mean2 / n, spread = sqrt((m->m1 - m->mean1 * mean1) * (m->m2 - m->mean2 * mean2));
+    *ret_value = NAN;
+    if (isnan(m->mean1) && isnan(m->mean2))
+        return true;
+    if (m->count < 2 || isnan(m->mean1) || isnan(m->mean2) || spread == 0)
+        return false;
+    *ret_value = (m->co - m->mean1 * mean2) / spread;
+    return true;
+}
+
+/* A mean behind the merge of a part into nothing, by which each of the peer's regressions ends. */
+static double merged_mean(double mean, uint64_t count)
+{
+    return count ? mean * (double)count / (double)count : mean;
+}
+
+static bool regression(const struct moments *m, int which, double *ret_value)
+{
+    double n = (double)m->count, co = m->co / n, var_x = m->m1 / n, var_y = m->m2 / n;
+    double mean_x = merged_mean(m->mean1, m->count), mean_y = merged_mean(m->mean2, m->count), *v = ret_value;
     switch (which) {
+    case REGR_SLOPE:
+        *v = co / var_x;
+        return m->count > 1 && var_x != 0;
+    case REGR_INTERCEPT:
+        *v = mean_y - co / var_x * mean_x;
+        return m->count > 1 && var_x != 0;
+    case REGR_R2:
+        *v = co * co / (var_x * var_y);
+        return m->count > 1 && var_x != 0 && var_y != 0;
+    case REGR_AVGX:
+        *v = mean_x;
+        return m->count > 0;
+    case REGR_AVGY:
+        *v = mean_y;
+        return m->count > 0;
+    case REGR_SXX:
+        *v = m->m1;
+        return m->count > 0;
+    case REGR_SYY:
+        *v = m->m2;
+        return m->count > 0;
+    default:
+        *v = m->co;
+        return m->count > 0;
+    }
+}
+
+static bool moment_value(const struct moments *m, const struct agg_call *call, double *ret_value)
+{
+    double n = (double)m->count, m1 = m->count == 1 && !call->grouped ? 0 : m->m1, *v = ret_value; /* of one value, even an infinite one, 0 */
+    switch (call->function->which) {
     case VAR:
         *v = m->m1 / (n - 1);
         return m->count > 1;
@@ -146,10 +220,10 @@ static bool moment_value(const struct moments *m, int which, double *ret_value)
         *v = sqrt(m->m1 / (n - 1));
         return m->count > 1;
     case VAR_POP:
-        *v = m->m1 / n;
+        *v = m1 / n;
         return m->count > 0;
     case STDDEV_POP:
-        *v = sqrt(m->m1 / n);
+        *v = sqrt(m1 / n);
         return m->count > 0;
     case COVAR:
         *v = m->co / (n - 1);
@@ -158,31 +232,9 @@ static bool moment_value(const struct moments *m, int which, double *ret_value)
         *v = m->co / n;
         return m->count > 0;
     case CORR:
-        return correlation(m, v);
-    case REGR_SLOPE:
-        *v = m->co / m->m2;
-        return m->count > 1 && m->m2 != 0;
-    case REGR_INTERCEPT:
-        *v = m->mean1 - m->co / m->m2 * m->mean2;
-        return m->count > 1 && m->m2 != 0;
-    case REGR_R2:
-        *v = m->co * m->co / (m->m1 * m->m2);
-        return m->count > 1 && m->m1 != 0 && m->m2 != 0;
-    case REGR_AVGX:
-        *v = m->mean2;
-        return m->count > 0;
-    case REGR_AVGY:
-        *v = m->mean1;
-        return m->count > 0;
-    case REGR_SXX:
-        *v = m->m2;
-        return m->count > 0;
-    case REGR_SYY:
-        *v = m->m1;
-        return m->count > 0;
+        return adds_products(call) ? correlation_of_products(m, v) : correlation(m, v);
     default:
-        *v = m->co;
-        return m->count > 0;
+        return regression(m, call->function->which, v);
     }
 }
 
@@ -210,7 +262,7 @@ static int moment_finish(struct agg *base, uint32_t first, uint32_t n, struct co
     }
     for (uint32_t i = 0; i < n; i++) {
         double v;
-        bool valid = moment_value(&acc[i], base->function->which, &v);
+        bool valid = moment_value(&acc[i], base->call, &v);
         bit_put(validity->data, i, valid);
         nulls += !valid;
         if (valid)
@@ -234,7 +286,7 @@ static int moment_state(struct agg *base, uint32_t first, uint32_t n, struct col
         for (uint32_t i = 0; i < n; i++) {
             const struct moments *m = &acc[i];
             const double var[] = {m->mean1, m->m1}, covar[] = {m->mean1, m->mean2, m->co}, corr[] = {m->mean1, m->m1, m->mean2, m->m2, m->co},
-                         regr[] = {m->mean2, m->mean1, m->m2, m->m1, m->co};
+                         regr[] = {merged_mean(m->mean1, m->count), merged_mean(m->mean2, m->count), m->m1, m->m2, m->co};
             const double *from = which <= STDDEV_POP ? var : which <= COVAR_POP ? covar : which == CORR ? corr : regr;
             memcpy(values->data + i * 8, &from[k - 1], 8);
         }
@@ -261,11 +313,28 @@ static void merge(struct moments *m, const struct moments *more)
     m->mean2 += d2 * w;
 }
 
+static void merge_products(struct moments *m, const struct moments *more)
+{
+    m->count += more->count;
+    m->mean1 += more->mean1;
+    m->mean2 += more->mean2;
+    m->co += more->co;
+    m->m1 += more->m1;
+    m->m2 += more->m2;
+}
+
 static int moment_combine(struct agg *base, struct agg *from, uint32_t first, uint32_t n, const uint32_t *groups, struct error *err)
 {
     (void)err;
-    for (uint32_t i = 0; i < n; i++)
-        merge(VEC(&((struct moment_agg *)base)->acc, struct moments) + groups[i], VEC(&((struct moment_agg *)from)->acc, struct moments) + first + i);
+    bool products = adds_products(base->call);
+    for (uint32_t i = 0; i < n; i++) {
+        struct moments *m = VEC(&((struct moment_agg *)base)->acc, struct moments) + groups[i];
+        const struct moments *more = VEC(&((struct moment_agg *)from)->acc, struct moments) + first + i;
+        if (products)
+            merge_products(m, more);
+        else
+            merge(m, more);
+    }
     return ST_OK;
 }
 
@@ -281,7 +350,8 @@ static void moment_free(struct agg *base)
 #define FUNCTION(NAME, WHICH, ARGS, DISTINCT)                                                                                                        \
     {                                                                                                                                                \
         .name = NAME, .which = WHICH, .args_min = ARGS, .args_max = ARGS, .resolve = moment_resolve, .open = moment_open, .reserve = moment_reserve, \
-        .update = moment_update, .finish = moment_finish, .state = moment_state, .combine = moment_combine, .free = moment_free, .distinct = AGG_DISTINCT_##DISTINCT            \
+        .update = moment_update, .finish = moment_finish, .state = moment_state, .combine = moment_combine, .free = moment_free,                     \
+        .distinct = AGG_DISTINCT_##DISTINCT                                                                                                          \
     }
 
 const struct agg_function agg_moment_functions[] = {

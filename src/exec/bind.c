@@ -224,7 +224,7 @@ int bind_rel(struct binder *b, struct plan_rel *rel, int64_t limit, struct bound
 static int find_read(const struct plan_rel *rel, const struct plan_rel **ret_read, struct error *err)
 {
     if (rel->kind == PLAN_FETCH && ((rel->offset && binder_has_window(rel->offset)) || (rel->count && binder_has_window(rel->count))))
-        return error_set(err, ST_UNSUPPORTED, "window functions are not supported");
+        return error_set(err, ST_UNSUPPORTED, "This feature is not implemented: Unsupported LIMIT expression: a window function");
     if (rel->kind == PLAN_READ && !*ret_read)
         *ret_read = rel;
     if (rel->input)

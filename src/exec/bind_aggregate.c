@@ -23,8 +23,8 @@ static int guarded(struct binder *b, struct plan_expr *arg, struct plan_expr *fi
     return ST_OK;
 }
 
-/* Averages and sums take integers as they are and make floats of them themselves: a cast in front of them would only be another pass over the values. NULL when
- * there is none. DISTINCT counts what the cast gives. */
+/* Averages and sums take integers as they are and make floats of them themselves: a cast in front of them would only be another pass over the values.
+ * NULL when there is none. DISTINCT counts what the cast gives. */
 static const struct plan_expr *cast_of_sum(const struct plan_measure *m, const struct plan_expr *arg)
 {
     static const char *const names[] = {"avg", "__avg_state", "sum", "__sum_state"};
@@ -35,8 +35,8 @@ static const struct plan_expr *cast_of_sum(const struct plan_measure *m, const s
 }
 
 /* All expressions of an aggregation in one list: keys, then for each measure arguments, sort keys, filter. */
-static int collect_exprs(struct binder *b, const struct plan_rel *rel, struct plan_expr ***ret_exprs, const struct plan_expr ***ret_uncast, uint32_t *ret_n,
-                         struct error *err)
+static int collect_exprs(struct binder *b, const struct plan_rel *rel, struct plan_expr ***ret_exprs, const struct plan_expr ***ret_uncast,
+                         uint32_t *ret_n, struct error *err)
 {
     size_t n = rel->n_exprs;
     for (uint32_t i = 0; i < rel->n_measures; i++)
@@ -73,8 +73,8 @@ struct agg_input {
 };
 
 /* An expression, or what is below its cast if that is an integer and it may go. */
-static int bind_input(struct binder *b, const struct plan_expr *plan, const struct plan_expr *uncast, const struct schema *input, struct expr **ret_expr,
-                      struct error *err)
+static int bind_input(struct binder *b, const struct plan_expr *plan, const struct plan_expr *uncast, const struct schema *input,
+                      struct expr **ret_expr, struct error *err)
 {
     if (uncast) {
         TRY(binder_expr(b, uncast, input, ret_expr, err));
@@ -127,8 +127,8 @@ static int check_distinct_order(const struct oper_measure *m, const struct schem
     return error_set(err, ST_EXECUTE_QUERY, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list");
 }
 
-static int bind_measure(const struct plan_measure *plan, const struct agg_input *inputs, const struct schema *input, struct oper_measure *m,
-                        struct error *err)
+static int bind_measure(const struct plan_measure *plan, const struct agg_input *inputs, const struct schema *input, bool grouped,
+                        struct oper_measure *m, struct error *err)
 {
     uint32_t n_sorts = plan->n_sorts;
     *m = (struct oper_measure){.filter = -1};
@@ -142,6 +142,7 @@ static int bind_measure(const struct plan_measure *plan, const struct agg_input 
         return error_no_memory(err, n_sorts * sizeof *m->sorts);
     m->call.n_args = plan->n_args;
     m->call.distinct = plan->distinct;
+    m->call.grouped = grouped;
     for (uint32_t k = 0; k < plan->n_args; k++) {
         m->args[k] = inputs->column;
         m->call.constants[k] = inputs->literal ? column_ref(inputs->literal) : NULL;
@@ -245,7 +246,8 @@ static bool is_of_last_rows(const struct oper_measure *m, const struct bound *in
         return false;
     if (strcmp(m->call.function->name, "max") == 0)
         return in->source[m->args[0]] == time;
-    return strcmp(m->call.function->name, "last_value") == 0 && m->call.n_sorts == 1 && !m->sort_specs[0].descending && in->source[m->sorts[0]] == time;
+    return strcmp(m->call.function->name, "last_value") == 0 && m->call.n_sorts == 1 && !m->sort_specs[0].descending &&
+           in->source[m->sorts[0]] == time;
 }
 
 /* Does the newest row of each series suffice (query-plans.md 4.6)? `in` is the aggregation's input. */
@@ -327,7 +329,7 @@ int bind_aggregate(struct binder *b, struct plan_rel *rel, struct bound *ret, st
     int st = measures ? ST_OK : error_no_memory(err, rel->n_measures * sizeof *measures);
     for (; st == ST_OK && made < rel->n_measures; made++) {
         const struct plan_measure *m = &rel->measures[made];
-        st = bind_measure(m, inputs + at, input, &measures[made], err);
+        st = bind_measure(m, inputs + at, input, rel->n_exprs > 0, &measures[made], err);
         at += m->n_args + m->n_sorts + (m->filter != NULL);
     }
     if (st == ST_OK)
