@@ -1,6 +1,6 @@
 """Random expressions, sorts and aggregations against DataFusion 53 (differential/grammar.py, differential/aggregates.py).
 
-    test_random.py [--seed N] [--count ROUNDS] [--seconds S] [--only expressions|sorts|aggregates|states] [--rows N]
+    test_random.py [--seed N] [--count SEEDS] [--seconds S] [--only expressions|sorts|aggregates|states] [--rows N]
 
 A round is 40 expressions, one sort, a query of 12 aggregations or one of the states of 12 (differential/states.py); round i has seed N + i, and `--seed N+i --count 1` with the same --only runs it
 again.
@@ -32,8 +32,8 @@ def near_dates(rows):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--seed', type=int, default=1)
-    p.add_argument('--count', type=int, help='rounds of each kind')
-    p.add_argument('--seconds', type=float, default=20)
+    p.add_argument('--count', type=int, default=sys.maxsize, help='seeds at most')
+    p.add_argument('--seconds', type=float, default=20, help='no further seed after so long')
     p.add_argument('--only', choices=['expressions', 'sorts', 'aggregates', 'states'])
     p.add_argument('--rows', type=int, default=150)
     a = p.parse_args()
@@ -47,7 +47,7 @@ def main():
     rounds = {'expressions': run.expression_round, 'sorts': run.sort_round, 'aggregates': run.aggregate_round, 'states': run.state_round}
     end, counts, total = time.time() + a.seconds, collections.Counter(), collections.Counter()
     seed = a.seed
-    while seed < a.seed + a.count if a.count else time.time() < end:
+    while seed < a.seed + a.count and time.time() < end:
         for name, one in rounds.items():
             if a.only in (None, name):
                 before = run.outcome.compared
