@@ -37,6 +37,8 @@ int expr_column(const struct expr *e);
 struct column *expr_literal(const struct expr *e);
 /* Text in DataFusion's display style: of logical expressions for names, of physical ones for EXPLAIN. ST_EXHAUSTED where `out` is full. */
 int expr_print(const struct expr *e, const struct schema *input, bool physical, struct dynbuf *out, struct error *err);
+/* The values of a column as logical literals. */
+int expr_print_values(struct column *values, const char *between, struct dynbuf *out, struct error *err);
 
 /* Values for every row of the batch. The column has expr_type(), or Dictionary(UInt32, that type) when the input came so. */
 int expr_eval(const struct expr *e, struct expr_context *ctx, const struct batch *batch, struct column **ret_column, struct error *err);

@@ -1,7 +1,9 @@
 /* Expressions as text, in DataFusion's two ways: `a + Int64(1)` names a column, `a@0 + 1` stands in EXPLAIN ANALYZE. */
+#include <stdio.h>
 #include <string.h>
 
 #include "exec/expr_internal.h"
+#include "exec/temporal.h"
 
 enum { LITERAL_MAX = 200 };
 
@@ -44,12 +46,34 @@ static int put(struct printer *p, const char *text)
     return dynbuf_append(p->out, text, strlen(text), p->err);
 }
 
+static bool is_time_or_span(const struct dtype *t)
+{
+    return t->id >= TYPE_TIMESTAMP && t->id <= TYPE_INTERVAL_MONTH_DAY_NANO;
+}
+
+/* Instants and durations stand as the numbers that they are stored as, intervals by their parts. */
+static int print_time_or_span(struct printer *p, const struct column *c)
+{
+    const struct value v = {.column = (struct column *)c, .scalar = true};
+    const char *quote = p->physical || c->type->id == TYPE_TIMESTAMP ? "" : "\"";
+    if (c->type->id != TYPE_INTERVAL_DAY_TIME && c->type->id != TYPE_INTERVAL_MONTH_DAY_NANO)
+        return dynbuf_printf(p->out, p->err, "%s%lld%s", quote, (long long)value_number(&v, 0), quote);
+    struct span s = span_at(&v, 0);
+    if (c->type->id == TYPE_INTERVAL_DAY_TIME)
+        return dynbuf_printf(p->out, p->err, "%sIntervalDayTime { days: %lld, milliseconds: %lld }%s", quote, (long long)s.days,
+                             (long long)(s.nanos / 1000000), quote);
+    return dynbuf_printf(p->out, p->err, "%sIntervalMonthDayNano { months: %lld, days: %lld, nanoseconds: %lld }%s", quote, (long long)s.months,
+                         (long long)s.days, (long long)s.nanos, quote);
+}
+
 /* The value's text, cut when it is long; "..": no text form. */
 static int print_value(struct printer *p, const struct column *c)
 {
+    if (is_time_or_span(c->type))
+        return print_time_or_span(p, c);
     struct column *text = NULL;
     struct expr_context ctx = {0};
-    bool quoted = type_is_string(c->type) && !p->physical;
+    bool quoted = (type_is_string(c->type) || c->type->id == TYPE_DATE32 || c->type->id == TYPE_DATE64) && !p->physical;
     if (!cast_supported(c->type, type_of(TYPE_UTF8)) || expr_cast(&ctx, (struct column *)c, type_of(TYPE_UTF8), true, &text, NULL) != ST_OK ||
         column_is_null(text, 0)) {
         column_unref(text);
@@ -62,12 +86,35 @@ static int print_value(struct printer *p, const struct column *c)
     return st;
 }
 
+/* As DataFusion calls a literal's type: without brackets inside the name. */
+static const char *literal_type(const struct dtype *t, char *out, size_t room)
+{
+    static const char *const units[] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
+    switch ((enum type_id)t->id) {
+    case TYPE_TIMESTAMP: case TYPE_TIME32: case TYPE_TIME64: case TYPE_DURATION:
+        type_print(t, out, room);
+        snprintf(strchr(out, '('), room - (size_t)(strchr(out, '(') - out), "%s", units[t->unit]);
+        return out;
+    case TYPE_INTERVAL_YEAR_MONTH:
+        return "IntervalYearMonth";
+    case TYPE_INTERVAL_DAY_TIME:
+        return "IntervalDayTime";
+    case TYPE_INTERVAL_MONTH_DAY_NANO:
+        return "IntervalMonthDayNano";
+    default:
+        return type_print(t, out, room);
+    }
+}
+
 static int print_literal(struct printer *p, const struct column *c)
 {
+    const struct dtype *t = c->type;
     char type[100];
     if (!p->physical)
-        TRY(dynbuf_printf(p->out, p->err, "%s(", type_print(c->type, type, sizeof type)));
+        TRY(dynbuf_printf(p->out, p->err, "%s(", literal_type(t, type, sizeof type)));
     TRY(column_is_null(c, 0) ? put(p, "NULL") : print_value(p, c));
+    if (!p->physical && t->id == TYPE_TIMESTAMP)
+        TRY(t->timezone ? dynbuf_printf(p->out, p->err, ", Some(\"%s\")", t->timezone) : put(p, ", None"));
     return p->physical ? ST_OK : put(p, ")");
 }
 
@@ -162,6 +209,21 @@ static int print(struct printer *p, const struct expr *e)
         return print_call(p, e);
     TRY(put(p, e->column < p->input->n_fields ? p->input->fields[e->column]->name : "?"));
     return p->physical ? dynbuf_printf(p->out, p->err, "@%u", e->column) : ST_OK;
+}
+
+int expr_print_values(struct column *values, const char *between, struct dynbuf *out, struct error *err)
+{
+    struct printer p = {NULL, out, false, err};
+    for (int64_t i = 0; i < values->length; i++) {
+        struct column *one;
+        TRY(column_slice(values, i, 1, &one, err));
+        int st = put(&p, i ? between : "");
+        if (st == ST_OK)
+            st = print_literal(&p, one);
+        column_unref(one);
+        TRY(st);
+    }
+    return ST_OK;
 }
 
 int expr_print(const struct expr *e, const struct schema *input, bool physical, struct dynbuf *out, struct error *err)

@@ -13,13 +13,13 @@ struct scan_oper {
     uint32_t *columns;
     struct scan_predicate *predicates;
     struct batch_stream *stream;
-    bool selects_last;         /* the peer says so, too, in its EXPLAIN */
-    struct scan_parts *parts;  /* once it has been cut; a part's: the scan's */
+    bool selects_last;        /* the peer says so, too, in its EXPLAIN */
+    struct scan_parts *parts; /* once it has been cut; a part's: the scan's */
     uint32_t part;
-    bool is_part;              /* name, table and request are the scan's, too */
-    bool part_stats;           /* its parts count, and did so: */
+    bool is_part;    /* name, table and request are the scan's, too */
+    bool part_stats; /* its parts count, and did so: */
     struct scan_stats over;
-    uint64_t open_ns;          /* building the readers; the rest of the time is reading */
+    uint64_t open_ns; /* building the readers; the rest of the time is reading */
 };
 
 static int scan_next(struct oper *base, struct batch **ret_batch, struct error *err)
@@ -64,22 +64,80 @@ static struct scan_stats scan_totals(const struct scan_oper *o)
     return s;
 }
 
+/* `"text"`, as Rust's debug form has it. */
+static int put_quoted(struct dynbuf *out, const char *text, size_t size, struct error *err)
+{
+    TRY(dynbuf_append(out, "\"", 1, err));
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] == '"' || text[i] == '\\')
+            TRY(dynbuf_append(out, "\\", 1, err));
+        TRY(dynbuf_append(out, &text[i], 1, err));
+    }
+    return dynbuf_append(out, "\"", 1, err);
+}
+
+static int put_predicate(struct dynbuf *out, const struct schema *schema, const struct scan_predicate *p, struct error *err)
+{
+    static const char *const words[] = {
+        "=", "!=", "<", "<=", ">", ">=", "IN ([", "IS NULL", "IS NOT NULL", "CONTAINS (", "HAS TERM", "HAS LOWER TERM", "MATCHES"};
+    TRY(dynbuf_printf(out, err, "%s %s", schema->fields[p->column]->name, words[p->op]));
+    if (!p->values || p->op == SCAN_TEST)
+        return ST_OK;
+    bool list = p->op == SCAN_IN || p->op == SCAN_CONTAINS;
+    if (!list)
+        TRY(dynbuf_append(out, " ", 1, err));
+    TRY(expr_print_values(p->values, ", ", out, err));
+    return list ? dynbuf_printf(out, err, p->op == SCAN_IN ? "])" : ")") : ST_OK;
+}
+
+static int put_filters(struct dynbuf *out, const struct scan_oper *o, struct error *err)
+{
+    struct dynbuf one;
+    int st = dynbuf_printf(out, err, ", \"filters\": [");
+    dynbuf_init(&one, 1 << 16);
+    for (uint32_t i = 0; st == ST_OK && i < o->request.n_predicates; i++) {
+        one.size = 0;
+        st = put_predicate(&one, o->table->schema, &o->predicates[i], err);
+        if (st == ST_OK && i)
+            st = dynbuf_append(out, ", ", 2, err);
+        if (st == ST_OK)
+            st = put_quoted(out, (const char *)one.data, one.size, err);
+    }
+    dynbuf_release(&one);
+    TRY(st);
+    return dynbuf_append(out, "]", 1, err);
+}
+
+/* What the peer's line has behind the ranges when it is to be verbose, and the limit. */
+static int scan_describe_request(const struct scan_oper *o, struct dynbuf *out, struct error *err)
+{
+    TRY(dynbuf_printf(out, err, ", \"projection\": ["));
+    for (uint32_t i = 0; i < o->request.n_columns; i++) {
+        const char *name = o->table->schema->fields[o->columns[i]]->name;
+        TRY(dynbuf_printf(out, err, "%s", i ? ", " : ""));
+        TRY(put_quoted(out, name, strlen(name), err));
+    }
+    TRY(dynbuf_append(out, "]", 1, err));
+    if (o->request.n_predicates)
+        TRY(put_filters(out, o, err));
+    if (o->request.limit >= 0)
+        TRY(dynbuf_printf(out, err, ", \"limit\": %lld", (long long)o->request.limit));
+    return dynbuf_append(out, "}", 1, err);
+}
+
+/* The line of a GreptimeDB datanode, in its order, so that tools that know that one find their way. */
 static int scan_describe(const struct oper *base, struct dynbuf *out, bool verbose, struct error *err)
 {
     const struct scan_oper *o = (const struct scan_oper *)base;
     uint64_t id = o->table->region_id;
     const struct scan_stats stats = scan_totals(o);
-    TRY(dynbuf_printf(out, err, "SeqScan: region=%llu(%u, %u), \"partition_count\":{\"count\":1, ", (unsigned long long)id, (uint32_t)(id >> 32), (uint32_t)id));
-    TRY(dynbuf_printf(out, err, "\"mem_ranges\":%lld, \"files\":%lld, \"file_ranges\":%lld}", (long long)stats.memtable_ranges, (long long)stats.files,
-                      (long long)stats.file_ranges));
+    TRY(dynbuf_printf(out, err, "SeqScan: region=%llu(%u, %u), %s\"partition_count\":{\"count\":%d, ", (unsigned long long)id, (uint32_t)(id >> 32),
+                      (uint32_t)id, verbose ? "{" : "", stats.memtable_ranges || stats.files));
+    TRY(dynbuf_printf(out, err, "\"mem_ranges\":%lld, \"files\":%lld, \"file_ranges\":%lld}", (long long)stats.memtable_ranges,
+                      (long long)stats.files, (long long)stats.file_ranges));
     if (o->selects_last)
         TRY(dynbuf_printf(out, err, ", \"selector\":\"LastRow\""));
-    if (!verbose)
-        return ST_OK;
-    TRY(dynbuf_printf(out, err, ", projection=["));
-    for (uint32_t i = 0; i < o->request.n_columns; i++)
-        TRY(dynbuf_printf(out, err, "%s%s", i ? ", " : "", o->table->schema->fields[o->columns[i]]->name));
-    return dynbuf_printf(out, err, "], filters=%u, limit=%lld", o->request.n_predicates, (long long)o->request.limit);
+    return verbose ? scan_describe_request(o, out, err) : ST_OK;
 }
 
 static uint32_t scan_metrics(const struct oper *base, bool verbose, struct oper_metric *m)

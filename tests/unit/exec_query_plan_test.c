@@ -469,12 +469,17 @@ static void test_metrics(void **state)
     static const char *const parts[] = {
         "\"level\":0", "GlobalLimitExec: skip=0, fetch=5", "SortExec: TopK(fetch=5), expr=[host@0 ASC NULLS LAST], preserve_partitioning=[false]",
         "\"spill_count\",0", "AggregateExec: mode=Single, gby=[host@", "aggr=[sum(v)]", "FilterExec: (v@", " + 1) * 2 > 3 AND host@", " = a",
-        "SeqScan: region=4398046511104(1024, 0), \\\"partition_count\\\":{\\\"count\\\":1, \\\"mem_ranges\\\":0, \\\"files\\\":0, \\\"file_ranges\\\":0}",
+        "SeqScan: region=4398046511104(1024, 0), {\\\"partition_count\\\":{\\\"count\\\":0, \\\"mem_ranges\\\":0, \\\"files\\\":0, \\\"file_ranges\\\":0}, "
+        "\\\"projection\\\": [\\\"host\\\", \\\"v\\\"], \\\"filters\\\": [\\\"host = Utf8(\\\\\\\"a\\\\\\\")\\\"]}",
         "[[\"output_rows\",6],[\"elapsed_compute\",", "[\"mem_used\",", "[\"output_bytes\",", "[\"output_batches\",", "\"scan_cost\""};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (!strstr(metrics, parts[i]))
             fail_msg("%s is not in %s", parts[i], metrics);
     assert_null(strstr(metrics, "\"memory_usage\":0"));
+    struct msg later = x_call("gt", x_field(1), x_literal(34, put_uint(put_uint(MSG, 1, 3), 2, 5)));
+    run(plan_of(r_filter(read_all(), later), "h t v f s"));
+    assert_non_null(strstr(metrics, "FilterExec: ts@1 > 5\""));
+    assert_non_null(strstr(metrics, "\\\"filters\\\": [\\\"ts > TimestampMillisecond(5, None)\\\"]"));
 }
 
 static void test_errors(void **state)
