@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from golden import CTL
-from harness import (FIELD, FLOAT64, HANDLE, INT64, MEMBER, STRING, TAG, TIME, TS_MS, Server, blob, create_region, flush_request, insert, num)
+from harness import (FIELD, FLOAT64, HANDLE, INT64, MEMBER, STRING, TAG, TIME, TS_MS, Server, blob, create_region, flush_request, insert, num, rows)
 
 BOOL, INT32, BINARY, DATE = 0, 3, 11, 13
 MEMBER.update({INT32: 3, BINARY: 12, DATE: 14})
@@ -179,6 +179,20 @@ def options(server):
     print('options')
 
 
+def append_mode_after_deletes(server):
+    """Append mode shows all rows that are there, those that were deleted, too; a delete is none."""
+    for table, written in ((3009, []), (3010, [('h3', T0 + 2, 4, None)])):
+        r = Region(server, table)
+        r.write([('h1', T0, 1, '10'), ('h2', T0, 2, 'x')])
+        r.flush()
+        r.send(blob(1, blob(3, 'public')) + blob(4, blob(1, num(1, r.id) + blob(2, rows(COLUMNS[:2], [('h2', T0)])))))
+        if written:
+            r.write(written)
+        r.alter(SET_OPTIONS, blob(1, blob(1, 'append_mode') + blob(2, 'true')))
+        everywhere(r, [('h1', 1), ('h2', 2)] + [w[::2] for w in written], 'host', 'a')
+    print('append mode after deletes')
+
+
 def indexes_and_sync(server):
     r = two_parts(server, 3006)
     r.alter(SET_INDEXES, blob(1, blob(2, blob(1, 'host'))) + blob(1, blob(3, blob(1, 's') + num(2, 1) + num(3, 1024) + b'\x29' + bytes.fromhex('7b14ae47e17a843f'))))
@@ -231,7 +245,7 @@ def native_json(server):
 
 def main():
     server = Server()
-    for test in (added_columns, dropped_and_added_again, new_tags, changed_types, defaults, options, indexes_and_sync, native_json):
+    for test in (added_columns, dropped_and_added_again, new_tags, changed_types, defaults, options, append_mode_after_deletes, indexes_and_sync, native_json):
         test(server)
     server.remove()
 

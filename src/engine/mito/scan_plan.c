@@ -302,6 +302,32 @@ static int open_piece(struct scan_stream *s, const struct scan_piece *piece, str
     return st;
 }
 
+/* The puts of a batch, or NULL: deletes from before a region came into append mode hide nothing any more, and are no rows. Takes the batch. */
+static int only_puts(const struct scan_plan *p, struct row_batch *b, struct row_batch **ret_batch, struct error *err)
+{
+    const uint8_t *ops = COLUMN_VALUES(b->op, uint8_t);
+    uint32_t *puts = malloc(((size_t)b->n_rows + 1) * sizeof *puts), made = 0;
+    struct column **columns = calloc(b->n_columns + 1, sizeof *columns);
+    int64_t n = 0;
+    int st = puts && columns ? ST_OK : error_no_memory(err, (size_t)b->n_rows * sizeof *puts);
+    for (int64_t i = 0; st == ST_OK && i < b->n_rows; i++) {
+        puts[n] = (uint32_t)i;
+        n += ops[i] != OP_DELETE;
+    }
+    for (; st == ST_OK && n && made < b->n_columns; made += st == ST_OK)
+        st = column_take(p->budget, b->columns[made], puts, n, &columns[made], err);
+    *ret_batch = NULL;
+    if (st == ST_OK && n)
+        st = row_batch_new(n, NULL, NULL, NULL, 0, NULL, columns, b->n_columns, ret_batch, err);
+    else
+        for (uint32_t i = 0; i < made; i++)
+            column_unref(columns[i]);
+    row_batch_free(b);
+    free(puts);
+    free(columns);
+    return st;
+}
+
 static int stream_next(struct batch_stream *base, struct batch **ret_batch, struct error *err)
 {
     struct scan_stream *s = (struct scan_stream *)base;
@@ -319,6 +345,8 @@ static int stream_next(struct batch_stream *base, struct batch **ret_batch, stru
         if (!rows) {
             row_source_free(s->source);
             s->source = NULL;
+        } else if (rows->op && s->plan->snapshot->mode == MERGE_APPEND) {
+            TRY(only_puts(s->plan, rows, &rows, err));
         }
     }
     for (uint32_t i = 0; i < rows->n_columns; i++)
