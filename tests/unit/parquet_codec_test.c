@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -327,6 +328,67 @@ static void test_long_texts(void **unused)
     assert_int_equal(budget_used(&budget), 0);
 }
 
+/* A column index says of a page that it has bounds or that it is all null. A page of NaN alone is neither: that chunk goes without one, as readers that
+ * believe it would pass over the page. */
+static void test_pages_of_nan(void **unused)
+{
+    enum { ROWS = 3000 };
+    struct budget budget;
+    struct field *fields[2] = {field_new("nan", type_of(TYPE_FLOAT64), true), field_new("null", type_of(TYPE_FLOAT64), true)};
+    struct schema *schema = schema_new(fields, 2);
+    struct parquet_column_options columns[2] = {{.codec = PARQUET_ZSTD}, {.codec = PARQUET_ZSTD}};
+    struct column *values[2];
+    struct batch *batch;
+    struct parquet_writer *w;
+    struct parquet_write_result result;
+    struct parquet_file *f;
+    struct parquet_page_index index;
+    struct arena arena;
+    (void)unused;
+    budget_init(&budget, "test", "none", SIZE_MAX, NULL);
+    for (int c = 0; c < 2; c++) { /* the second of three pages is all NaN, and all null */
+        struct column_builder b;
+        assert_int_equal(column_builder_init(&b, &budget, type_of(TYPE_FLOAT64), NULL), ST_OK);
+        for (int i = 0; i < ROWS; i++) {
+            double v = i / 1024 == 1 ? (double)NAN : i;
+            assert_int_equal(c && i / 1024 == 1 ? column_builder_append_null(&b, NULL) : column_builder_append_fixed(&b, &v, NULL), ST_OK);
+        }
+        assert_int_equal(column_builder_finish(&b, &values[c], NULL), ST_OK);
+        column_builder_release(&b);
+    }
+    struct parquet_writer_options o = {.schema = schema,
+                                       .columns = columns,
+                                       .page_bytes_max = 1 << 20,
+                                       .page_rows_max = 1024,
+                                       .row_group_rows = 102400,
+                                       .write = write_bytes,
+                                       .ctx = &file,
+                                       .budget = &budget};
+    file.size = 0;
+    assert_int_equal(batch_new(schema, ROWS, values, &batch, NULL), ST_OK);
+    assert_int_equal(parquet_writer_new(&o, &w, NULL), ST_OK);
+    assert_int_equal(parquet_writer_append(w, batch, NULL), ST_OK);
+    assert_int_equal(parquet_writer_finish(w, &result, NULL), ST_OK);
+    parquet_writer_free(w);
+    batch_unref(batch);
+    schema_unref(schema);
+    field_unref(fields[0]);
+    field_unref(fields[1]);
+    struct parquet_source source = {read_bytes, &file, file.size};
+    assert_int_equal(parquet_open(&source, &budget, &f, NULL), ST_OK);
+    arena_init(&arena, &budget);
+    for (uint32_t c = 0; c < 2; c++) {
+        assert_int_equal(parquet_read_page_index(f, &source, 0, c, &arena, &index, NULL), ST_OK);
+        assert_int_equal(index.n_pages, 3);
+        assert_int_equal(index.has_bounds, c == 1);
+        assert_int_equal(parquet_row_group(f, 0)->chunks[c].column_index_bytes > 0, c == 1);
+    }
+    assert_true(index.bounds[0].has_min && !index.bounds[1].has_min && index.bounds[1].null_count == 1024);
+    arena_release(&arena);
+    parquet_file_free(f);
+    assert_int_equal(budget_used(&budget), 0);
+}
+
 /* ---- selections of every density, in every encoding, against reading all and taking the rows ---- */
 
 enum { MANY_ROWS = 6000, MANY_COLUMNS = 10 };
@@ -449,7 +511,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_thrift_round_trip), cmocka_unit_test(test_rle_round_trip),
                                        cmocka_unit_test(test_dictionary),        cmocka_unit_test(test_delta_round_trip),
-                                       cmocka_unit_test(test_write_and_read),    cmocka_unit_test(test_long_texts),
+                                       cmocka_unit_test(test_write_and_read),    cmocka_unit_test(test_long_texts), cmocka_unit_test(test_pages_of_nan),
                                        cmocka_unit_test(test_selections)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

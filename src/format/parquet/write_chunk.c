@@ -53,7 +53,7 @@ void pqw_leaf_next_chunk(struct pqw_leaf *leaf)
     column_unref(leaf->remap_of);
     leaf->remap_of = NULL;
     leaf->out.size = leaf->pages.size = leaf->bounds_bytes.size = 0;
-    leaf->chunk_bounds.has = leaf->long_bounds = false;
+    leaf->chunk_bounds.has = leaf->long_bounds = leaf->unbounded = false;
     leaf->n_pages = leaf->dictionary_pages = leaf->plain_pages = 0;
     leaf->chunk_values = leaf->chunk_nulls = leaf->chunk_rows = leaf->chunk_string_bytes = leaf->uncompressed_bytes = 0;
 }
@@ -332,6 +332,7 @@ static int note_page(struct pqw_leaf *leaf, size_t offset, struct error *err)
     const struct pqw_bounds *b = &leaf->bounds;
     struct pqw_page p = {.offset = (int64_t)offset, .first_row = leaf->chunk_rows, .nulls = leaf->nulls, .values = leaf->n_values,
                          .string_bytes = leaf->string_bytes, .bytes = (int32_t)(leaf->out.size - offset), .has_bounds = b->has};
+    leaf->unbounded |= !b->has && leaf->nulls < leaf->n_values;
     leaf->long_bounds |= b->has && (b->min.size > BOUND_BYTES_MAX || b->max.size > BOUND_BYTES_MAX);
     if (b->has && !leaf->long_bounds) {
         p.min_at = (uint32_t)leaf->bounds_bytes.size;

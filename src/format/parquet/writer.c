@@ -135,7 +135,7 @@ static int note_chunk(struct parquet_writer *w, struct pqw_leaf *leaf, const str
                          offset = {.out = &w->offset_indexes, .err = err};
     pqw_put_chunk(&meta, leaf, place);
     TRY(meta.status);
-    if (leaf->order != PQW_NONE && !leaf->long_bounds) {
+    if (leaf->order != PQW_NONE && !leaf->long_bounds && !leaf->unbounded) {
         pqw_put_column_index(&column, leaf);
         TRY(column.status);
     }

@@ -50,6 +50,7 @@ struct pqw_leaf {
     struct pq_buf out, pages, bounds_bytes;
     struct pqw_bounds chunk_bounds;
     bool long_bounds;              /* the chunk goes without bounds */
+    bool unbounded;                /* a page has values but no bounds (NaN alone): the chunk goes without a column index, which would call it all null */
     uint32_t n_pages, dictionary_pages, plain_pages;
     int64_t chunk_values, chunk_nulls, chunk_rows, chunk_string_bytes, uncompressed_bytes;
 
