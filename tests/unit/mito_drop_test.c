@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/metrics.h"
 #include "mito_node.h"
 
 #define REGION ((uint64_t)7 << 32)
@@ -38,6 +39,17 @@ static struct left what_is_left(struct node *n, const char *dir)
     return l;
 }
 
+/* What drops have kept so far, as /metrics says. */
+static int64_t kept(const char *name)
+{
+    for (const struct metric_family *f = metric_families(); f; f = f->next) {
+        struct metric *m = atomic_load(&f->children);
+        if (m && strcmp(f->name, name) == 0)
+            return atomic_load(&m->value);
+    }
+    return 0;
+}
+
 /* How a region goes: a drop that ends, or one that a crash ended behind its marker, as the peer or this build writes that, and an open. */
 enum way { DROP, PARTIAL_DROP, EMPTY_MARKER, MARKER };
 
@@ -46,6 +58,7 @@ static void goes(enum way way, unsigned ssts)
     struct fs_sim *sim;
     struct node n = {0};
     char *dir, key[256];
+    int64_t files = kept("regiond_mito_dropped_files_kept_total"), bytes = kept("regiond_mito_dropped_bytes_kept_total");
     OK(fs_sim_new(1, &sim, err));
     OK(fs_mkdirs(fs_sim_fs(sim), "/home", err));
     OK(node_open(&n, fs_sim_fs(sim), err));
@@ -68,6 +81,8 @@ static void goes(enum way way, unsigned ssts)
     struct left left = what_is_left(&n, dir);
     assert_int_equal(left.ssts, ssts);
     assert_int_equal(left.others, 0);
+    assert_int_equal(kept("regiond_mito_dropped_files_kept_total") - files, ssts);
+    assert_int_equal(kept("regiond_mito_dropped_bytes_kept_total") > bytes, ssts > 0);
     free(dir);
     node_close(&n);
     fs_sim_free(sim);

@@ -226,9 +226,19 @@ int mito_region_open(struct mito_engine *e, const struct region_open_request *op
 /* A sibling as its manifest says, for reading: without its log, and known to nobody else. */
 int mito_stored_region(const struct mito_region *sibling, uint64_t region_id, struct mito_region **ret_region, struct error *err);
 int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *err);
+/* Takes the region out of the registry; its reference goes to the caller. */
+struct mito_region *mito_unregister(struct mito_engine *e, uint64_t region_id);
+/* No write is in flight afterwards, none starts. */
+void mito_stop_writes(struct mito_region *r, enum region_state state);
+
+/* region_drop.c */
 /* keep_files: other regions of the table may list them. */
 int mito_region_drop(struct mito_engine *e, uint64_t region_id, bool keep_files, struct error *err);
+/* Removes the folders of dropped regions that nobody reads any more; `force`: that somebody may still read, too. */
 void mito_reap_dropped(struct mito_engine *e, bool force);
+/* To be called before a region is opened or made in that folder: no drop of an old one there is unfinished afterwards. ST_REGION_NOT_FOUND: it was this
+ * region's, begun before the process started. */
+int mito_finish_drop(struct mito_engine *e, const char *dir, uint64_t region_id, struct error *err);
 
 /* Notes whether the manifest is in doubt after a failed update, and says so. job_lock held. */
 bool mito_note_doubt(struct mito_region *r);

@@ -1,4 +1,4 @@
-/* Regions coming and going: create, open (manifest, files, WAL replay), close, drop. */
+/* Regions coming and going: create, open (manifest, files, WAL replay), close. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -13,20 +13,7 @@
 static struct metric_family overtaken_regions = {.name = "regiond_mito_regions_overtaken_total", .kind = METRIC_COUNTER,
                                                  .help = "regions that became followers because another node had written to their manifest"};
 
-/* A dropped region's folder and the files that it listed. Scans may still read these, and others that a compaction had replaced. */
-struct dropped_region {
-    struct dropped_region *next;
-    char *dir;
-    struct sst_folder *folder;
-    struct sst_file **files;
-    uint32_t n_files;
-    int64_t since_ms;
-    int64_t failed_ms; /* when its removal failed last; 0: it was not tried yet */
-    bool keep_files; /* other regions of the table may list them */
-    bool busy; /* somebody removes it now */
-};
-
-enum { DROP_WAIT_MS = 300000, DROP_RETRY_MS = 10000, PATH_BYTES_MAX = 768 /* keys of all files below it must stay under 1024 bytes */ };
+enum { PATH_BYTES_MAX = 768 /* keys of all files below it must stay under 1024 bytes */ };
 
 /* "data/{path}/{table id}/{table id}_{sequence}/" (region-rpc.md 9.2), and the path type's folder in it. */
 int mito_region_dir(const char *path, size_t path_size, enum region_path_type type, uint64_t region_id, char **ret_dir, struct error *err)
@@ -253,133 +240,7 @@ int mito_settle(struct mito_region *r, struct error *err)
     return st;
 }
 
-/* ---- folders of dropped regions ---- */
-
-static int dropped_new(const struct mito_region *r, struct dropped_region **ret_dropped, struct error *err)
-{
-    struct dropped_region *d = calloc(1, sizeof *d);
-    if (!d || !(d->dir = strdup(r->dir))) {
-        free(d);
-        return error_no_memory(err, sizeof *d);
-    }
-    *ret_dropped = d;
-    return ST_OK;
-}
-
-static void dropped_free(struct dropped_region *d)
-{
-    if (d)
-        free(d->dir);
-    free(d);
-}
-
-static bool still_read(const struct dropped_region *d)
-{
-    for (uint32_t i = 0; i < d->n_files; i++)
-        if (atomic_load(&d->files[i]->refs) > 1)
-            return true;
-    uint32_t listed = 0; /* in this folder */
-    for (uint32_t i = 0; i < d->n_files; i++)
-        listed += d->files[i]->folder == d->folder;
-    return d->folder && (uint32_t)atomic_load(&d->folder->refs) > listed + 1;
-}
-
-static bool is_due(const struct dropped_region *d)
-{
-    if (d->failed_ms)
-        return clock_monotonic_ns() / 1000000 - d->failed_ms > DROP_RETRY_MS;
-    return !still_read(d) || clock_wall_ms() - d->since_ms > DROP_WAIT_MS;
-}
-
-static int remove_folder(struct mito_engine *e, const char *dir, bool keep_files, struct error *err)
-{
-    struct object_store *store = e->options.store;
-    char key[1280];
-    if (!keep_files)
-        return store->ops->remove_prefix(store, dir, err);
-    snprintf(key, sizeof key, "%smanifest", dir);
-    TRY(store->ops->remove_prefix(store, key, err));
-    snprintf(key, sizeof key, "%s.dropping", dir);
-    return store->ops->discard(store, key, err);
-}
-
-/* Removes one dropped region's folder and forgets it; `again`: unless that fails, for then it is tried again. With keeper_lock, which is let go
- * meanwhile; nobody else touches a busy one. */
-static void reap(struct mito_engine *e, struct dropped_region *d, bool again)
-{
-    struct error err;
-    d->busy = true;
-    pthread_mutex_unlock(&e->keeper_lock);
-    for (uint32_t i = 0; i < d->n_files; i++)
-        sst_file_unref(d->files[i]);
-    d->n_files = 0;
-    int st = remove_folder(e, d->dir, d->keep_files, &err);
-    if (st != ST_OK && (!d->failed_ms || !again))
-        log_warn("mito", "cannot remove the folder %s of a dropped region: %s; %s", d->dir, err.msg,
-                 again ? "it is tried again" : "the next open of it tries again");
-    pthread_mutex_lock(&e->keeper_lock);
-    if (st != ST_OK && again) {
-        d->failed_ms = clock_monotonic_ns() / 1000000;
-        d->busy = false;
-        pthread_cond_broadcast(&e->reaped);
-        return;
-    }
-    struct dropped_region **at = &e->dropped;
-    while (*at != d)
-        at = &(*at)->next;
-    *at = d->next;
-    pthread_cond_broadcast(&e->reaped);
-    sst_folder_unref(d->folder);
-    free(d->files);
-    dropped_free(d);
-}
-
-void mito_reap_dropped(struct mito_engine *e, bool force)
-{
-    pthread_mutex_lock(&e->keeper_lock);
-    for (struct dropped_region *d = e->dropped; d;) {
-        bool due = !d->busy && (force || is_due(d));
-        if (due)
-            reap(e, d, !force);
-        d = due ? e->dropped : d->next; /* behind it, the list is another one */
-    }
-    pthread_mutex_unlock(&e->keeper_lock);
-}
-
-/* Returns when no drop of a region in that folder is unfinished: a new region must not be made where an old one is being removed. */
-static void finish_drop(struct mito_engine *e, const char *dir)
-{
-    pthread_mutex_lock(&e->keeper_lock);
-    for (struct dropped_region *d = e->dropped; d;) {
-        if (strcmp(d->dir, dir) != 0) {
-            d = d->next;
-            continue;
-        }
-        if (d->busy)
-            pthread_cond_wait(&e->reaped, &e->keeper_lock);
-        else
-            reap(e, d, false);
-        d = e->dropped;
-    }
-    pthread_mutex_unlock(&e->keeper_lock);
-}
-
 /* ---- open ---- */
-
-static int check_dropping(struct mito_engine *e, const char *dir, uint64_t region_id, struct error *err)
-{
-    char key[1280];
-    uint64_t size;
-    snprintf(key, sizeof key, "%s.dropping", dir);
-    int st = e->options.store->ops->stat(e->options.store, key, &size, err);
-    if (st == ST_NOT_FOUND)
-        return ST_OK;
-    TRY(st); /* there may be one: opening the region would bring it back */
-    TRY(remove_folder(e, dir, size > 0, err)); /* put_marker() */
-    peer_log_obsolete(e->options.peer_log, region_id, UINT64_MAX);
-    TRY(wal_obsolete(e->options.wal, region_id, UINT64_MAX, err));
-    return error_set(err, ST_REGION_NOT_FOUND, "Region not found, region id: %llu (its drop was completed)", (unsigned long long)region_id);
-}
 
 /* There is one store, which is called File, and one log: a region whose rows are in Kafka must not be opened as if it had none there. */
 static int check_places(const struct region_options *o, struct error *err)
@@ -403,8 +264,7 @@ static void release_log(struct mito_region *r)
 static int load_region(struct mito_region *r, const struct kv *options, uint32_t n_options, bool skip_replay, bool writable, struct error *err)
 {
     struct mito_engine *e = r->engine;
-    finish_drop(e, r->dir);
-    TRY(check_dropping(e, r->dir, r->id, err));
+    TRY(mito_finish_drop(e, r->dir, r->id, err));
     TRY(region_options_parse(options, n_options, true, &r->options, err));
     TRY(check_places(&r->options, err));
     TRY(manifest_open(e->options.store, r->dir, e->options.checkpoint_distance, &r->manifest, err));
@@ -572,10 +432,9 @@ int mito_region_create(struct mito_engine *e, struct message create, struct regi
     return st;
 }
 
-/* ---- close and drop ---- */
+/* ---- close ---- */
 
-/* Takes the region out of the registry; its reference goes to the caller. */
-static struct mito_region *unregister(struct mito_engine *e, uint64_t region_id)
+struct mito_region *mito_unregister(struct mito_engine *e, uint64_t region_id)
 {
     pthread_rwlock_wrlock(&e->lock);
     struct mito_region *r = u64_map_remove(&e->regions, region_id);
@@ -583,8 +442,7 @@ static struct mito_region *unregister(struct mito_engine *e, uint64_t region_id)
     return r;
 }
 
-/* No write is in flight afterwards, none starts. */
-static void stop_writes(struct mito_region *r, enum region_state state)
+void mito_stop_writes(struct mito_region *r, enum region_state state)
 {
     pthread_mutex_lock(&r->lock);
     r->state = state;
@@ -615,89 +473,17 @@ int mito_region_close(struct mito_engine *e, uint64_t region_id, struct error *e
     pthread_mutex_unlock(&r->lock);
     /* Without a WAL the memtable is all there is. What is written once the flush has begun would be lost: then nothing is. */
     bool flushes = !r->wal_enabled && (was == REGION_WRITABLE || was == REGION_STAGING);
-    stop_writes(r, REGION_CLOSED);
+    mito_stop_writes(r, REGION_CLOSED);
     int st = flushes ? mito_flush_locked(r, err) : ST_OK;
     if (was == REGION_WRITABLE)
         flush_if_log_in_doubt(r);
     if (st == ST_OK) {
-        mito_region_unref(unregister(e, region_id));
+        mito_region_unref(mito_unregister(e, region_id));
     } else {
         pthread_mutex_lock(&r->lock);
         r->state = was;
         pthread_cond_broadcast(&r->changed);
         pthread_mutex_unlock(&r->lock);
-    }
-    pthread_mutex_unlock(&r->job_lock);
-    mito_region_unref(r);
-    return st;
-}
-
-/* The peer's marker, which is empty, or one that says that files stay. */
-static int put_marker(struct mito_region *r, bool keep_files, struct error *err)
-{
-    static const char keep[] = "files stay";
-    char key[1280];
-    struct object_store *store = r->engine->options.store;
-    snprintf(key, sizeof key, "%s.dropping", r->dir);
-    int st = object_store_put(store, key, keep, keep_files ? sizeof keep - 1 : 0, err);
-    /* A marker that may be there would drop the region at the next open, with whatever was written to it since: then it must not be written to. */
-    if (st != ST_OK && store->ops->discard(store, key, NULL) != ST_OK)
-        stop_writes(r, REGION_DROPPING);
-    return st;
-}
-
-/* Hands folder and files over to the keeper, which removes them once nobody reads them. */
-static void leave_to_keeper(struct mito_region *r, struct dropped_region *d, bool keep_files)
-{
-    struct mito_engine *e = r->engine;
-    pthread_mutex_lock(&r->lock);
-    for (uint32_t i = 0; i < r->n_files; i++)
-        atomic_store(&r->files[i]->deleted, !keep_files && (!r->files[i]->meta.region_id || r->files[i]->meta.region_id == r->id));
-    d->keep_files = keep_files;
-    d->folder = r->folder;
-    r->folder = NULL;
-    d->files = r->files;
-    d->n_files = r->n_files;
-    d->since_ms = clock_wall_ms();
-    r->files = NULL;
-    r->n_files = 0;
-    memset(&r->in_files, 0, sizeof r->in_files);
-    pthread_mutex_unlock(&r->lock);
-    pthread_mutex_lock(&e->keeper_lock);
-    d->next = e->dropped;
-    e->dropped = d;
-    pthread_cond_signal(&e->keeper_wake);
-    pthread_mutex_unlock(&e->keeper_lock);
-}
-
-int mito_region_drop(struct mito_engine *e, uint64_t region_id, bool keep_files, struct error *err)
-{
-    struct mito_region *r;
-    struct dropped_region *dropped = NULL; /* made first: behind the marker nothing may fail */
-    TRY(mito_region_get(e, region_id, &r, err));
-    pthread_mutex_lock(&r->job_lock);
-    pthread_mutex_lock(&r->lock);
-    /* After a repartition the files of a region that goes belong to those that stay. It is told (partial_drop); that the region is staged says it, too,
-     * but not the other way round: a lease may have ended that meanwhile. */
-    keep_files |= r->state == REGION_STAGING;
-    bool may = r->state == REGION_STAGING || r->state == REGION_WRITABLE || r->state == REGION_DROPPING;
-    int st = may ? ST_OK : mito_region_wrong_state(r, "writable", err);
-    pthread_mutex_unlock(&r->lock);
-    if (st == ST_OK)
-        st = dropped_new(r, &dropped, err);
-    if (st == ST_OK)
-        st = put_marker(r, keep_files, err);
-    if (st != ST_OK) {
-        dropped_free(dropped);
-    } else {
-        stop_writes(r, REGION_DROPPING);
-        mito_region_unref(unregister(e, region_id));
-        if (r->wal_enabled) {
-            peer_log_obsolete(e->options.peer_log, region_id, UINT64_MAX);
-            st = wal_obsolete(e->options.wal, region_id, UINT64_MAX, err);
-        }
-        leave_to_keeper(r, dropped, keep_files);
-        mito_reap_dropped(e, false);
     }
     pthread_mutex_unlock(&r->job_lock);
     mito_region_unref(r);
