@@ -64,17 +64,17 @@ class Server:
     def command(self):
         return [self.binary, '--data-home', self.home, '--rpc-bind-addr', self.addr, '--http-addr', self.http, *self.flags]
 
-    def start(self, wait=30):
+    def start(self, wait=300):
         self.process = subprocess.Popen(self.command(), stdout=self.log, stderr=self.log)
-        end = time.time() + wait
+        end, patience = time.time() + wait, 1
         while time.time() < end:
             if self.process.poll() is not None:
                 raise RuntimeError(f'regiond ended with {self.process.returncode}: ' + self.tail())
             try:
-                grpc.channel_ready_future(self.channel()).result(timeout=1)
+                grpc.channel_ready_future(self.channel()).result(timeout=patience)
                 return
             except grpc.FutureTimeoutError:
-                pass
+                patience = min(2 * patience, 10) # on a busy machine a second may be too short for a connection
         raise RuntimeError('regiond does not listen: ' + self.tail())
 
     def tail(self):
@@ -94,7 +94,7 @@ class Server:
     def stop(self):
         """SIGTERM; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=300)
 
     def remove(self):
         if self.process and self.process.poll() is None:
@@ -238,7 +238,7 @@ def ticket(region_id, rel, names, functions=()):
     return blob(1, num(2, region_id) + blob(3, known + blob(3, blob(2, blob(1, rel) + b''.join(blob(2, n) for n in names)))))
 
 
-def query(channel, request, timeout=60):
+def query(channel, request, timeout=300):
     """The answer to a ticket as an Arrow table."""
     import pyarrow as pa
     sys.path.insert(0, os.path.join(SHARED, 'tools'))
@@ -247,7 +247,7 @@ def query(channel, request, timeout=60):
     return table if table is not None else pa.table({})
 
 
-def scan_all(channel, region_id, columns, timeout=60, condition=None, functions=()):
+def scan_all(channel, region_id, columns, timeout=300, condition=None, functions=()):
     """All rows of a region as an Arrow table; those that satisfy a condition, which knows the functions by their places from 1 on."""
     rel = read_rel(columns)
     rel = blob(2, blob(2, rel) + blob(3, condition)) if condition else rel

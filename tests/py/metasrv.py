@@ -79,6 +79,7 @@ class Metasrv:
         self.held = None           # a list: answers to full heartbeats go there instead of to the node
         self.seen = threading.Condition(self.lock)
         self.last_lease = {}       # node -> until when (monotonic) the newest lease that it may have got runs
+        self.patient = True        # instruct() waits for a stream, and asks again on the next one when the answer has gone with it
         self.port = port or free_port()
         self.addr = f'127.0.0.1:{self.port}'
         self.server, self.compress = None, compress
@@ -227,20 +228,23 @@ class Metasrv:
         if q is not None:
             q.put((mailbox[6].decode(), mailbox))
 
-    def wait_reply(self, id, timeout=30):
+    def wait_reply(self, id, timeout=120):
         """(JSON text, mailbox fields); None when it does not come."""
         try:
-            return self.waiting[id].get(timeout=timeout)
+            return self.waiting[id].get(timeout=max(timeout, 0))
         except queue.Empty:
             return None
 
-    def instruct(self, node, instruction, timeout=30, subject='test'):
+    def instruct(self, node, instruction, timeout=120, subject='test'):
         """The reply's JSON, or None."""
-        id = self.push(node, instruction, subject)
-        if id is False:
-            return None
-        reply = self.wait_reply(id, timeout)
-        return json.loads(reply[0]) if reply else None
+        end, reply = time.monotonic() + timeout, None
+        while True:
+            id, stream = self.push(node, instruction, subject), self.streams.get(node)
+            while id and not reply and time.monotonic() < end and (not self.patient or self.streams.get(node) is stream):
+                reply = self.wait_reply(id, min(end - time.monotonic(), 5 if self.patient else timeout))
+            if reply or not self.patient or time.monotonic() >= end:
+                return json.loads(reply[0]) if reply else None
+            time.sleep(0.05)
 
     def send_raw(self, node, data):
         with self.lock:
@@ -262,7 +266,7 @@ class Metasrv:
 
     # ---- waiting ----
 
-    def wait_for(self, what, timeout=20):
+    def wait_for(self, what, timeout=120):
         """Until what(self) is true; its value."""
         end = time.monotonic() + timeout
         with self.lock:
@@ -279,7 +283,21 @@ class Metasrv:
         """Full heartbeats of the node so far."""
         return [h for h in self.heartbeats.get(node, []) if not h.is_handshake and h.mailbox is None]
 
-    def wait_beats(self, node, n=1, timeout=20):
+    def wait_role(self, node, region, role):
+        """Until the newest full heartbeat reports that role of the region; that heartbeat."""
+        return self.wait_for(lambda m: (h := (m.full(node) or [None])[-1]) and region in h.regions and h.role(region) == role and h)
+
+    def wait_granted(self, node, region):
+        """Until a heartbeat that reports the region is answered, and the node has taken the answer in."""
+        self.wait_for(lambda m: m.full(node) and region in m.full(node)[-1].regions)
+        self.settle(node)
+
+    def settle(self, node):
+        """Until the node has taken in all that was sent to it so far: what comes on the stream is handled in order."""
+        reply = self.instruct(node, {'CloseRegions': [{'datanode_id': node, 'table_id': 4000000000, 'region_number': 0, 'engine': 'mito'}]})
+        assert reply and reply['result'], reply
+
+    def wait_beats(self, node, n=1, timeout=120):
         """Until n more full heartbeats have come; the newest."""
         with self.lock:
             have = len(self.full(node))

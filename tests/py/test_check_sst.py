@@ -78,15 +78,15 @@ def ours(golden):
     columns = [('host', STRING, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
     for table, options in ((2000, ()), (2001, (('sst_format', 'primary_key'),)), (2002, (('append_mode', 'true'),))):
         region = table << 32
-        handle(create_region(region, columns, options), timeout=30)
+        handle(create_region(region, columns, options), timeout=300)
         for n in range(12): # enough versions for checkpoints
             handle(insert(region, columns, [(f'host{i % 7}' if i % 5 else None, 1700000000000 + 1000 * (i * 7 % 50), i * n if i % 3 else None) for i in range(120)]),
-                   timeout=30)
-            handle(flush_request(region), timeout=30)
+                   timeout=300)
+            handle(flush_request(region), timeout=300)
     for region, engine, *_ in golden.creates:
         if engine == 'mito':
-            handle(flush_request(region), timeout=60)
-            handle(blob(1, b'') + blob(11, num(1, region)), timeout=120)
+            handle(flush_request(region), timeout=300)
+            handle(blob(1, b'') + blob(11, num(1, region)), timeout=300)
     golden.check(server)
     assert server.stop() == 0
     need_clean('a folder that regiond went on with', home)

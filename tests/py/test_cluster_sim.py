@@ -47,6 +47,7 @@ class Cluster:
         self.home = tempfile.mkdtemp(prefix='regiond-sim-')
         self.logs = [tempfile.mkdtemp(prefix='regiond-sim-wal-') for _ in range(2)]
         self.m = Metasrv(interval_ms=INTERVAL_MS, lease_seconds=LEASE_S)
+        self.m.patient = False
         self.servers = {i + 1: Server('--metasrv-addrs', self.m.addr, '--node-id', str(i + 1), '--wal-dir', self.logs[i], '--log-dir', self.logs[i], home=self.home)
                         for i in range(2)}
         self.calls = {n: s.channel().unary_unary(HANDLE) for n, s in self.servers.items()}

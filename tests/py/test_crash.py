@@ -38,7 +38,7 @@ class Writer(threading.Thread):
             n += len(batch)
             self.sent.update(batch)
             try:
-                call(insert(self.region, COLUMNS, batch), timeout=10)
+                call(insert(self.region, COLUMNS, batch), timeout=300)
                 self.acked.update(batch)
             except grpc.RpcError:
                 return
@@ -64,13 +64,13 @@ def crash(durability, cycles, rng):
 def crash_under_writes(server, cycles, rng, durability):
     call = server.channel().unary_unary(HANDLE)
     for region, options in REGIONS.items():
-        call(create_region(region, COLUMNS, options), timeout=30)
+        call(create_region(region, COLUMNS, options), timeout=300)
     acked, sent = {r: set() for r in REGIONS}, {r: set() for r in REGIONS}
     total = 0
     for cycle in range(cycles):
         if cycle % 20 == 19: # checking what has been there for long costs time and shows little
             for region in REGIONS:
-                server.channel().unary_unary(HANDLE)(truncate_request(region), timeout=30)
+                server.channel().unary_unary(HANDLE)(truncate_request(region), timeout=300)
                 total += len(acked[region])
                 acked[region].clear()
                 sent[region].clear()
@@ -113,7 +113,7 @@ def main():
 
 def flush_quietly(server, region):
     try:
-        server.channel().unary_unary(HANDLE)(flush_request(region), timeout=10)
+        server.channel().unary_unary(HANDLE)(flush_request(region), timeout=300)
     except grpc.RpcError:
         pass
 

@@ -13,7 +13,7 @@ folder = tempfile.mkdtemp(prefix='regionctl-test-')
 
 
 def ctl(*args, code=0):
-    run = subprocess.run([CTL, '--addr', server.addr, '--http', server.http, *args], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([CTL, '--addr', server.addr, '--http', server.http, *args], capture_output=True, text=True, timeout=300)
     assert run.returncode == code, f'{args}: exit {run.returncode}, wanted {code}\n{run.stdout}\n{run.stderr}'
     if code:
         assert run.stderr.startswith('regionctl: ') and run.stderr.count('\n') == 1, run.stderr

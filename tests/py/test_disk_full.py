@@ -61,7 +61,7 @@ class Node:
         self.folder, self.server, self.acked, self.next = folder, Server(*flags, home=home), {A: {}, B: {}}, 0
 
     def call(self, request):
-        return self.server.channel().unary_unary(HANDLE)(request, timeout=60)
+        return self.server.channel().unary_unary(HANDLE)(request, timeout=300)
 
     def refused(self, request, why='the disk of'):
         """The call fails with what the frontend passes on as retryable: StorageUnavailable, UNAVAILABLE."""
@@ -119,7 +119,7 @@ class Node:
     def degraded(self, what):
         return any(line.startswith(what + ':') for line in self.status()['degraded'])
 
-    def wait(self, what, until, seconds=20):
+    def wait(self, what, until, seconds=300):
         end = time.time() + seconds
         while not until():
             assert time.time() < end, f'{what} does not happen'

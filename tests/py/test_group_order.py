@@ -40,7 +40,7 @@ class Table:
         for piece in range(pieces):
             self.put(rows // pieces, piece * self.span * 100 if disjoint else 0)
             if rng.random() < 0.6:
-                self.call(flush_request(region), timeout=60)
+                self.call(flush_request(region), timeout=300)
         self.rows = scan_all(s.channel(), region, self.columns)
         self.session = SessionContext(SessionConfig({'datafusion.execution.target_partitions': '1'}))
         self.session.register_record_batches('t', [self.rows.combine_chunks().to_batches()])
@@ -68,7 +68,7 @@ class Table:
         """DataFusion's answer, ours, and how ours was grouped."""
         frame = self.session.sql(sql)
         plan = substrait.Producer.to_substrait_plan(frame.optimized_logical_plan(), self.session).encode()
-        answer = list(self.s.channel().unary_stream(DO_GET)(blob(1, num(2, self.region) + blob(3, plan)), timeout=60))
+        answer = list(self.s.channel().unary_stream(DO_GET)(blob(1, num(2, self.region) + blob(3, plan)), timeout=300))
         metrics = answer[-1][answer[-1].index(b'{"elapsed_compute"'):].decode()
         text = next(n['plan'] for n in json.JSONDecoder().raw_decode(metrics)[0]['plan_metrics'] if n['plan'].startswith('AggregateExec'))
         mode = re.search(r'ordering_mode=(\w+)', text)

@@ -21,7 +21,7 @@ def main():
     def ask(path, method='GET', body=None, headers={}):
         request = urllib.request.Request(f'http://{server.http}{path}', method=method, data=body, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as r:
+            with urllib.request.urlopen(request, timeout=300) as r:
                 return r.status, r.read().decode(), dict(r.headers)
         except urllib.error.HTTPError as e:
             return e.code, e.read().decode(), dict(e.headers)
@@ -126,9 +126,9 @@ def profile_while_asking(server, ask, form):
 
 
 def raw(server, path, body=b''):
-    for _ in range(300): # another profile may be under way
+    for _ in range(6000): # another profile may be under way
         try:
-            return urllib.request.urlopen(urllib.request.Request(f'http://{server.http}{path}', method='POST', data=body), timeout=60).read()
+            return urllib.request.urlopen(urllib.request.Request(f'http://{server.http}{path}', method='POST', data=body), timeout=300).read()
         except urllib.error.HTTPError as e:
             assert e.code == 503, e
         time.sleep(0.02)

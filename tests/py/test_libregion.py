@@ -21,7 +21,7 @@ COLUMNS = [('host', STRING, TAG), ('ts', TS_MS, TIME), ('load', FLOAT64, FIELD),
 
 
 def handle(request):
-    server.channel().unary_unary(HANDLE)(request, timeout=60)
+    server.channel().unary_unary(HANDLE)(request, timeout=300)
 
 
 def metric_region(region_id, labels, option):
@@ -171,11 +171,11 @@ refuses('nowhere', 2, lambda: Folder('/nowhere'))
 
 # The C example.
 example = os.path.join(harness.BUILD, 'libregion_example')
-run = subprocess.run([example, server.home], capture_output=True, text=True, check=True, timeout=60)
+run = subprocess.run([example, server.home], capture_output=True, text=True, check=True, timeout=300)
 assert f'{REGION} mito greptime/public rows=8000 files=' in run.stdout, run.stdout
-run = subprocess.run([example, server.home, str(REGION), 'load < 100'], capture_output=True, text=True, check=True, timeout=60)
+run = subprocess.run([example, server.home, str(REGION), 'load < 100'], capture_output=True, text=True, check=True, timeout=300)
 assert 'host u\nts tsm:\n' in run.stdout and run.stdout.endswith('\n300 rows\n'), run.stdout
-run = subprocess.run([example, server.home, '77'], capture_output=True, text=True, timeout=60)
+run = subprocess.run([example, server.home, '77'], capture_output=True, text=True, timeout=300)
 assert run.returncode == 1 and 'not found' in run.stderr, run
 assert footprint(server.home) == before
 print('C: ok')

@@ -14,7 +14,7 @@ passed = failed = 0
 def says(call, request, text, code='1004'):
     global passed, failed
     try:
-        call(request, timeout=20)
+        call(request, timeout=300)
         got = (None, 'no error')
     except grpc.RpcError as e:
         got = (dict(e.trailing_metadata()).get('x-greptime-err-code'), e.details())
@@ -39,7 +39,7 @@ def metric(region, columns, options):
 
 def mito(call):
     region = 1024 << 32
-    call(create_region(region, COLUMNS, [('append_mode', 'true')]), timeout=20)
+    call(create_region(region, COLUMNS, [('append_mode', 'true')]), timeout=300)
     name = f'{region}(1024, 0)'
     says(call, blob(1, b'') + blob(4, blob(1, num(1, region) + blob(2, rows(COLUMNS[:2], [(1, 1)])))),
          f'Invalid request to region {name}, reason: DELETE is not allowed under append mode')
@@ -51,15 +51,15 @@ def mito(call):
     says(call, create_region(1025 << 32, COLUMNS, [('wal_options', '{"wal.provider":"kafka","wal.kafka.topic":"t"}')]),
          'Incompatible WAL provider change. This is typically caused by changing WAL provider in database config file without completely cleaning existing files. '
          'Global provider: `raft_engine`, region provider: `kafka`')
-    call(create_region(1026 << 32, COLUMNS, [('storage', 'File')]), timeout=20)
+    call(create_region(1026 << 32, COLUMNS, [('storage', 'File')]), timeout=300)
 
 
 def metric_tables(call):
     region = 1100 << 32
     logical = [('on_physical_table', str(region))]
     columns = [('ts', TS_MS, TIME), ('val', FLOAT64, FIELD), ('host', STRING, TAG)]
-    call(blob(1, b'') + blob(5, test_metric.create(region, [])), timeout=20)
-    call(metric(1101 << 32, columns, logical), timeout=20)
+    call(blob(1, b'') + blob(5, test_metric.create(region, [])), timeout=300)
+    call(metric(1101 << 32, columns, logical), timeout=300)
     name = f'{region}(1100, 0)'
     says(call, blob(1, b'') + blob(6, num(1, region)), f'Physical region {name} is busy, there are still some logical regions using it')
     says(call, metric(1102 << 32, columns[:2] + [('host', FLOAT64, TAG)], logical),
@@ -73,9 +73,9 @@ def metric_tables(call):
     table_id, tsid, physical = ('__table_id', UINT32, TAG, 0x80000004), ('__tsid', UINT64, TAG, 0x80000003), [('physical_metric_table', '')]
     says(call, metric(1150 << 32, columns + [('__table_id', UINT32, TAG), tsid], physical), 'Internal column __table_id is reserved')
     says(call, metric(1150 << 32, columns + [table_id, ('__tsid', INT64, TAG, 0x80000003)], physical), 'Internal column __tsid is reserved')
-    call(metric(1150 << 32, columns + [table_id, tsid], physical), timeout=20)
-    call(metric(1151 << 32, columns, [('on_physical_table', str(1150 << 32))]), timeout=20)
-    call(test_metric.insert([(1151 << 32, [(1, 1.0, {'host': 'a'})])]), timeout=20)
+    call(metric(1150 << 32, columns + [table_id, tsid], physical), timeout=300)
+    call(metric(1151 << 32, columns, [('on_physical_table', str(1150 << 32))]), timeout=300)
+    call(test_metric.insert([(1151 << 32, [(1, 1.0, {'host': 'a'})])]), timeout=300)
     says(call, metric(1200 << 32, columns[:2], [('physical_metric_table', ''), ('index.type', 'hihi')]), 'Failed to parse region options: Invalid index type: hihi')
     body = blob(1, blob(1, 'val') + num(2, FLOAT64) + num(3, FIELD)) + blob(1, blob(1, 'host') + num(2, STRING)) + blob(2, blob(1, test_metric.double(1.0)) + blob(1, blob(13, 'h')))
     says(call, blob(1, b'') + blob(3, blob(1, num(1, 1101 << 32) + blob(2, body))),

@@ -72,7 +72,7 @@ class Writer(threading.Thread):
                     rows.append((at, float(at % 1000), {l: f'v{self.rng.randrange(5)}' for l in LABELS if self.rng.random() < 0.7}))
                 writes.append((region, rows))
             try:
-                handle(insert(writes), timeout=30)
+                handle(insert(writes), timeout=300)
             except grpc.RpcError:
                 for region, rows in writes:
                     self.doubt[region] |= {(t, v) for t, v, _ in rows}
@@ -83,9 +83,9 @@ class Writer(threading.Thread):
 
 def setup(server):
     handle = server.channel().unary_unary(HANDLE)
-    handle(blob(1, b'') + blob(5, create(PHYSICAL, [])), timeout=60)
+    handle(blob(1, b'') + blob(5, create(PHYSICAL, [])), timeout=300)
     batch = b''.join(blob(1, create(r, LABELS[:1 + i % 3], PHYSICAL)) for i, r in enumerate(TABLES))
-    handle(blob(1, b'') + blob(13, batch), timeout=60)
+    handle(blob(1, b'') + blob(13, batch), timeout=300)
     return handle
 
 
@@ -99,7 +99,7 @@ def killed_while_written():
             w.start()
         time.sleep(0.3 + 0.2 * (cycle % 3))
         if cycle % 2:
-            server.channel().unary_unary(HANDLE)(flush_request(PHYSICAL), timeout=60)
+            server.channel().unary_unary(HANDLE)(flush_request(PHYSICAL), timeout=300)
         server.kill()
         for w in writers:
             w.join()
@@ -119,24 +119,24 @@ def dropped_stays_dropped():
     server = Server()
     handle = setup(server)
     write = insert([(r, [(1000, 1.0, {'host': 'a'})]) for r in TABLES])
-    handle(write, timeout=60)
-    handle(blob(1, b'') + blob(6, num(1, TABLES[0])), timeout=60)
+    handle(write, timeout=300)
+    handle(blob(1, b'') + blob(6, num(1, TABLES[0])), timeout=300)
     server.restart()
     handle = server.channel().unary_unary(HANDLE)
     try:
-        handle(insert([(TABLES[0], [(1, 1.0, {'host': 'a'})])]), timeout=60)
+        handle(insert([(TABLES[0], [(1, 1.0, {'host': 'a'})])]), timeout=300)
         raise AssertionError('a dropped table takes writes after a restart')
     except grpc.RpcError as e:
         assert dict(e.trailing_metadata())['x-greptime-err-code'] == '4005', e
     assert rows_of(server, TABLES[1]) == {(1000, 1.0)}
     try:
-        handle(blob(1, b'') + blob(6, num(1, PHYSICAL)), timeout=60)
+        handle(blob(1, b'') + blob(6, num(1, PHYSICAL)), timeout=300)
         raise AssertionError('a physical region with logical ones was dropped')
     except grpc.RpcError as e:
         assert dict(e.trailing_metadata())['x-greptime-err-code'] == '1004', e
     server.restart() # the refused drop leaves nothing behind
     assert rows_of(server, TABLES[1]) == {(1000, 1.0)}
-    server.channel().unary_unary(HANDLE)(blob(1, b'') + blob(6, num(1, PHYSICAL) + num(3, 1)), timeout=60)
+    server.channel().unary_unary(HANDLE)(blob(1, b'') + blob(6, num(1, PHYSICAL) + num(3, 1)), timeout=300)
     server.restart()
     try:
         rows_of(server, TABLES[1])
@@ -184,7 +184,7 @@ def bulk():
             assert dict(e.trailing_metadata())['x-greptime-err-code'] in ('4002', '1004'), e
     server.restart()
     check()
-    server.channel().unary_unary(HANDLE)(flush_request(PHYSICAL), timeout=60)
+    server.channel().unary_unary(HANDLE)(flush_request(PHYSICAL), timeout=300)
     check()
     server.remove()
     print('bulk inserts: ok')
@@ -198,19 +198,19 @@ def resident(server):
 def many_regions(n=10000):
     server = Server()
     handle = server.channel().unary_unary(HANDLE)
-    handle(blob(1, b'') + blob(5, create(PHYSICAL, [])), timeout=60)
+    handle(blob(1, b'') + blob(5, create(PHYSICAL, [])), timeout=300)
     before = resident(server)
     start = time.time()
     for first in range(0, n, 1000):
         batch = b''.join(blob(1, create((5000 + first + i) << 32, LABELS, PHYSICAL)) for i in range(1000))
-        handle(blob(1, b'') + blob(13, batch), timeout=120)
+        handle(blob(1, b'') + blob(13, batch), timeout=300)
     created, seconds = resident(server), time.time() - start
-    handle(flush_request(PHYSICAL), timeout=60)
+    handle(flush_request(PHYSICAL), timeout=300)
     server.stop()
     start = time.time()
     server.start()
     handle = server.channel().unary_unary(HANDLE)
-    handle(insert([((5000 + n - 1) << 32, [(1, 2.0, {'host': 'x'})])]), timeout=60)
+    handle(insert([((5000 + n - 1) << 32, [(1, 2.0, {'host': 'x'})])]), timeout=300)
     opened = time.time() - start
     assert rows_of(server, (5000 + n - 1) << 32) == {(1, 2.0)}
     print(f'{n} logical regions: created in {seconds:.2f} s, {(created - before) / n:.0f} resident bytes each before their flush; '

@@ -61,7 +61,7 @@ def parts(s):
 
 def plan(s, request):
     """Operators by name, from the metrics behind the answer."""
-    last = list(s.channel().unary_stream(DO_GET)(request, timeout=60))[-1]
+    last = list(s.channel().unary_stream(DO_GET)(request, timeout=300))[-1]
     text = last[last.index(b'{"elapsed_compute"'):].decode()
     nodes = json.JSONDecoder().raw_decode(text)[0]['plan_metrics']
     return {n['plan'].split(':')[0]: dict(n['metrics']) for n in nodes}
@@ -73,7 +73,7 @@ def same(a, b, where):
 
 
 def wait_quiet(s):
-    for _ in range(100):
+    for _ in range(6000):
         q = json.loads(ask(s, '/status'))['queries']
         if q['workers_busy'] == q['tasks_queued'] == 0:
             return q
@@ -94,7 +94,7 @@ def main():
         call(create_region(REGION, COLUMNS))
         put(s, 1, ROWS, 0)
         got[threads] = [answers(s)]
-        call(flush_request(REGION), timeout=120)
+        call(flush_request(REGION), timeout=300)
         got[threads].append(answers(s))
         before = parts(s)
         put(s, 2, ROWS // 3, ROWS // HOSTS // 2)
@@ -105,8 +105,8 @@ def main():
         assert nodes['SeqScan']['output_rows'] == rows and nodes['AggregateExec']['output_rows'] == HOSTS, nodes
         assert not any('xchange' in n for n in nodes), nodes
         for _ in range(8):      # clients that go away at once
-            s.channel().unary_stream(DO_GET)(grouped(0, 1), timeout=60).cancel()
-            next(s.channel().unary_stream(DO_GET)(grouped(0, 1), timeout=60))
+            s.channel().unary_stream(DO_GET)(grouped(0, 1), timeout=300).cancel()
+            next(s.channel().unary_stream(DO_GET)(grouped(0, 1), timeout=300))
         assert wait_quiet(s)['workers'] == (8 if threads > 1 else 0)
     for where, one, many in zip(('from a memtable', 'from an SST', 'merged'), got[1], got[8]):
         same(one, many, where)

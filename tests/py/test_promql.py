@@ -59,7 +59,7 @@ def plan(rel, names):
 
 def query(server, rel, names, context=b''):
     ticket = blob(1, blob(1, blob(6, context)) + num(2, REGION) + blob(3, plan(rel, names)))
-    return list(server.channel().unary_stream(DO_GET)(ticket, timeout=30))
+    return list(server.channel().unary_stream(DO_GET)(ticket, timeout=300))
 
 
 def kinds(messages):

@@ -30,13 +30,13 @@ def make():
     server = Server('-c', config)
     handle = server.channel().unary_unary(HANDLE)
     for table in (1, 2):
-        handle(create_region(table << 32, COLUMNS), timeout=30)
+        handle(create_region(table << 32, COLUMNS), timeout=300)
         for n in range(2):
-            handle(insert(table << 32, COLUMNS, [(f'h{i}', T0 + n, 100 * n + i) for i in range(50)]), timeout=30)
-            handle(flush_request(table << 32), timeout=30)
+            handle(insert(table << 32, COLUMNS, [(f'h{i}', T0 + n, 100 * n + i) for i in range(50)]), timeout=300)
+            handle(flush_request(table << 32), timeout=300)
     for n in range(20):  # taking turns in the log
         for table in (1, 2):
-            handle(insert(table << 32, COLUMNS, [('late', T0 + n, 1000 + n)]), timeout=30)
+            handle(insert(table << 32, COLUMNS, [('late', T0 + n, 1000 + n)]), timeout=300)
     want = values(server, 2)
     assert len(want) == 120 and server.stop() == 0
     return server, want
@@ -71,8 +71,8 @@ def expect(base, want, what, edit, opens, reason):
     edit(home)
     server = Server(home=home)
     assert values(server, 2) == want, f'{what}: the other region lost rows'
-    server.channel().unary_unary(HANDLE)(insert(2 << 32, COLUMNS, [('after', T0, 9999)]), timeout=30)
-    status = json.loads(urllib.request.urlopen(f'http://{server.http}/status', timeout=30).read())
+    server.channel().unary_unary(HANDLE)(insert(2 << 32, COLUMNS, [('after', T0, 9999)]), timeout=300)
+    status = json.loads(urllib.request.urlopen(f'http://{server.http}/status', timeout=300).read())
     error = next(r.get('error', '') for r in status['regions'] if r['id'] == 1 << 32)
     if opens:
         try:

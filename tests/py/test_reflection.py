@@ -13,7 +13,7 @@ class Client:
         self.channel, self.path, self.pool, self.have = channel, REFLECTION.format(version), descriptor_pool.DescriptorPool(), set()
 
     def ask(self, *requests):
-        return [message(answer) for answer in self.channel.stream_stream(self.path)(iter(requests), timeout=20)]
+        return [message(answer) for answer in self.channel.stream_stream(self.path)(iter(requests), timeout=300)]
 
     def services(self):
         return [dict(fields(s))[1].decode() for _, s in fields(self.ask(blob(7, b''))[0][6])]
@@ -39,9 +39,9 @@ class Client:
         data = json_format.ParseDict(request, message_of(method.input_type)()).SerializeToString()
         path = f'/{method.containing_service.full_name}/{method.name}'
         if method.server_streaming:
-            answers = list(self.channel.unary_stream(path)(data, timeout=20))
+            answers = list(self.channel.unary_stream(path)(data, timeout=300))
         else:
-            answers = [self.channel.unary_unary(path)(data, timeout=20)]
+            answers = [self.channel.unary_unary(path)(data, timeout=300)]
         return [json_format.MessageToDict(message_of(method.output_type).FromString(a), preserving_proto_field_name=True) for a in answers]
 
 

@@ -62,9 +62,11 @@ def restart_script(server):
     """A command that kills the server and returns when the new one listens, so that the client finds it at once."""
     script, pid = os.path.join(server.home, 'restart.sh'), os.path.join(server.home, 'pid')
     with open(script, 'w') as f:
-        f.write(f'p=$(cat {pid}); kill -9 $p; sleep 0.2\n'
+        # Gone is a process, of which its parent may keep the number for long, once it has no threads but the first, and that is none any more.
+        f.write(f'p=$(cat {pid}); kill -9 $p\n'
+                'while [ $(ls /proc/$p/task 2>/dev/null | wc -l) -gt 1 ] || grep -q "^State:.[^ZX]" /proc/$p/status 2>/dev/null; do sleep 0.02; done\n'
                 f'{" ".join(server.command())} >>{server.home}/stdout.log 2>&1 &\necho $! >{pid}\n'
-                f'until (exec 3<>/dev/tcp/127.0.0.1/{server.grpc_port}) 2>/dev/null; do sleep 0.01; done\nsleep 0.05\n')
+                f'until (exec 3<>/dev/tcp/127.0.0.1/{server.grpc_port}) 2>/dev/null; do kill -0 $! || exit 1; sleep 0.01; done\nsleep 0.05\n')
     with open(pid, 'w') as f:
         f.write(str(server.process.pid))
     return f'bash {script}', pid

@@ -30,9 +30,9 @@ def check(server, layout, region_id):
     handle = channel.unary_unary(HANDLE)
     rows = make_rows()
     path = f'test/{layout}'
-    handle(create_region(region_id, COLUMNS, [('sst_format', layout)], path=path), timeout=30)
-    handle(insert(region_id, COLUMNS, rows), timeout=30)
-    handle(flush_request(region_id), timeout=60)
+    handle(create_region(region_id, COLUMNS, [('sst_format', layout)], path=path), timeout=300)
+    handle(insert(region_id, COLUMNS, rows), timeout=300)
+    handle(flush_request(region_id), timeout=300)
     files = glob.glob(os.path.join(server.home, 'data', path, '**', '*.parquet'), recursive=True)
     assert len(files) == 1, files
     want = expected(rows)

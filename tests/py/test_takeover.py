@@ -34,7 +34,7 @@ def tree(home):
 
 
 def status(server):
-    return json.loads(urllib.request.urlopen(f'http://{server.http}/status', timeout=30).read())
+    return json.loads(urllib.request.urlopen(f'http://{server.http}/status', timeout=300).read())
 
 
 def by_open_requests(golden):
@@ -55,7 +55,7 @@ def by_open_requests(golden):
     regions = [r for r, _, _, options in golden.creates if not any(k == 'on_physical_table' for k, _ in options)]
     rng.shuffle(regions)
     for i, region in enumerate(regions):
-        handle(flush_request(region), timeout=60)
+        handle(flush_request(region), timeout=300)
         if i % 3 == 2:
             server.restart()
             handle = server.channel().unary_unary(HANDLE)
@@ -85,14 +85,14 @@ def without_options(golden):
     golden.check(server, ['g_types', 'g_pk', 'g_flat', 'g_index', 'g_alter', 'g_part', 'g_compact', 'g_big', 'g_metric_a', 'g_metric_b'])
     handle = server.channel().unary_unary(HANDLE)
     try:
-        handle(flush_request(1025 << 32), timeout=30)
+        handle(flush_request(1025 << 32), timeout=300)
         raise AssertionError('a region whose options nobody knows was flushed')
     except grpc.RpcError:
         pass
     assert any('read_only' in d for d in status(server)['degraded'])
 
     def ctl(*args):
-        run = subprocess.run([CTL, '--addr', server.addr, '--http', server.http, *args], capture_output=True, text=True, timeout=60)
+        run = subprocess.run([CTL, '--addr', server.addr, '--http', server.http, *args], capture_output=True, text=True, timeout=300)
         assert run.returncode == 0, run.stderr
     ctl('open', '1025:0', '--option', 'append_mode=true')
     ctl('open', '1026:0', '--option', 'merge_mode=last_non_null')
@@ -104,8 +104,8 @@ def without_options(golden):
     server.restart()
     golden.check(server)
     handle = server.channel().unary_unary(HANDLE)
-    handle(flush_request(1025 << 32), timeout=30)
-    handle(flush_request(1026 << 32), timeout=30)
+    handle(flush_request(1025 << 32), timeout=300)
+    handle(flush_request(1026 << 32), timeout=300)
     golden.check(server)
     server.remove()
     shutil.rmtree(home)
@@ -123,7 +123,7 @@ def compressed(golden):
     golden.open_all(server)
     rows = golden.check(server)
     for region in (1024 << 32, 1032 << 32):
-        server.channel().unary_unary(HANDLE)(flush_request(region), timeout=60)
+        server.channel().unary_unary(HANDLE)(flush_request(region), timeout=300)
     server.restart()
     golden.check(server)
     server.remove()
