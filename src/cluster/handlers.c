@@ -219,8 +219,6 @@ static void flush_regions(struct executor *x, struct instruction *i)
         } else if (!item->exists) {
             fail(item, "Region not found");
         }
-        if (item->error && i->is_async)
-            log_warn("cluster", "region %" PRIu64 " was not flushed for metasrv: %s", item->region_id, item->error);
         go_on = !item->error || i->try_all || i->is_async;
     }
 }
@@ -466,6 +464,22 @@ static void gc(struct executor *x, struct instruction *i)
 
 /* ---- the whole ---- */
 
+static void log_outcome(const struct instruction *i, int64_t ms)
+{
+    uint32_t failed = 0;
+    const char *why = i->error;
+    uint64_t first = i->n_items ? i->items[0].region_id : 0;
+    for (uint32_t k = 0; k < i->n_items; k++) {
+        failed += i->items[k].error != NULL;
+        why = why ? why : i->items[k].error;
+    }
+    if (why)
+        log_warn("cluster", "%s of %u regions (first %" PRIu64 ") took %" PRId64 " ms and failed for %u: %.300s", instruction_name(i->kind),
+                 i->n_items, first, ms, i->error ? i->n_items : failed, why);
+    else
+        log_info("cluster", "%s of %u regions (first %" PRIu64 ") took %" PRId64 " ms", instruction_name(i->kind), i->n_items, first, ms);
+}
+
 void instruction_execute(struct executor *x, struct instruction *i)
 {
     static void (*const bodies[INSTRUCTION_KINDS])(void *ctx, size_t k) = {
@@ -486,6 +500,5 @@ void instruction_execute(struct executor *x, struct instruction *i)
         executor_for(x, i->n_items, bodies[i->kind], &each);
     else if (wholes[i->kind])
         wholes[i->kind](x, i);
-    log_info("cluster", "%s of %u regions (first %" PRIu64 ") took %" PRId64 " ms", instruction_name(i->kind), i->n_items,
-             i->n_items ? i->items[0].region_id : 0, (clock_monotonic_ns() - start_ns) / 1000000);
+    log_outcome(i, (clock_monotonic_ns() - start_ns) / 1000000);
 }

@@ -52,6 +52,7 @@ static struct metric *labelled(struct metric_family *family, const char *label)
     return metric_child(family, labels);
 }
 
+/* What no metasrv should send. */
 static void ignore(const char *why, const char *detail)
 {
     metric_add(labelled(&ignored_family, why), 1);
@@ -220,8 +221,11 @@ static void note_lease(struct cluster *c, const struct heartbeat_response *resp,
     metric_set(labelled(&leases_family, "follower"), counts->followers);
     if (counts->promoted)
         log_info("cluster", "%u regions are led from here now, by metasrv's lease", counts->promoted);
-    if (counts->stale)
-        ignore("stale_lease", "a region's role is older than the instruction that has changed it since");
+    if (counts->stale) { /* of every other migration: the answer was on its way as the instruction came */
+        metric_add(labelled(&ignored_family, "stale_lease"), 1);
+        log_info("cluster", "a lease leaves %u regions as they are: an instruction has changed their roles since the heartbeat that it answers",
+                 counts->stale);
+    }
     pthread_mutex_lock(&c->lock);
     c->leased_at_ns = now_ns;
     c->state.leaders = counts->leaders;

@@ -303,6 +303,9 @@ static int start_services(struct node *n, struct error *err)
     struct rpc_options rpc = {.addr = config_text(c, OPT_GRPC_BIND_ADDR), .regions = n->regions, .budget = &n->requests,
                               .recv_bytes_max = config_u64(c, OPT_GRPC_MAX_RECV), .send_bytes_max = config_u64(c, OPT_GRPC_MAX_SEND),
                               .connection_age_max_ms = config_duration_ms(c, OPT_GRPC_MAX_CONNECTION_AGE),
+                              /* Only when asked for, as the peer, whose datanode pings nobody: three seconds are little for a busy client. */
+                              .keepalive_interval_ms = config_is_set(c, OPT_GRPC_KEEP_ALIVE_INTERVAL) ? config_duration_ms(c, OPT_GRPC_KEEP_ALIVE_INTERVAL) : 0,
+                              .keepalive_timeout_ms = config_duration_ms(c, OPT_GRPC_KEEP_ALIVE_TIMEOUT),
                               .compression = strcmp(compression, "none") == 0 || strcmp(compression, "transport") == 0 ? RPC_FLIGHT_NONE
                                                                                                                        : RPC_FLIGHT_ARROW_IPC};
     TRY(rpc_server_start(&rpc, &n->rpc, err));

@@ -336,11 +336,16 @@ static void *poll_main(void *p)
 
 /* ---- start and stop ---- */
 
+static int int_ms(int64_t ms)
+{
+    return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
 static grpc_server *make_server(const struct rpc_options *o)
 {
     int64_t core_max = (int64_t)o->recv_bytes_max + CORE_SLACK_BYTES;
 #define INT_ARG(name, v) {.type = GRPC_ARG_INTEGER, .key = (char *)(name), .value.integer = (v)}
-    grpc_arg args[] = {
+    grpc_arg args[14] = {
         INT_ARG(GRPC_ARG_ALLOW_REUSEPORT, 0),
         INT_ARG(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, core_max > INT_MAX ? INT_MAX : (int)core_max),
         INT_ARG(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
@@ -348,13 +353,21 @@ static grpc_server *make_server(const struct rpc_options *o)
         INT_ARG(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
         INT_ARG(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 0),
         INT_ARG(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0),
-        INT_ARG(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+        INT_ARG(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, o->keepalive_interval_ms == 0), /* clients' pings get no strikes either way */
         INT_ARG(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 1 << 18),
         INT_ARG(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1 << 20),
-        INT_ARG(GRPC_ARG_MAX_CONNECTION_AGE_MS, o->connection_age_max_ms > INT_MAX ? INT_MAX : (int)o->connection_age_max_ms),
     };
-    size_t n = sizeof(args) / sizeof(args[0]);
-    grpc_channel_args list = {o->connection_age_max_ms > 0 ? n : n - 1, args};
+    size_t n = 0;
+    while (args[n].key)
+        n++;
+    if (o->connection_age_max_ms > 0)
+        args[n++] = (grpc_arg)INT_ARG(GRPC_ARG_MAX_CONNECTION_AGE_MS, int_ms(o->connection_age_max_ms));
+    if (o->keepalive_interval_ms > 0) {
+        args[n++] = (grpc_arg)INT_ARG(GRPC_ARG_KEEPALIVE_TIME_MS, int_ms(o->keepalive_interval_ms));
+        args[n++] = (grpc_arg)INT_ARG(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, int_ms(o->keepalive_timeout_ms));
+        args[n++] = (grpc_arg)INT_ARG(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+    }
+    grpc_channel_args list = {n, args};
     return grpc_server_create(&list, NULL);
 }
 

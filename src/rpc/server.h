@@ -13,6 +13,8 @@ struct rpc_options {
     struct budget *budget;         /* request messages; borrowed, may be NULL */
     size_t recv_bytes_max, send_bytes_max; /* of one message; 0 = 512 MiB */
     int64_t connection_age_max_ms; /* 0 = none */
+    int64_t keepalive_interval_ms; /* HTTP/2 pings on connections with open calls; 0 = none */
+    int64_t keepalive_timeout_ms;  /* without an answer for that long the connection and its calls are given up */
     enum rpc_flight_compression compression;
     unsigned threads_max;          /* 0 = 512; calls beyond that are refused */
 };
