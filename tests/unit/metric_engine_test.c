@@ -399,10 +399,36 @@ static void table_folders(void **state)
     end(&f);
 }
 
+/* A logical region that another leader has dropped is gone once this node has caught up, and keeps the physical one from being dropped no more. */
+static void dropped_elsewhere(void **state)
+{
+    struct fixture f;
+    struct metadata_change change;
+    struct region_catchup_request catchup = {.region_id = METRIC_PHYSICAL};
+    (void)state;
+    begin(&f, false);
+    struct engine *e = f.node.metric;
+    struct metric_engine *metric = (struct metric_engine *)e;
+    assert_int_equal(metric_node_create_logical(&f.node, A, 1, NULL), ST_OK);
+    assert_int_equal(metric_node_create_logical(&f.node, B, 2, NULL), ST_OK);
+    metadata_change_init(&change, true);
+    assert_int_equal(metadata_change_region(&change, A, NULL), ST_OK);
+    assert_int_equal(metadata_change_write(&change, metric, metric_metadata_id(METRIC_PHYSICAL), NULL), ST_OK);
+    metadata_change_release(&change);
+    assert_int_equal(e->ops->flush(e, METRIC_PHYSICAL, NULL), ST_OK);
+    assert_int_equal(e->ops->set_role(e, METRIC_PHYSICAL, ROLE_FOLLOWER, NULL), ST_OK);
+    assert_int_equal(e->ops->catchup(e, &catchup, NULL), ST_OK);
+    assert_int_equal(write_one(&f, A, 0, 10, 1), ST_REGION_NOT_FOUND);
+    assert_int_equal(write_one(&f, B, 1, 10, 1), ST_OK);
+    assert_int_equal(e->ops->drop(e, &(struct region_drop_request){.region_id = B}, NULL), ST_OK);
+    assert_int_equal(e->ops->drop(e, &(struct region_drop_request){.region_id = METRIC_PHYSICAL}, NULL), ST_OK);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(refused_creates), cmocka_unit_test(internal_columns_given), cmocka_unit_test(refused_requests), cmocka_unit_test(batch_create),
                                        cmocka_unit_test(sparse_rows),     cmocka_unit_test(dense_rows),       cmocka_unit_test(internal_columns),
-                                       cmocka_unit_test(metadata_keys),    cmocka_unit_test(table_folders)};
+                                       cmocka_unit_test(metadata_keys),    cmocka_unit_test(table_folders),   cmocka_unit_test(dropped_elsewhere)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

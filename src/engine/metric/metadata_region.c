@@ -261,7 +261,22 @@ static int recover_key(void *ctx, const char *key, size_t size, const char *valu
     return ST_OK;
 }
 
-int metadata_region_recover(struct metric_engine *e, struct metric_physical *p, const struct region_metadata *data, struct error *err)
+/* Takes the regions that are in no list out of the maps. */
+static int forget_others(struct metric_engine *e, const struct metric_physical *p, const struct recovery *r, struct error *err)
+{
+    uint64_t *ids;
+    size_t n;
+    TRY(metric_members(e, p->id, &ids, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        const struct id_list *l = u64_map_get(&r->lists, ids[i]);
+        if (!l || !l->is_region)
+            metric_logical_remove(e, ids[i]);
+    }
+    free(ids);
+    return ST_OK;
+}
+
+int metadata_region_recover(struct metric_engine *e, struct metric_physical *p, const struct region_metadata *data, bool all, struct error *err)
 {
     struct recovery r = {.data = data};
     struct row_sink sink = {recover_key, &r};
@@ -275,6 +290,8 @@ int metadata_region_recover(struct metric_engine *e, struct metric_physical *p, 
     dynbuf_init(&r.name, 1 << 20);
     int st = read_rows(table, false, &sink, err);
     table_free(table);
+    if (st == ST_OK && all)
+        st = forget_others(e, p, &r, err);
     while (u64_map_next(&r.lists, &pos, &id, &value)) {
         struct id_list *l = value;
         if (st == ST_OK && l->is_region)

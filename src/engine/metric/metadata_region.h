@@ -21,8 +21,9 @@ int metadata_change_column(struct metadata_change *c, uint64_t logical_id, const
 /* One durable write; nothing when there is no change. */
 int metadata_change_write(struct metadata_change *c, struct metric_engine *e, uint64_t metadata_id, struct error *err);
 
-/* Puts every logical region that the metadata region knows into the engine's maps; columns are found in `data` by name. */
-int metadata_region_recover(struct metric_engine *e, struct metric_physical *p, const struct region_metadata *data, struct error *err);
+/* Puts every logical region that the metadata region knows into the engine's maps; columns are found in `data` by name. `all`: what the metadata region
+ * does not know is not there any more, and goes out of the maps; else the region may not have heard of it yet. ddl_lock held. */
+int metadata_region_recover(struct metric_engine *e, struct metric_physical *p, const struct region_metadata *data, bool all, struct error *err);
 
 /* Copies what the metadata region of the physical region `source_id`, of the same table, here or on another node, knows of its logical regions: they become
  * logical regions of `p`, with its region number. *ret_n: how many. */

@@ -66,7 +66,7 @@ static int adopt(struct metric_engine *e, uint64_t id, const struct metric_index
     if (mine && st == ST_OK) {
         st = m->ops->metadata(m, id, &data, err);
         if (st == ST_OK) {
-            st = metadata_region_recover(e, p, data, err);
+            st = metadata_region_recover(e, p, data, true, err);
             region_metadata_unref(data);
         }
         if (st != ST_OK)

@@ -45,19 +45,20 @@ int metric_set_role_gracefully(struct metric_engine *e, uint64_t id, enum region
     return ST_OK;
 }
 
-/* Reads the metadata region again: logical regions and columns that came to it are known afterwards. ddl_lock held. */
-static int recover(struct metric_engine *e, struct metric_physical *p, struct error *err)
+/* Reads the metadata region again: logical regions and columns that came to it are known afterwards. A leader's has `all` of them: what was dropped
+ * meanwhile is known no more. ddl_lock held. */
+static int recover(struct metric_engine *e, struct metric_physical *p, bool all, struct error *err)
 {
     struct engine *m = metric_mito(e);
     struct region_metadata *data;
     TRY(m->ops->metadata(m, p->id, &data, err));
-    int st = metadata_region_recover(e, p, data, err);
+    int st = metadata_region_recover(e, p, data, all, err);
     region_metadata_unref(data);
     return st;
 }
 
 /* With `source_id` not 0: after the logical regions of that physical region have been copied. */
-static int copy_and_recover(struct metric_engine *e, uint64_t id, uint64_t source_id, struct error *err)
+static int copy_and_recover(struct metric_engine *e, uint64_t id, uint64_t source_id, bool all, struct error *err)
 {
     struct metric_physical *p;
     uint64_t n = 0;
@@ -66,7 +67,7 @@ static int copy_and_recover(struct metric_engine *e, uint64_t id, uint64_t sourc
     if (st == ST_OK) {
         st = source_id ? metadata_region_copy(e, p, source_id, &n, err) : ST_OK;
         if (st == ST_OK)
-            st = recover(e, p, err);
+            st = recover(e, p, all, err);
         metric_ddl_end(p);
     }
     metric_physical_unref(p);
@@ -85,7 +86,7 @@ int metric_catchup(struct metric_engine *e, const struct region_catchup_request 
     TRY(need_physical(e, request->region_id, "catching up", ST_UNSUPPORTED, err));
     TRY(m->ops->catchup(m, &meta, err));
     TRY(m->ops->catchup(m, &data, err));
-    return copy_and_recover(e, request->region_id, 0, err);
+    return copy_and_recover(e, request->region_id, 0, true, err);
 }
 
 int metric_sync(struct metric_engine *e, const struct region_sync_request *request, struct error *err)
@@ -99,13 +100,13 @@ int metric_sync(struct metric_engine *e, const struct region_sync_request *reque
                          "region %llu cannot take over the logical regions of region %llu: another region of its table is needed",
                          (unsigned long long)request->region_id, (unsigned long long)request->source_region_id);
     if (request->from_region)
-        return copy_and_recover(e, request->region_id, request->source_region_id, err);
+        return copy_and_recover(e, request->region_id, request->source_region_id, false, err);
     if (!request->is_metric)
         return error_set(err, ST_INTERNAL, "region %llu is of the metric engine: it follows the versions of two manifests",
                          (unsigned long long)request->region_id);
     TRY(m->ops->sync(m, &meta, err));
     TRY(m->ops->sync(m, &data, err));
-    return copy_and_recover(e, request->region_id, 0, err);
+    return copy_and_recover(e, request->region_id, 0, false, err);
 }
 
 int metric_enter_staging(struct metric_engine *e, uint64_t id, const char *partition_expr, struct error *err)
