@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Checks that each source file includes only its own folder and the layers above it (docs/architecture.md)."""
+"""Checks that each source file includes only its own folder and the layers above it (docs/architecture.md).
+
+A layer's name stands for its own files alone: `engine` is the vtable, not the engines. `format`, which is no layer, stands for all folders in it."""
 import os
 import re
 import sys
@@ -35,9 +37,10 @@ ABOVE = {
     'http': ['base', 'os', 'format/proto'],
     'rpc': ['base', 'os', 'arrow', 'format', 'region'],
     'cluster': ['base', 'os', 'arrow', 'format', 'region', 'rpc'],
-    'main': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'exec', 'engine', 'region', 'rpc', 'http', 'cluster', 'config'],
-    'ctl': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'exec', 'engine', 'region', 'rpc', 'config'],
-    'lib': ['base', 'os', 'arrow', 'format', 'store', 'exec', 'engine', 'region'],
+    'main': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'exec', 'engine', 'engine/mito', 'engine/metric', 'engine/file', 'region', 'rpc', 'http',
+             'cluster', 'config'],
+    'ctl': ['base', 'os', 'arrow', 'format', 'store', 'wal', 'exec', 'engine', 'engine/mito', 'region', 'rpc', 'config'],
+    'lib': ['base', 'os', 'arrow', 'format', 'store', 'exec', 'engine', 'engine/mito', 'engine/metric', 'engine/file', 'region'],
 }
 
 
@@ -54,7 +57,7 @@ def allowed(folder, include):
     target = os.path.dirname(include)
     if target == folder:
         return True
-    return any(target == up or target.startswith(up + '/') for up in ABOVE[folder])
+    return any(target == up or up not in ABOVE and target.startswith(up + '/') for up in ABOVE[folder])
 
 
 def main():
