@@ -92,7 +92,7 @@ static int write_head(struct wal *w, struct segment *s, struct fs_file *f, struc
 {
     uint8_t header[SEGMENT_HEADER_BYTES], bytes[RECORD_HEADER_BYTES];
     segment_header_put(header, s->sequence, s->salt);
-    struct iovec v = { header, sizeof(header) };
+    struct iovec v = {header, sizeof(header)};
     TRY(f->ops->write_at(f, 0, &v, 1, err));
     TRY(wal_sync_or_fail(w, f, true, err));
     struct dynbuf list;
@@ -215,6 +215,27 @@ static void take_back(struct wal *w, struct segment *s, struct request *batch, c
     }
 }
 
+/* Numbers the requests from *next on, puts their records into the index and into iov, and moves *end behind them. On failure nothing from *next on is
+ * in the index, so that nothing of it must be undone. With the lock. */
+static int index_batch(struct wal *w, struct segment *s, struct request **next, struct iovec *iov, uint64_t *end, struct error *err)
+{
+    while (*next) {
+        struct request *r = *next;
+        struct region_state *state = u64_map_get(&w->regions, r->header.region_id);
+        *next = r->next;
+        r->header.prev_entry_id = state ? state->last_entry_id : 0;
+        r->header.synced = w->synced;
+        record_header_put(r->bytes, s->salt, &r->header);
+        if (r->header.region_id != CHECKPOINT_REGION)
+            TRY(wal_index(w, s, *end, &r->header, err));
+        *iov++ = (struct iovec){r->bytes, RECORD_HEADER_BYTES};
+        memcpy(iov, r->iov, (size_t)r->n * sizeof(*iov));
+        iov += r->n;
+        *end += RECORD_HEADER_BYTES + r->header.size;
+    }
+    return ST_OK;
+}
+
 /* Writes a batch to the newest segment. Leader only, without the lock. */
 static int write_batch(struct wal *w, struct request *batch, struct error *err)
 {
@@ -228,27 +249,13 @@ static int write_batch(struct wal *w, struct request *batch, struct error *err)
     struct iovec stack[64], *iov = vectors <= 64 ? stack : malloc(vectors * sizeof(*iov));
     if (!iov)
         return error_no_memory(err, vectors * sizeof(*iov));
-    size_t at = 0;
     uint64_t end = s->size;
-    int st = ST_OK;
+    struct request *unindexed = batch;
     pthread_mutex_lock(&w->lock);
-    struct request *unindexed = batch; /* from here on nothing is in the index, and nothing must be undone */
-    for (struct request *r = batch; r && st == ST_OK; r = r->next) {
-        unindexed = r->next;
-        struct region_state *state = u64_map_get(&w->regions, r->header.region_id);
-        r->header.prev_entry_id = state ? state->last_entry_id : 0;
-        r->header.synced = w->synced;
-        record_header_put(r->bytes, s->salt, &r->header);
-        if (r->header.region_id != CHECKPOINT_REGION)
-            st = wal_index(w, s, end, &r->header, err);
-        iov[at++] = (struct iovec){ r->bytes, RECORD_HEADER_BYTES };
-        memcpy(iov + at, r->iov, (size_t)r->n * sizeof(*iov));
-        at += (size_t)r->n;
-        end += RECORD_HEADER_BYTES + r->header.size;
-    }
+    int st = index_batch(w, s, &unindexed, iov, &end, err);
     pthread_mutex_unlock(&w->lock);
     if (st == ST_OK)
-        st = w->file->ops->write_at(w->file, s->size, iov, (int)at, err);
+        st = w->file->ops->write_at(w->file, s->size, iov, (int)vectors, err);
     if (iov != stack)
         free(iov);
     bool written = st == ST_OK, syncs = w->options.durability == WAL_FSYNC;
@@ -310,7 +317,7 @@ static void lead(struct wal *w)
         w->last = &w->first;
     r->next = NULL;
     w->writing = true;
-    struct error err = { .status = ST_OK };
+    struct error err = {.status = ST_OK};
     int st = w->stats.failed ? error_set(&err, ST_STORAGE, "%s", w->stats.failure) : ST_OK;
     pthread_mutex_unlock(&w->lock);
     if (st == ST_OK)
@@ -340,7 +347,7 @@ static int enqueue(struct wal *w, uint64_t region_id, uint64_t entry_id, const s
     struct request *r = calloc(1, sizeof(*r) + (size_t)n * sizeof(*iov));
     if (!r)
         return error_no_memory(err, sizeof(*r));
-    r->header = (struct record_header){ .payload_crc = crc, .size = size, .region_id = region_id, .entry_id = entry_id };
+    r->header = (struct record_header){.payload_crc = crc, .size = size, .region_id = region_id, .entry_id = entry_id};
     r->n = n;
     if (n)
         memcpy(r->iov, iov, (size_t)n * sizeof(*iov));
@@ -451,7 +458,7 @@ int wal_open(const struct wal_options *options, struct wal **ret_wal, struct wal
     w->last = &w->first;
     u64_map_init(&w->regions);
     struct fs *fs = options->fs;
-    struct wal_report report = { 0 };
+    struct wal_report report = {0};
     char path[PATH_BYTES];
     int st = ST_OK;
     if ((size_t)snprintf(w->dir, sizeof(w->dir), "%s", options->dir) >= sizeof(w->dir))

@@ -180,6 +180,18 @@ int wal_vouch(struct wal *w, uint64_t sequence, struct error *err)
     return fs->ops->sync_dir(fs, w->dir, err);
 }
 
+/* Cuts off what lies behind the last whole record of the newest segment, at `end`, and syncs what a killed process left in the kernel. */
+static int settle_end(struct wal *w, struct fs_file *f, uint64_t sequence, uint64_t end, uint64_t size, struct wal_report *report, struct error *err)
+{
+    if (end < size) {
+        report->torn_bytes += size - end;
+        if (report->skipped_records) /* what is cut may have held the only record that vouched for what stays */
+            TRY(wal_vouch(w, sequence, err));
+        TRY(f->ops->truncate(f, end, err));
+    }
+    return f->ops->sync(f, err);
+}
+
 static int scan_segment(struct wal *w, uint64_t sequence, bool newest, struct wal_report *report, struct error *err)
 {
     struct fs *fs = w->options.fs;
@@ -187,7 +199,7 @@ static int scan_segment(struct wal *w, uint64_t sequence, bool newest, struct wa
     wal_segment_path(w, sequence, path);
     struct fs_file *f;
     TRY(fs->ops->open(fs, path, newest ? FS_WRITE : FS_READ, &f, err));
-    struct segment_cursor c = { 0 };
+    struct segment_cursor c = {0};
     struct segment *s = NULL;
     uint8_t head[SEGMENT_HEADER_BYTES];
     uint64_t size, found = 0;
@@ -224,16 +236,8 @@ static int scan_segment(struct wal *w, uint64_t sequence, bool newest, struct wa
     w->next_sequence = sequence + 1;
     if (st == ST_OK && headed)
         st = scan_records(w, s, &c, newest, report, err);
-    if (st == ST_OK && newest) {
-        if (c.at < size) {
-            report->torn_bytes += size - c.at;
-            st = report->skipped_records ? wal_vouch(w, sequence, err) : ST_OK; /* the cut tail may have held the only record that did */
-            if (st == ST_OK)
-                st = f->ops->truncate(f, c.at, err);
-        }
-        if (st == ST_OK) /* what a killed process left in the kernel */
-            st = f->ops->sync(f, err);
-    }
+    if (st == ST_OK && newest)
+        st = settle_end(w, f, sequence, c.at, size, report, err);
     if (st == ST_OK) {
         s->size = s->scanned = newest ? c.at : size;
         st = wal_add_segment(w, s, err);
@@ -252,7 +256,7 @@ out:
 int wal_scan(struct wal *w, struct wal_report *report, struct error *err)
 {
     struct fs *fs = w->options.fs;
-    struct names l = { 0 };
+    struct names l = {0};
     int st = fs->ops->list(fs, w->dir, collect, &l, err);
     if (st == ST_OK && l.count)
         qsort(l.sequences, l.count, sizeof(*l.sequences), by_number);
@@ -393,7 +397,7 @@ int wal_inspect(struct fs *fs, const char *path, int (*each)(void *ctx, uint64_t
     TRY(fs->ops->open(fs, path, FS_READ, &f, err));
     uint8_t head[SEGMENT_HEADER_BYTES];
     uint64_t size, sequence, salt;
-    struct segment_cursor c = { 0 };
+    struct segment_cursor c = {0};
     int st = f->ops->size(f, &size, err);
     if (st == ST_OK && size == 0) { /* it vouches for its predecessor */
         f->ops->close(f);
@@ -409,7 +413,7 @@ int wal_inspect(struct fs *fs, const char *path, int (*each)(void *ctx, uint64_t
         struct record_header h;
         bool valid;
         uint64_t at = c.at;
-        struct wal_record record = { 0 };
+        struct wal_record record = {0};
         st = cursor_header(&c, &h, &valid, err);
         if (st == ST_OK && valid)
             st = cursor_payload(&c, &h, &record.payload, err);
