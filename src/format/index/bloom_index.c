@@ -5,15 +5,17 @@
 #include "base/bits.h"
 #include "base/hash.h"
 #include "format/index/bloom.h"
+#include "format/index/description.h"
 #include "format/proto/wire.h"
 
-enum { DESCRIPTION_BYTES_MAX = 64 << 20, FILTER_BYTES_MAX = 64 << 20 };
+enum { FILTER_BYTES_MAX = 64 << 20 };
+static const char what[] = "Bloom filter blob";
 
 /* ---- reading ---- */
 
-static int bad(const char *what, struct error *err)
+static int bad(const char *problem, struct error *err)
 {
-    return error_set(err, ST_CORRUPT, "Bloom filter blob: %s", what);
+    return error_set(err, ST_CORRUPT, "%s: %s", what, problem);
 }
 
 /* First pass: numbers, and how many segments and filters follow. */
@@ -90,20 +92,11 @@ static int check(const struct bloom_index *x, uint64_t segments, struct error *e
 
 int bloom_index_open(const struct puffin_source *blob, struct arena *a, struct bloom_index *ret_index, struct error *err)
 {
-    uint8_t tail[4];
     struct bloom_index x = {0};
-    uint64_t segments;
-    if (blob->size_bytes < sizeof tail)
-        return bad("too short", err);
-    TRY(puffin_read(blob, blob->size_bytes - sizeof tail, tail, sizeof tail, err));
-    uint32_t size = load_le32(tail);
-    uint64_t room = blob->size_bytes - sizeof tail;
-    if (size > room || size > DESCRIPTION_BYTES_MAX)
-        return bad("a description larger than the blob", err);
-    uint8_t *text = arena_alloc(a, (size_t)size + 1, err);
-    if (!text)
-        return ST_NO_MEMORY;
-    TRY(puffin_read(blob, room - size, text, size, err));
+    const uint8_t *text;
+    uint32_t size;
+    uint64_t before, segments;
+    TRY(index_description_read(blob, what, a, &text, &size, &before, err));
     TRY(count_parts(pb_reader_of(text, size), &x, &segments, err));
     uint32_t *filter_of = ARENA_ARRAY(a, segments + 1, uint32_t, err);
     struct bloom_filter *filters = filter_of ? ARENA_ARRAY(a, x.n_filters + 1, struct bloom_filter, err) : NULL;
@@ -112,7 +105,7 @@ int bloom_index_open(const struct puffin_source *blob, struct arena *a, struct b
     read_parts(pb_reader_of(text, size), filter_of, filters);
     x.filter_of = filter_of;
     x.filters = filters;
-    if (x.filters_bytes != room - size)
+    if (x.filters_bytes != before)
         return bad("filters of another size than told", err);
     TRY(check(&x, segments, err));
     *ret_index = x;

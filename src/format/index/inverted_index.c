@@ -2,15 +2,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bits.h"
+#include "format/index/description.h"
 #include "format/index/inverted.h"
 #include "format/proto/wire.h"
 
-enum { DESCRIPTION_BYTES_MAX = 64 << 20 };
+static const char what[] = "inverted index blob";
 
-static int bad(const char *what, struct error *err)
+static int bad(const char *problem, struct error *err)
 {
-    return error_set(err, ST_CORRUPT, "inverted index blob: %s", what);
+    return error_set(err, ST_CORRUPT, "%s: %s", what, problem);
 }
 
 /* A column id in decimal digits. */
@@ -87,21 +87,12 @@ static int read_entry(const struct pb_field *entry, uint64_t end, struct inverte
 
 int inverted_index_open(const struct puffin_source *blob, struct arena *a, struct inverted_index *ret_index, struct error *err)
 {
-    uint8_t tail[4];
     struct inverted_index x = {0};
     struct pb_field f;
-    uint32_t n = 0;
-    if (blob->size_bytes < sizeof tail)
-        return bad("too short", err);
-    uint64_t room = blob->size_bytes - sizeof tail;
-    TRY(puffin_read(blob, room, tail, sizeof tail, err));
-    uint32_t size = load_le32(tail);
-    if (size > room || size > DESCRIPTION_BYTES_MAX)
-        return bad("a description larger than the blob", err);
-    uint8_t *text = arena_alloc(a, (size_t)size + 1, err);
-    if (!text)
-        return ST_NO_MEMORY;
-    TRY(puffin_read(blob, room - size, text, size, err));
+    const uint8_t *text;
+    uint32_t size, n = 0;
+    uint64_t before;
+    TRY(index_description_read(blob, what, a, &text, &size, &before, err));
     for (struct pb_reader r = pb_reader_of(text, size); pb_next(&r, &f);)
         n += f.number == 1;
     struct inverted_column *columns = ARENA_ARRAY(a, (size_t)n + 1, struct inverted_column, err);
@@ -110,7 +101,7 @@ int inverted_index_open(const struct puffin_source *blob, struct arena *a, struc
     struct pb_reader r = pb_reader_of(text, size);
     while (pb_next(&r, &f)) {
         if (f.number == 1 && f.wire == PB_BYTES)
-            TRY(read_entry(&f, room - size, &x, columns, err));
+            TRY(read_entry(&f, before, &x, columns, err));
         else if (f.number == 2 && f.wire == PB_VARINT)
             x.n_rows = f.value;
         else if (f.number == 3 && f.wire == PB_VARINT)
