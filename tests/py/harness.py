@@ -161,6 +161,14 @@ def message(data):
     return dict(fields(data))
 
 
+def lists(data):
+    """All values of each field."""
+    out = {}
+    for number, value in fields(data):
+        out.setdefault(number, []).append(value)
+    return out
+
+
 INT32, INT64, UINT32, UINT64, FLOAT64, STRING, TS_MS = 3, 4, 7, 8, 10, 12, 16  # ColumnDataType
 TAG, FIELD, TIME = 0, 1, 2                            # SemanticType
 MEMBER = {INT32: 3, INT64: 4, FLOAT64: 10, STRING: 13, TS_MS: 17} # member of Value's oneof

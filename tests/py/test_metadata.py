@@ -6,28 +6,7 @@ byte for byte. Needs: pip install zstandard."""
 import base64, glob, json, subprocess, sys
 import zstandard
 
-
-def fields(buf):
-    out, i = {}, 0
-
-    def varint(i):
-        v = s = 0
-        while True:
-            b = buf[i]; i += 1
-            v |= (b & 0x7f) << s; s += 7
-            if b < 0x80:
-                return v, i
-    while i < len(buf):
-        key, i = varint(i)
-        if key & 7 == 0:
-            v, i = varint(i)
-        elif key & 7 == 2:
-            n, i = varint(i); v, i = buf[i:i + n], i + n
-        else:
-            n = 8 if key & 7 == 1 else 4
-            v, i = buf[i:i + n], i + n
-        out.setdefault(key >> 3, []).append(v)
-    return out
+from harness import lists
 
 
 tool, corpus, golden = sys.argv[1:4]
@@ -60,19 +39,19 @@ for path in sorted(glob.glob(corpus + '/**/*.zst', recursive=True)):
         s = json.loads(line)
         if s.get('m') != 'Handle':
             continue
-        req = fields(base64.b64decode(s['req']))
+        req = lists(base64.b64decode(s['req']))
         if 5 not in req and 9 not in req:
             continue
         sql = (s.get('sql') or '')[:200]
         body = (req.get(5) or req.get(9))[0]
-        f = fields(body)
+        f = lists(body)
         if 5 in req and f.get(2, [b''])[0] != b'mito':
             continue
         if s.get('code', 0):
             got = ask('create ' + body.hex()) if 5 in req else ask('alter %d %s' % (f[1][0], body.hex()))
             count['refused'] += 1
             continue
-        ext = {fields(e)[1][0]: fields(e)[2][0] for e in fields(base64.b64decode(s['res'][0])).get(3, [])}
+        ext = {lists(e)[1][0]: lists(e)[2][0] for e in lists(base64.b64decode(s['res'][0])).get(3, [])}
         if b'TABLE_COLUMN_METADATA' not in ext:
             continue
         wanted = json.loads(ext[b'TABLE_COLUMN_METADATA'])

@@ -6,28 +6,7 @@ small and varied plans there as a fuzzing corpus. Needs: pip install zstandard."
 import base64, collections, glob, json, os, subprocess, sys
 import zstandard
 
-
-def fields(buf):
-    out, i = {}, 0
-
-    def varint(i):
-        v = s = 0
-        while True:
-            b = buf[i]; i += 1
-            v |= (b & 0x7f) << s; s += 7
-            if b < 0x80:
-                return v, i
-    while i < len(buf):
-        key, i = varint(i)
-        if key & 7 == 0:
-            v, i = varint(i)
-        elif key & 7 == 2:
-            n, i = varint(i); v, i = buf[i:i + n], i + n
-        else:
-            n = 8 if key & 7 == 1 else 4
-            v, i = buf[i:i + n], i + n
-        out.setdefault(key >> 3, []).append(v)
-    return out
+from harness import lists
 
 
 def plans(corpus):
@@ -37,8 +16,8 @@ def plans(corpus):
         for line in lines[1:]:
             step = json.loads(line)
             if step.get('m') == 'DoGet':
-                ticket = fields(base64.b64decode(step['req']))
-                request = fields(ticket[1][0]) if 1 in ticket else ticket
+                ticket = lists(base64.b64decode(step['req']))
+                request = lists(ticket[1][0]) if 1 in ticket else ticket
                 yield path[len(corpus):], (request.get(3) or [b''])[0], step
 
 

@@ -8,16 +8,7 @@ import time
 import grpc
 import zstandard
 
-HANDLE = "/greptime.v1.region.Region/Handle"
-DOGET = "/arrow.flight.protocol.FlightService/DoGet"
-
-
-def varint(n):
-    out = b""
-    while n >= 0x80:
-        out += bytes([n & 0x7F | 0x80])
-        n >>= 7
-    return out + bytes([n])
+from harness import DO_GET, HANDLE, varint
 
 
 def field(number, data):
@@ -35,7 +26,7 @@ def create(region):
 
 
 def insert(*regions, padding=0):
-    return request(3, b"".join(field(1, field(1, r) + field(2, b"\0" * 0) + field(9, b"x" * padding)) for r in regions))
+    return request(3, b"".join(field(1, field(1, r) + field(2, b"") + field(9, b"x" * padding)) for r in regions))
 
 
 def main():
@@ -74,7 +65,7 @@ def main():
         fails(HANDLE, request(10, field(1, 7)), S.INTERNAL, "1003", "Internal error: 1003")
         fails(HANDLE, request(5, field(1, 9) + field(2, b"nope")), S.INTERNAL, "1002", "Unknown engine: nope")
         fails(HANDLE, b"\xff" * 20, S.INVALID_ARGUMENT, "1004")
-        fails(DOGET, b"\xff" * 20, S.INVALID_ARGUMENT, "1004", stream=True)
+        fails(DO_GET, b"\xff" * 20, S.INVALID_ARGUMENT, "1004", stream=True)
         fails("/arrow.flight.protocol.FlightService/ListActions", b"", S.UNIMPLEMENTED, None, "Not yet implemented", stream=True)
         fails("/no.such/Method", b"", S.UNIMPLEMENTED, None)
         print("errors and their trailers: ok")
