@@ -14,7 +14,8 @@ static void drop_inputs(struct buffer *validity, struct buffer *b0, struct buffe
         column_unref(children[i]);
 }
 
-static struct column *column_alloc(struct dtype *type, int64_t length, int64_t null_count, struct buffer *validity, struct buffer *b0, struct buffer *b1)
+static struct column *column_alloc(struct dtype *type, int64_t length, int64_t null_count, struct buffer *validity, struct buffer *b0,
+                                   struct buffer *b1)
 {
     struct column *c = calloc(1, sizeof *c);
     if (!c)

@@ -28,12 +28,12 @@ static int take_validity(struct budget *budget, const struct column *c, const ui
     return ST_OK;
 }
 
-#define GATHER(type)                                                        \
-    do {                                                                    \
-        const type *from = (const type *)(const void *)src;                 \
-        type *to = (type *)(void *)dst;                                     \
-        for (int64_t i = 0; i < n; i++)                                     \
-            to[i] = indices[i] == UINT32_MAX ? (type){0} : from[indices[i]]; \
+#define GATHER(type)                                                                                                                                 \
+    do {                                                                                                                                             \
+        const type *from = (const type *)(const void *)src;                                                                                          \
+        type *to = (type *)(void *)dst;                                                                                                              \
+        for (int64_t i = 0; i < n; i++)                                                                                                              \
+            to[i] = indices[i] == UINT32_MAX ? (type){0} : from[indices[i]];                                                                         \
     } while (0)
 
 struct wide16 { uint64_t w[2]; };
@@ -213,8 +213,8 @@ static int concat_validity(struct budget *budget, struct column *const *columns,
 }
 
 /* Offsets of var-length columns and lists, rebased to one another; *ret_total = end of the last. */
-static int concat_offsets(struct budget *budget, struct column *const *columns, uint32_t n, int64_t length, struct buffer **ret_offsets, int64_t *ret_total,
-                          struct error *err)
+static int concat_offsets(struct budget *budget, struct column *const *columns, uint32_t n, int64_t length, struct buffer **ret_offsets,
+                          int64_t *ret_total, struct error *err)
 {
     struct buffer *offsets;
     TRY(buffer_new_uninit(budget, ((size_t)length + 1) * 4, &offsets, err));
@@ -238,7 +238,8 @@ static int concat_offsets(struct budget *budget, struct column *const *columns, 
 }
 
 /* Child columns cut to what the parents' rows use, one after another. */
-static int concat_child(struct budget *budget, struct column *const *columns, uint32_t n, uint32_t which, struct column **ret_child, struct error *err)
+static int concat_child(struct budget *budget, struct column *const *columns, uint32_t n, uint32_t which, struct column **ret_child,
+                        struct error *err)
 {
     struct column **parts = calloc(n, sizeof *parts);
     int st = parts ? ST_OK : error_no_memory(err, n * sizeof *parts);
@@ -302,8 +303,8 @@ static int concat_dictionary(struct budget *budget, struct column *const *column
     return st;
 }
 
-static int concat_flat(struct budget *budget, struct column *const *columns, uint32_t n, int64_t length, struct buffer **ret_b0, struct buffer **ret_b1,
-                       struct error *err)
+static int concat_flat(struct budget *budget, struct column *const *columns, uint32_t n, int64_t length, struct buffer **ret_b0,
+                       struct buffer **ret_b1, struct error *err)
 {
     const struct dtype *type = columns[0]->type;
     int64_t total, at = 0;
@@ -452,7 +453,8 @@ int column_lift_nulls(struct budget *budget, struct column *c, struct column **r
 }
 
 /* The batch of n columns made so far, or, after a failure, nothing. Takes the columns and the array. */
-static int batch_finish(struct schema *schema, int64_t n_rows, struct column **columns, uint32_t made, int st, struct batch **ret_batch, struct error *err)
+static int batch_finish(struct schema *schema, int64_t n_rows, struct column **columns, uint32_t made, int st, struct batch **ret_batch,
+                        struct error *err)
 {
     if (st == ST_OK)
         st = batch_new(schema, n_rows, columns, ret_batch, err);
@@ -474,8 +476,8 @@ int batch_take(struct budget *budget, const struct batch *b, const uint32_t *ind
 }
 
 /* Column `which` of all batches joined. */
-static int concat_column(struct budget *budget, struct batch *const *batches, uint32_t n, uint32_t which, struct column **parts, struct column **ret_column,
-                         struct error *err)
+static int concat_column(struct budget *budget, struct batch *const *batches, uint32_t n, uint32_t which, struct column **parts,
+                         struct column **ret_column, struct error *err)
 {
     bool decode = false;
     int st = ST_OK;

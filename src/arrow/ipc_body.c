@@ -11,8 +11,8 @@
 #include "base/bits.h"
 
 /* The most that one compressed byte can stand for, and what headers may add. */
-#define LZ4_RATIO 255
-#define ZSTD_RATIO 32768
+#define LZ4_RATIO   255
+#define ZSTD_RATIO  32768
 #define RATIO_SLACK 64
 
 void ipc_body_release(struct ipc_body *b)

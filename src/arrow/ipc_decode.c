@@ -10,12 +10,11 @@
 #include "base/bits.h"
 #include "base/text.h"
 
-
 struct dictionary {
     int64_t id;
-    struct dtype *values;   /* borrowed from the schema */
-    uint32_t inside;        /* how many dictionary fields the values hold themselves: they follow in the array */
-    struct column *column;  /* NULL until a message brought it */
+    struct dtype *values;  /* borrowed from the schema */
+    uint32_t inside;       /* how many dictionary fields the values hold themselves: they follow in the array */
+    struct column *column; /* NULL until a message brought it */
 };
 
 struct ipc_dictionaries {

@@ -376,7 +376,8 @@ int ipc_encode_batch(struct ipc_encoder *e, const struct batch *batch, struct dy
     return encode(e, batch->columns, batch->schema->n_fields, batch->n_rows, -1, header, ret_body, err);
 }
 
-int ipc_encode_dictionary(struct ipc_encoder *e, int64_t id, struct column *values, struct dynbuf *header, struct buffer **ret_body, struct error *err)
+int ipc_encode_dictionary(struct ipc_encoder *e, int64_t id, struct column *values, struct dynbuf *header, struct buffer **ret_body,
+                          struct error *err)
 {
     return encode(e, &values, 1, values->length, id, header, ret_body, err);
 }

@@ -157,7 +157,7 @@ bool type_equal(const struct dtype *a, const struct dtype *b, bool strict)
         return false;
     for (uint32_t i = 0; i < a->n_children; i++) {
         if (strict && a->id != TYPE_DICTIONARY && a->id != TYPE_RANGE ? !field_equal(a->children[i], b->children[i], true)
-                                               : !type_equal(a->children[i]->type, b->children[i]->type, strict))
+                                                                      : !type_equal(a->children[i]->type, b->children[i]->type, strict))
             return false;
     }
     return true;

@@ -1,7 +1,7 @@
 /* CRC-32C: eight bytes a step in hardware, a table of bytes otherwise.
  *
- * The instruction takes three cycles and can begin one in each: three lanes side by side keep it busy. A lane's CRC is carried over the lanes behind it by
- * a multiplication, which is linear in its bits: four tables of a byte each.
+ * The instruction takes three cycles and can begin one in each: three lanes side by side keep it busy. A lane's CRC is carried over the lanes behind
+ * it by a multiplication, which is linear in its bits: four tables of a byte each.
  */
 #include "base/crc32c.h"
 

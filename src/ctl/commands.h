@@ -18,7 +18,7 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct ctl {
     const char *addr, *http;
-    int argc;    /* arguments behind the command's name */
+    int argc; /* arguments behind the command's name */
     char **argv;
     bool bad_usage; /* the error is about the command line: exit code 2 */
     int exit_code;  /* of a command that worked and has something to say */
@@ -49,11 +49,11 @@ int ctl_inspect_wal(struct ctl *c, const char *path, struct error *err);
 /* ---- the command line ---- */
 struct ctl_list_value { const char **items; uint32_t n; };
 
-struct ctl_flag { /* one of the three is set; the list ends with name = NULL */
-    const char *name;             /* with its dashes */
+struct ctl_flag {     /* one of the three is set; the list ends with name = NULL */
+    const char *name; /* with its dashes */
     const char **value;
     bool *on;
-    struct ctl_list_value *list;  /* may be given many times; items are made here */
+    struct ctl_list_value *list; /* may be given many times; items are made here */
 };
 
 /* Reads flags (`--name value` and `--name=value`) and between min and max other arguments into `words`, NULL behind the last given. */
@@ -64,7 +64,7 @@ int ctl_usage(struct ctl *c, struct error *err, const char *fmt, ...) __attribut
 struct ctl_region {
     uint64_t id, rows, memtable_bytes, sst_num, sst_bytes;
     const char *engine, *state, *role, *path, *error; /* never NULL; "" = not told */
-    bool found; /* in the data folder, and read-only until it is opened with its options */
+    bool found;                                       /* in the data folder, and read-only until it is opened with its options */
 };
 
 /* The regions that /status lists. */
@@ -107,7 +107,7 @@ struct ctl_table {
 int ctl_table_begin(struct ctl_table *t, FILE *out, const char *const *headings, uint32_t n, struct error *err);
 int ctl_table_cell(struct ctl_table *t, const char *text, size_t size, bool number, struct error *err);
 int ctl_table_printf(struct ctl_table *t, struct error *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void ctl_table_end(struct ctl_table *t);  /* prints what is left */
+void ctl_table_end(struct ctl_table *t); /* prints what is left */
 void ctl_table_free(struct ctl_table *t);
 
 /* "12.3 MiB"; returns `out`. */

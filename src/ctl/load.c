@@ -274,8 +274,8 @@ static void show_progress(const struct load *l)
     int done = (int)(part * WIDTH);
     if (!l->progress)
         return;
-    fprintf(stderr, "\r[%.*s%*s] %3.0f%%  %" PRIu64 " rows", done, "########################################", WIDTH - done, "",
-            part * 100, l->n_rows);
+    fprintf(stderr, "\r[%.*s%*s] %3.0f%%  %" PRIu64 " rows", done, "########################################", WIDTH - done, "", part * 100,
+            l->n_rows);
     fflush(stderr);
 }
 

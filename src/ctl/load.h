@@ -34,10 +34,10 @@ struct load {
     const char *path, *region, *tags; /* region, tags: NULL unless given */
     const char *text, *end, *at;      /* the mapped file, and how far the reader is */
     bool create;
-    bool sending;                     /* second walk */
+    bool sending; /* second walk */
     struct load_target *targets[LOAD_TARGETS_MAX];
     uint32_t n_targets;
-    const char *only_name;            /* of the target, for the message at the end */
+    const char *only_name; /* of the target, for the message at the end */
     uint64_t line, n_rows;
     bool progress;
 };

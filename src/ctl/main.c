@@ -63,8 +63,8 @@ static void help(FILE *out)
 
 static void help_command(FILE *out, const struct command *k)
 {
-    fprintf(out, "usage: regionctl %s%s%s\n%c%s.\n%s", k->name, *k->arguments ? " " : "", k->arguments, k->summary[0] - 'a' + 'A',
-            k->summary + 1, k->details);
+    fprintf(out, "usage: regionctl %s%s%s\n%c%s.\n%s", k->name, *k->arguments ? " " : "", k->arguments, k->summary[0] - 'a' + 'A', k->summary + 1,
+            k->details);
 }
 
 static const struct command *find_command(const char *name)

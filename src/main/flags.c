@@ -29,7 +29,8 @@ static const struct flag {
 
 static void usage(FILE *to)
 {
-    fprintf(to, "regiond: a region server that stands in for a GreptimeDB %s datanode\n\nUsage: regiond [datanode start] [FLAGS]\n\nFlags:\n", PEER_VERSION);
+    fprintf(to, "regiond: a region server that stands in for a GreptimeDB %s datanode\n\nUsage: regiond [datanode start] [FLAGS]\n\nFlags:\n",
+            PEER_VERSION);
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         char left[64];
         snprintf(left, sizeof left, "%s%s%s %s", flags[i].name, flags[i].alias ? ", " : "", flags[i].alias ? flags[i].alias : "", flags[i].value);

@@ -82,8 +82,8 @@ int main(int argc, char **argv)
     } else if (start_log(config, &err) != ST_OK) {
         code = fail(&err);
     } else {
-        log_info("regiond", "regiond %s, stands in for GreptimeDB %s; %u cores, %llu bytes of memory, memory_limit %zu", REGIOND_VERSION, PEER_VERSION,
-                 cpu_count(), (unsigned long long)memory_total_bytes(), config_limit_bytes(config, OPT_MEMORY_LIMIT));
+        log_info("regiond", "regiond %s, stands in for GreptimeDB %s; %u cores, %llu bytes of memory, memory_limit %zu", REGIOND_VERSION,
+                 PEER_VERSION, cpu_count(), (unsigned long long)memory_total_bytes(), config_limit_bytes(config, OPT_MEMORY_LIMIT));
         if (heap_profiling_enabled() && heap_profile_set_active(config_bool(config, OPT_MEMORY_PROFILING), NULL) == ST_OK)
             log_info("regiond", "Heap profile is %s", heap_profile_active() ? "active" : "not active");
         pthread_t waiter;

@@ -80,7 +80,8 @@ static int lock_home(struct node *n, struct error *err)
     TRY(join(dir, "regiond.lock", path, sizeof path, err));
     TRY(fs->ops->open(fs, path, FS_READ | FS_WRITE, &n->lock, err));
     if (fs->ops->lock(n->lock, err) != ST_OK)
-        return error_set(err, ST_ILLEGAL_STATE, "another regiond has the folder %s open%s", dir, in_cluster(n) ? "; give each node its own wal.dir" : "");
+        return error_set(err, ST_ILLEGAL_STATE, "another regiond has the folder %s open%s", dir,
+                         in_cluster(n) ? "; give each node its own wal.dir" : "");
     return ST_OK;
 }
 
@@ -104,7 +105,8 @@ static int open_disk(const char *dir, const char *reserve_name, uint64_t reserve
     TRY(disk_new(&o, ret_disk, err));
     disk_get_state(*ret_disk, &s);
     if (s.held_bytes < s.reserve_bytes && !s.full)
-        log_warn("disk", "no reserve of %llu bytes for flushes on the disk of %s: %s; it is tried again", (unsigned long long)s.reserve_bytes, dir, s.cause);
+        log_warn("disk", "no reserve of %llu bytes for flushes on the disk of %s: %s; it is tried again", (unsigned long long)s.reserve_bytes, dir,
+                 s.cause);
     return ST_OK;
 }
 
@@ -140,8 +142,8 @@ static int open_peer_log(struct node *n, const char *base, const char *ours, str
     struct peer_log_options o = {.fs = disk_fs(n->disk), .dir = base, .done_path = done, .budget = &n->root};
     TRY(peer_log_open(&o, &n->peer_log, &n->peer_report, err));
     if (r->entries)
-        log_info("wal", "%s holds a GreptimeDB log with %llu live entries of %llu regions in %llu files; it is read as they open and not written", base,
-                 (unsigned long long)r->entries, (unsigned long long)r->regions, (unsigned long long)r->files);
+        log_info("wal", "%s holds a GreptimeDB log with %llu live entries of %llu regions in %llu files; it is read as they open and not written",
+                 base, (unsigned long long)r->entries, (unsigned long long)r->regions, (unsigned long long)r->files);
     if (r->damages)
         log_error("wal", "the GreptimeDB log is damaged in %llu places: %s; regions that may have lost entries by it do not open",
                   (unsigned long long)r->damages, r->detail);
@@ -159,7 +161,8 @@ static int open_wal(struct node *n, struct error *err)
         o.sync_interval_ms = config_duration_ms(c, OPT_WAL_SYNC_PERIOD);
     TRY(wal_open(&o, &n->wal, &n->wal_report, err));
     if (n->wal_report.torn_bytes)
-        log_warn("wal", "cut %llu bytes behind the last whole record of the log: %s", (unsigned long long)n->wal_report.torn_bytes, n->wal_report.detail);
+        log_warn("wal", "cut %llu bytes behind the last whole record of the log: %s", (unsigned long long)n->wal_report.torn_bytes,
+                 n->wal_report.detail);
     if (n->wal_report.skipped_records)
         log_error("wal", "the log has %llu damaged records: %s; regions that need them do not open, see `regionctl inspect wal %s`",
                   (unsigned long long)n->wal_report.skipped_records, n->wal_report.detail, dir);
@@ -285,8 +288,8 @@ static int join_cluster(struct node *n, struct error *err)
     TRY(advertised_addr(n, addr, sizeof addr, err));
     TRY(wal_dir(n, base, dir, err));
     TRY(join(dir, "node_epoch", epoch, sizeof epoch, err));
-    log_info("regiond", "Creating Datanode { member_id: %llu } instance with %u Metasrv addrs, first %s", (unsigned long long)o.node_id, o.n_metasrv_addrs,
-             o.n_metasrv_addrs ? o.metasrv_addrs[0] : "none");
+    log_info("regiond", "Creating Datanode { member_id: %llu } instance with %u Metasrv addrs, first %s", (unsigned long long)o.node_id,
+             o.n_metasrv_addrs, o.n_metasrv_addrs ? o.metasrv_addrs[0] : "none");
     if (cluster_new(&o, &n->cluster, err) != ST_OK)
         return error_prefix(err, "Failed to initialize meta client");
     TRY(cluster_open_regions(n->cluster, config_bool(c, OPT_INIT_IN_BACKGROUND), err));

@@ -8,8 +8,8 @@
 
 struct node;
 
-/* Opens the data folder and the log, starts the engines, joins the cluster if there is one, starts the gRPC service and the HTTP service. The configuration
- * and `stop`, which ends waiting for metasrv early, are borrowed. */
+/* Opens the data folder and the log, starts the engines, joins the cluster if there is one, starts the gRPC service and the HTTP service. The
+ * configuration and `stop`, which ends waiting for metasrv early, are borrowed. */
 int node_start(struct config *config, const _Atomic bool *stop, struct node **ret_node, struct error *err);
 /* Stops listening, lets running calls finish for a while, closes regions and log. NULL is allowed. */
 void node_stop(struct node *n);

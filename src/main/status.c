@@ -18,15 +18,20 @@ static struct metric_family cpu_limit = {.name = "greptime_cpu_limit_in_millicor
                                          .label_names = {"app"}};
 static struct metric_family memory_limit = {.name = "greptime_memory_limit_in_bytes", .help = "memory limit in bytes", .kind = METRIC_GAUGE,
                                             .label_names = {"app"}};
-static struct metric_family memory_accounted = {.name = "regiond_memory_accounted_bytes", .help = "bytes charged to memory_limit", .kind = METRIC_GAUGE};
-static struct metric_family heap_allocated = {.name = "sys_jemalloc_allocated", .help = "bytes that the allocator has handed out", .kind = METRIC_GAUGE};
-static struct metric_family heap_resident = {.name = "sys_jemalloc_resident", .help = "bytes that the allocator keeps resident", .kind = METRIC_GAUGE};
+static struct metric_family memory_accounted = {.name = "regiond_memory_accounted_bytes", .help = "bytes charged to memory_limit",
+                                                .kind = METRIC_GAUGE};
+static struct metric_family heap_allocated = {.name = "sys_jemalloc_allocated", .help = "bytes that the allocator has handed out",
+                                              .kind = METRIC_GAUGE};
+static struct metric_family heap_resident = {.name = "sys_jemalloc_resident", .help = "bytes that the allocator keeps resident",
+                                             .kind = METRIC_GAUGE};
 static struct metric_family wal_bytes = {.name = "regiond_wal_bytes", .help = "bytes of the write-ahead log on disk", .kind = METRIC_GAUGE};
-static struct metric_family wal_unsynced = {.name = "regiond_wal_unsynced_bytes", .help = "bytes that a power cut would lose now", .kind = METRIC_GAUGE};
+static struct metric_family wal_unsynced = {.name = "regiond_wal_unsynced_bytes", .help = "bytes that a power cut would lose now",
+                                            .kind = METRIC_GAUGE};
 static struct metric_family degraded = {.name = "regiond_degraded", .help = "1 while the named part of the node is degraded", .kind = METRIC_GAUGE,
                                         .label_names = {"what"}};
 
-static struct metric_family disk_free_bytes = {.name = "regiond_disk_free_bytes", .help = "bytes free on the disk of the data home", .kind = METRIC_GAUGE};
+static struct metric_family disk_free_bytes = {.name = "regiond_disk_free_bytes", .help = "bytes free on the disk of the data home",
+                                               .kind = METRIC_GAUGE};
 
 enum {
     DISK_FULL,
@@ -119,12 +124,14 @@ static void degraded_cluster(const struct node_view *v, json_t *list)
     char text[500];
     struct cluster_state s;
     cluster_state(v->cluster, &s);
-    snprintf(text, sizeof text, "no heartbeat stream to metasrv (last known leader %.100s): %s; regions stay writable until their leases run out, check metasrv and the network",
+    snprintf(text, sizeof text,
+             "no heartbeat stream to metasrv (last known leader %.100s): %s; regions stay writable until their leases run out, check metasrv and the "
+             "network",
              s.leader, s.last_error);
     degrade(list, METASRV_LOST, !s.connected, text);
     bool out = s.since_lease_ms < 0 || s.since_lease_ms > s.lease_seconds * 1000;
-    snprintf(text, sizeof text, "metasrv has not renewed the leases for %lld ms (a lease lasts %lld s): writes are refused until it does", (long long)s.since_lease_ms,
-             (long long)s.lease_seconds);
+    snprintf(text, sizeof text, "metasrv has not renewed the leases for %lld ms (a lease lasts %lld s): writes are refused until it does",
+             (long long)s.since_lease_ms, (long long)s.lease_seconds);
     degrade(list, NO_LEASE, out, text);
 }
 
@@ -157,7 +164,8 @@ static void degraded_disk(struct disk *d, int which, json_t *list)
     struct error full = {.msg = ""};
     disk_get_state(d, &s);
     (void)disk_check(d, &full);
-    snprintf(text, sizeof text, "%s (%s; %llu of %llu bytes are free)", full.msg, s.cause, (unsigned long long)s.free_bytes, (unsigned long long)s.total_bytes);
+    snprintf(text, sizeof text, "%s (%s; %llu of %llu bytes are free)", full.msg, s.cause, (unsigned long long)s.free_bytes,
+             (unsigned long long)s.total_bytes);
     degrade(list, which, s.full, text);
     snprintf(text, sizeof text, "the reserve for flushes on the disk of %s is not whole: %s; it is tried again every second", disk_dir(d), s.cause);
     if (which == DISK_FULL)
@@ -169,8 +177,8 @@ static json_t *disk_json(struct disk *d)
     struct disk_state s;
     disk_get_state(d, &s);
     return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "dir", disk_dir(d), "full", s.full, "free_bytes", (json_int_t)s.free_bytes, "total_bytes",
-                     (json_int_t)s.total_bytes, "reserve_bytes", (json_int_t)s.reserve_bytes, "reserve_held_bytes", (json_int_t)s.held_bytes, "times_full",
-                     (json_int_t)s.times_full);
+                     (json_int_t)s.total_bytes, "reserve_bytes", (json_int_t)s.reserve_bytes, "reserve_held_bytes", (json_int_t)s.held_bytes,
+                     "times_full", (json_int_t)s.times_full);
 }
 
 static json_t *degraded_list(const struct node_view *v, const struct wal_stats *w, const struct tally *t)
@@ -180,11 +188,12 @@ static json_t *degraded_list(const struct node_view *v, const struct wal_stats *
     degraded_disk(v->disk, DISK_FULL, list);
     if (v->wal_disk)
         degraded_disk(v->wal_disk, WAL_DISK_FULL, list);
-    snprintf(text, sizeof text, "%llu bytes behind the last whole record of the log were cut at the last start (writes that were never acknowledged, or not yet synced)",
+    snprintf(text, sizeof text,
+             "%llu bytes behind the last whole record of the log were cut at the last start (writes that were never acknowledged, or not yet synced)",
              (unsigned long long)v->wal_report->torn_bytes);
     degrade(list, TORN_TAIL, v->wal_report->torn_bytes > 0, text);
-    snprintf(text, sizeof text, "%llu damaged records in the log: %s; `regionctl inspect wal` shows them", (unsigned long long)v->wal_report->skipped_records,
-             v->wal_report->detail);
+    snprintf(text, sizeof text, "%llu damaged records in the log: %s; `regionctl inspect wal` shows them",
+             (unsigned long long)v->wal_report->skipped_records, v->wal_report->detail);
     degrade(list, WAL_DAMAGED, v->wal_report->skipped_records > 0, text);
     snprintf(text, sizeof text, "%s; writes are refused until the disk is mended and the node restarted", w->failure);
     degrade(list, WAL_FAILED, w->failed, text);
@@ -196,13 +205,18 @@ static json_t *degraded_list(const struct node_view *v, const struct wal_stats *
     snprintf(text, sizeof text, "%lld regions were found in the data folder and are open for reading only; `regionctl open` tells their options",
              (long long)t->found);
     degrade(list, REGIONS_FOUND, t->found > 0, text);
-    snprintf(text, sizeof text, "another node has written to %lld regions that were led from here; they follow until metasrv has them catch up: do two nodes have one id?",
+    snprintf(text, sizeof text,
+             "another node has written to %lld regions that were led from here; they follow until metasrv has them catch up: do two nodes have one "
+             "id?",
              (long long)t->overtaken);
     degrade(list, REGIONS_OVERTAKEN, t->overtaken > 0, text);
-    snprintf(text, sizeof text, "whether the last change of the manifests of %lld regions took effect is not known; the next write to each finds out, check the disk",
+    snprintf(text, sizeof text,
+             "whether the last change of the manifests of %lld regions took effect is not known; the next write to each finds out, check the disk",
              (long long)t->in_doubt);
     degrade(list, MANIFESTS_IN_DOUBT, t->in_doubt > 0, text);
-    snprintf(text, sizeof text, "the last flush of %lld regions failed: their rows stay in memory and in the log, which grows; the server's log says why, it is tried again",
+    snprintf(text, sizeof text,
+             "the last flush of %lld regions failed: their rows stay in memory and in the log, which grows; the server's log says why, it is tried "
+             "again",
              (long long)t->unflushed);
     degrade(list, FLUSHES_FAILED, t->unflushed > 0, text);
     if (v->cluster)
@@ -235,8 +249,9 @@ static json_t *caches(void)
     json_t *list = json_object();
     for (const struct metric *m = bytes ? atomic_load(&bytes->children) : NULL; m; m = m->next) {
         int64_t hit = value_of(hits, m->labels[0]), miss = value_of(misses, m->labels[0]);
-        json_object_set_new(list, m->labels[0], json_pack("{s:I, s:I, s:I, s:f}", "bytes", (json_int_t)atomic_load(&m->value), "hits", (json_int_t)hit, "misses",
-                                                          (json_int_t)miss, "hit_rate", hit + miss ? (double)hit / (double)(hit + miss) : 0.0));
+        json_object_set_new(list, m->labels[0],
+                            json_pack("{s:I, s:I, s:I, s:f}", "bytes", (json_int_t)atomic_load(&m->value), "hits", (json_int_t)hit, "misses",
+                                      (json_int_t)miss, "hit_rate", hit + miss ? (double)hit / (double)(hit + miss) : 0.0));
     }
     return list;
 }
@@ -273,7 +288,8 @@ int status_json(void *view, struct dynbuf *out, struct error *err)
     wal_stats(v->wal, &w);
     describe_loss(&w, loss, sizeof loss);
     int st = region_server_each(v->regions, add_region, &t, err);
-    json_t *o = st == ST_OK ? json_pack("{s:s, s:s, s:s, s:s, s:s}", "commit", "", "branch", "", "rustc_version", "", "hostname", host, "version", PEER_VERSION)
+    json_t *o = st == ST_OK ? json_pack("{s:s, s:s, s:s, s:s, s:s}", "commit", "", "branch", "", "rustc_version", "", "hostname", host, "version",
+                                        PEER_VERSION)
                             : NULL;
     if (!o) {
         json_decref(t.regions);
@@ -282,9 +298,9 @@ int status_json(void *view, struct dynbuf *out, struct error *err)
     json_object_set_new(o, "server", json_string("regiond " REGIOND_VERSION));
     json_object_set_new(o, "uptime_ms", json_integer(clock_wall_ms() - v->start_ms));
     json_object_set_new(o, "degraded", degraded_list(v, &w, &t));
-    json_object_set_new(o, "memory", json_pack("{s:I, s:I, s:I}", "limit_bytes", (json_int_t)v->root_budget->limit, "accounted_bytes",
-                                               (json_int_t)budget_used(v->root_budget), "peak_bytes",
-                                               (json_int_t)atomic_load(&v->root_budget->peak)));
+    json_object_set_new(o, "memory",
+                        json_pack("{s:I, s:I, s:I}", "limit_bytes", (json_int_t)v->root_budget->limit, "accounted_bytes",
+                                  (json_int_t)budget_used(v->root_budget), "peak_bytes", (json_int_t)atomic_load(&v->root_budget->peak)));
     json_object_set_new(o, "disk", disk_json(v->disk));
     if (v->wal_disk)
         json_object_set_new(o, "wal_disk", disk_json(v->wal_disk));
@@ -296,9 +312,10 @@ int status_json(void *view, struct dynbuf *out, struct error *err)
                                             "syncs", (json_int_t)w.syncs));
     const struct peer_log_report *p = v->peer_report;
     if (v->peer_log)
-        json_object_set_new(o, "greptimedb_log", json_pack("{s:I, s:I, s:I, s:I, s:I}", "entries_at_start", (json_int_t)p->entries, "regions_at_start",
-                                                           (json_int_t)p->regions, "regions_pending", (json_int_t)peer_log_pending_regions(v->peer_log),
-                                                           "torn_bytes", (json_int_t)p->torn_bytes, "ignored_files", (json_int_t)p->ignored_files));
+        json_object_set_new(o, "greptimedb_log",
+                            json_pack("{s:I, s:I, s:I, s:I, s:I}", "entries_at_start", (json_int_t)p->entries, "regions_at_start",
+                                      (json_int_t)p->regions, "regions_pending", (json_int_t)peer_log_pending_regions(v->peer_log), "torn_bytes",
+                                      (json_int_t)p->torn_bytes, "ignored_files", (json_int_t)p->ignored_files));
     if (v->cluster)
         json_object_set_new(o, "metasrv", cluster_json(v->cluster));
     json_object_set_new(o, "rows", json_integer(t.rows));
@@ -370,21 +387,24 @@ int status_page(void *view, struct dynbuf *out, struct error *err)
         st = dynbuf_printf(out, err, "<p class=\"bad\">%s</p>\n", json_string_value(json_array_get(bad, i)));
     if (st == ST_OK)
         st = dynbuf_printf(out, err, "<table>\n");
-    snprintf(text, sizeof text, "%lld (%lld opening, %lld failed), %lld rows", (long long)t.count, (long long)t.opening, (long long)t.failed, (long long)t.rows);
+    snprintf(text, sizeof text, "%lld (%lld opening, %lld failed), %lld rows", (long long)t.count, (long long)t.opening, (long long)t.failed,
+             (long long)t.rows);
     if (st == ST_OK)
         st = page_row(out, "Regions", text, err);
     snprintf(text, sizeof text, "%.1f of %.1f MiB", (double)budget_used(v->root_budget) / 1048576, (double)v->root_budget->limit / 1048576);
     if (st == ST_OK)
         st = page_row(out, "Memory accounted", text, err);
-    snprintf(text, sizeof text, "%s, %.1f MiB in %llu segments", durability_name(w.durability), (double)w.bytes / 1048576, (unsigned long long)w.segments);
+    snprintf(text, sizeof text, "%s, %.1f MiB in %llu segments", durability_name(w.durability), (double)w.bytes / 1048576,
+             (unsigned long long)w.segments);
     if (st == ST_OK)
         st = page_row(out, "Write-ahead log", text, err);
     describe_loss(&w, text, sizeof text);
     if (st == ST_OK)
         st = page_row(out, "Can lose", text, err);
     if (st == ST_OK)
-        st = dynbuf_printf(out, err, "</table>\n<p><a href=\"/status\">status</a> · <a href=\"/metrics\">metrics</a> · <a href=\"/config\">config</a> · "
-                                     "<a href=\"/health\">health</a></p></body></html>\n");
+        st = dynbuf_printf(out, err,
+                           "</table>\n<p><a href=\"/status\">status</a> · <a href=\"/metrics\">metrics</a> · <a href=\"/config\">config</a> · "
+                           "<a href=\"/health\">health</a></p></body></html>\n");
     json_decref(bad);
     json_decref(t.regions);
     return st;

@@ -21,7 +21,7 @@ struct node_view { /* all borrowed */
     const struct budget *root_budget;
     int64_t start_ms;
     struct disk *disk, *wal_disk; /* the latter NULL when it is the same */
-    struct cluster *cluster; /* NULL: the node runs alone */
+    struct cluster *cluster;      /* NULL: the node runs alone */
 };
 
 int status_json(void *view, struct dynbuf *out, struct error *err);

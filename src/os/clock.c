@@ -35,7 +35,7 @@ void clock_sleep_ns(int64_t ns)
 {
     if (ns <= 0)
         return;
-    struct timespec t = { ns / 1000000000, ns % 1000000000 };
+    struct timespec t = {ns / 1000000000, ns % 1000000000};
     while (nanosleep(&t, &t) < 0 && errno == EINTR)
         continue;
 }

@@ -1,9 +1,9 @@
 /* Room on the disk of a folder: notices when it runs out, and has some put aside for that day.
  *
  * A file next to the data, the reserve, takes space that it does not need. When a call of somebody who frees space in the end (a flush, a compaction,
- * a manifest) meets ENOSPC or EDQUOT, a part of the reserve is given up and the call made again, until it succeeds or nothing is left. From then on, and as soon as there is little room left, the
- * disk counts as full: whoever lets data grow asks disk_check() first and refuses. disk_poll() finds out when there is room for the reserve and some
- * more; then the reserve is made anew and the disk counts as usable.
+ * a manifest) meets ENOSPC or EDQUOT, a part of the reserve is given up and the call made again, until it succeeds or nothing is left. From then on,
+ * and as soon as there is little room left, the disk counts as full: whoever lets data grow asks disk_check() first and refuses. disk_poll() finds
+ * out when there is room for the reserve and some more; then the reserve is made anew and the disk counts as usable.
  */
 #ifndef OS_DISK_H
 #define OS_DISK_H

@@ -171,7 +171,7 @@ int fs_write_atomic(struct fs *fs, const char *path, const char *tmp_path, const
 {
     struct fs_file *f;
     TRY(fs->ops->open(fs, tmp_path, FS_WRITE | FS_TRUNCATE, &f, err));
-    struct iovec v = { (void *)data, size };
+    struct iovec v = {(void *)data, size};
     int st = size ? f->ops->write_at(f, 0, &v, 1, err) : ST_OK;
     if (st == ST_OK)
         st = f->ops->sync(f, err);

@@ -301,7 +301,7 @@ static int posix_space(struct fs *fs, const char *path, struct fs_space *ret_spa
     struct statvfs v;
     if (statvfs(path, &v) < 0)
         return fs_errno(err, errno, "statvfs", path);
-    *ret_space = (struct fs_space){ (uint64_t)v.f_bavail * v.f_frsize, (uint64_t)v.f_blocks * v.f_frsize };
+    *ret_space = (struct fs_space){(uint64_t)v.f_bavail * v.f_frsize, (uint64_t)v.f_blocks * v.f_frsize};
     return ST_OK;
 }
 
@@ -331,6 +331,6 @@ static const struct fs_ops posix_ops = {
 
 struct fs *fs_posix(void)
 {
-    static struct fs fs = { &posix_ops };
+    static struct fs fs = {&posix_ops};
     return &fs;
 }

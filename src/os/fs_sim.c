@@ -126,7 +126,7 @@ static struct name *vacant(struct fs_sim *s)
         s->names = grown;
         s->capacity = capacity;
     }
-    s->names[s->count] = (struct name){ 0 };
+    s->names[s->count] = (struct name){0};
     return &s->names[s->count];
 }
 
@@ -146,7 +146,7 @@ static int find_or_add(struct fs_sim *s, const char *path, struct name **ret_nam
             return error_no_memory(err, strlen(path));
         }
         free(n->path);
-        *n = (struct name){ .path = kept, .hash = hash_bytes(path, strlen(path)) };
+        *n = (struct name){.path = kept, .hash = hash_bytes(path, strlen(path))};
         s->count += n == &s->names[s->count];
     }
     *ret_name = n;
@@ -382,7 +382,7 @@ static int sim_open(struct fs *fs, const char *path, int flags, struct fs_file *
     struct sim_file *p = calloc(1, sizeof(*p));
     if (!p)
         return error_no_memory(err, sizeof(*p));
-    *p = (struct sim_file){ .file = { &file_ops }, .sim = s, .writable = flags & FS_WRITE };
+    *p = (struct sim_file){.file = {&file_ops}, .sim = s, .writable = flags & FS_WRITE};
     pthread_mutex_lock(&s->lock);
     struct inode *i = NULL;
     int st = call(s, "open", path, err);
@@ -528,7 +528,7 @@ static int sim_list(struct fs *fs, const char *path, int (*each)(void *ctx, cons
         const char *child = s->names[i].seen ? child_of(path, s->names[i].path) : NULL;
         if (!child)
             continue;
-        list[n] = (struct entry){ strdup(child), s->names[i].seen->is_dir };
+        list[n] = (struct entry){strdup(child), s->names[i].seen->is_dir};
         if (!list[n++].name)
             st = error_no_memory(err, strlen(child));
     }
@@ -547,7 +547,7 @@ static int sim_space(struct fs *fs, const char *path, struct fs_space *ret_space
     struct fs_sim *s = (struct fs_sim *)fs;
     (void)path, (void)err;
     pthread_mutex_lock(&s->lock);
-    *ret_space = s->capacity_bytes ? (struct fs_space){ free_now(s), s->capacity_bytes } : (struct fs_space){ UINT64_MAX / 2, UINT64_MAX / 2 };
+    *ret_space = s->capacity_bytes ? (struct fs_space){free_now(s), s->capacity_bytes} : (struct fs_space){UINT64_MAX / 2, UINT64_MAX / 2};
     pthread_mutex_unlock(&s->lock);
     return ST_OK;
 }

@@ -34,7 +34,7 @@ struct folder_writer {
     uint64_t written; /* bytes handed to the file */
     size_t buffered;
     uint8_t *buffer;
-    int failed;       /* first failure; commit() repeats it */
+    int failed; /* first failure; commit() repeats it */
 };
 
 static struct folder_store *folder_of(struct object_store *s)
@@ -104,7 +104,7 @@ static void reader_close(struct object_reader *r)
     free(f);
 }
 
-static const struct object_reader_ops reader_ops = { .read_at = reader_read_at, .close = reader_close };
+static const struct object_reader_ops reader_ops = {.read_at = reader_read_at, .close = reader_close};
 
 static int folder_open(struct object_store *s, const char *key, struct object_reader **ret_reader, struct error *err)
 {
@@ -124,7 +124,7 @@ static int folder_open(struct object_store *s, const char *key, struct object_re
         file->ops->close(file);
         return st;
     }
-    r->reader = (struct object_reader){ &reader_ops, size };
+    r->reader = (struct object_reader){&reader_ops, size};
     r->file = file;
     *ret_reader = &r->reader;
     return ST_OK;
@@ -159,7 +159,7 @@ static int writer_append(struct object_writer *ow, const void *data, size_t size
         w->buffered += size;
         return ST_OK;
     }
-    struct iovec iov[2] = { { w->buffer, w->buffered }, { (void *)data, size } };
+    struct iovec iov[2] = {{w->buffer, w->buffered}, {(void *)data, size}};
     TRY(writer_put(w, iov, 2, w->buffered + size, err));
     w->buffered = 0;
     return ST_OK;
@@ -193,7 +193,7 @@ static int writer_finish(struct object_writer *ow, bool replace, struct error *e
     int st = w->failed;
     if (st)
         error_set(err, st, "an earlier write to %s failed", w->tmp_path);
-    struct iovec v = { w->buffer, w->buffered };
+    struct iovec v = {w->buffer, w->buffered};
     if (st == ST_OK && w->buffered)
         st = writer_put(w, &v, 1, w->buffered, err);
     if (st == ST_OK)
@@ -223,7 +223,7 @@ static int writer_commit_new(struct object_writer *ow, struct error *err)
 }
 
 static const struct object_writer_ops writer_ops = {
-    .append = writer_append, .commit = writer_commit, .commit_new = writer_commit_new, .abort = writer_abort };
+    .append = writer_append, .commit = writer_commit, .commit_new = writer_commit_new, .abort = writer_abort};
 
 /* <root>/tmp/<basename>.<8 random characters> */
 static int tmp_path_of(struct folder_store *s, const char *path, char **ret_path, struct error *err)
@@ -351,7 +351,7 @@ static int list_entry(void *ctx, const char *name, bool is_dir, struct error *er
         if (st == ST_OK) {
             st = fs->ops->stat(fs, path, &info, err);
             free(path);
-            struct object_info out = { key, is_dir, is_dir ? 0 : info.size_bytes, info.modified_ms };
+            struct object_info out = {key, is_dir, is_dir ? 0 : info.size_bytes, info.modified_ms};
             if (st == ST_NOT_FOUND) /* removed while we were listing */
                 st = ST_OK;
             else if (st == ST_OK)
@@ -383,7 +383,7 @@ static int folder_list(struct object_store *s, const char *prefix, bool recursiv
     TRY(check_key(prefix, err));
     char *key;
     TRY(join("", prefix, &key, err)); /* drops trailing slashes */
-    struct listing l = { folder_of(s), key, recursive, 0, each, ctx };
+    struct listing l = {folder_of(s), key, recursive, 0, each, ctx};
     int st = list_folder(&l, err);
     free(key);
     return st;

@@ -10,11 +10,11 @@
 
 enum { PATH_BYTES = 4096, NOTE_BYTES = 16, NOTE_ENTRY = 1 };
 
-/* Where one region's records lie in one segment. A scan lists their offsets, so that a replay need not look at the records of all other regions; the list is
- * given up by the first replay, and when there are too many. */
+/* Where one region's records lie in one segment. A scan lists their offsets, so that a replay need not look at the records of all other regions; the
+ * list is given up by the first replay, and when there are too many. */
 struct span {
     uint64_t first_offset, last_offset, last_entry_id;
-    uint32_t *offsets;   /* NULL: not listed */
+    uint32_t *offsets; /* NULL: not listed */
     uint32_t n_offsets, offsets_room;
 };
 
@@ -23,7 +23,7 @@ struct segment {
     uint64_t body_at;      /* behind header and checkpoint */
     uint64_t scanned;      /* what lies before was scanned: lists of offsets hold all of it */
     uint64_t damage_epoch; /* wal.epoch at its last damage, 0 if none */
-    struct u64_map spans; /* region id -> struct span, owned */
+    struct u64_map spans;  /* region id -> struct span, owned */
 };
 
 struct region_state {
@@ -44,16 +44,16 @@ struct wal {
     pthread_mutex_t lock; /* guards everything below, except that the leader alone touches `file` */
     pthread_cond_t changed;
     struct request *first, **last;
-    bool writing;         /* there is a leader, or the background sync holds `file` */
+    bool writing; /* there is a leader, or the background sync holds `file` */
     bool stopping;
-    struct fs_file *file; /* of the newest segment, NULL when none was begun */
-    uint64_t synced;      /* bytes of it known to be on disk */
+    struct fs_file *file;      /* of the newest segment, NULL when none was begun */
+    uint64_t synced;           /* bytes of it known to be on disk */
     uint32_t unsynced_crc;     /* over the headers of the records behind these */
     struct segment **segments; /* ascending by sequence */
     size_t count, capacity;
     uint64_t next_sequence;
     uint64_t listed_offsets; /* over all spans */
-    struct u64_map regions; /* region id -> struct region_state, owned */
+    struct u64_map regions;  /* region id -> struct region_state, owned */
     /* Counts the damages that could be laid on no region, and how many of them a later checkpoint has proven harmless or found the losers of. While
      * there are more, a region without a record behind the last one may have lost its end. */
     uint64_t epoch, proven_epoch;

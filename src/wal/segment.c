@@ -8,7 +8,7 @@
 #include "base/crc32c.h"
 
 enum { WINDOW_BYTES = 1 << 20, FAILED_CHECKS_MAX = 64 };
-static const char magic[8] = { 'R', 'G', 'N', 'D', 'W', 'A', 'L', '1' };
+static const char magic[8] = {'R', 'G', 'N', 'D', 'W', 'A', 'L', '1'};
 
 void segment_header_put(uint8_t out[SEGMENT_HEADER_BYTES], uint64_t sequence, uint64_t salt)
 {
@@ -49,14 +49,14 @@ bool record_header_get(const uint8_t in[RECORD_HEADER_BYTES], uint64_t salt, str
 {
     if (load_le32(in) != header_crc(in, salt))
         return false;
-    *ret_h = (struct record_header){ load_le32(in + 4),  load_le64(in + 8),  load_le64(in + 16),
-                                     load_le64(in + 24), load_le64(in + 32), load_le64(in + 40) };
+    *ret_h =
+        (struct record_header){load_le32(in + 4), load_le64(in + 8), load_le64(in + 16), load_le64(in + 24), load_le64(in + 32), load_le64(in + 40)};
     return true;
 }
 
 void cursor_init(struct segment_cursor *c, struct fs_file *file, uint64_t salt, uint64_t at, uint64_t end)
 {
-    *c = (struct segment_cursor){ .file = file, .salt = salt, .at = at, .end = end };
+    *c = (struct segment_cursor){.file = file, .salt = salt, .at = at, .end = end};
 }
 
 void cursor_release(struct segment_cursor *c)

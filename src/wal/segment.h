@@ -30,7 +30,7 @@ struct segment_cursor {
     uint64_t salt, at, end;
     uint8_t *window;
     size_t capacity, filled;
-    size_t step;            /* bytes to read at a time; 0 = 1 MiB */
+    size_t step; /* bytes to read at a time; 0 = 1 MiB */
     uint64_t window_at;
     unsigned failed_checks; /* of payloads while resyncing */
 };

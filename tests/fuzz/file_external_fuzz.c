@@ -1,5 +1,5 @@
-/* Files of users: the first byte picks format and compression, the rest is the file. A region with columns of all kinds reads it whole. Casts are left out: what
- * would be cast is null. */
+/* Files of users: the first byte picks format and compression, the rest is the file. A region with columns of all kinds reads it whole. Casts are
+ * left out: what would be cast is null. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +19,11 @@ static const char region_json[] =
     "\"is_nullable\":true,\"is_time_index\":true,\"default_constraint\":null,\"metadata\":{}},\"semantic_type\":\"Timestamp\",\"column_id\":0},"
     "{\"column_schema\":{\"name\":\"s\",\"data_type\":{\"String\":{\"size_type\":\"Utf8\"}},\"is_nullable\":true,\"is_time_index\":false,\"default_constraint\":null,"
     "\"metadata\":{}},\"semantic_type\":\"Tag\",\"column_id\":1}"
-#define FIELD(name, type, id)                                                                                                                                \
-    ",{\"column_schema\":{\"name\":\"" name "\",\"data_type\":" type                                                                                          \
+#define FIELD(name, type, id)                                                                                                                        \
+    ",{\"column_schema\":{\"name\":\"" name "\",\"data_type\":" type                                                                                 \
     ",\"is_nullable\":true,\"is_time_index\":false,\"default_constraint\":null,\"metadata\":{}},\"semantic_type\":\"Field\",\"column_id\":" id "}"
-    FIELD("i", "{\"Int64\":{}}", "2") FIELD("f", "{\"Float64\":{}}", "3") FIELD("b", "{\"Boolean\":null}", "4") FIELD("l", "{\"List\":{\"item_type\":{\"Int64\":{}}}}", "5")
-    FIELD("none", "{\"Int64\":{}}", "6") "]}";
+    FIELD("i", "{\"Int64\":{}}", "2") FIELD("f", "{\"Float64\":{}}", "3") FIELD("b", "{\"Boolean\":null}", "4")
+        FIELD("l", "{\"List\":{\"item_type\":{\"Int64\":{}}}}", "5") FIELD("none", "{\"Int64\":{}}", "6") "]}";
 
 static void must(bool good)
 {

@@ -31,8 +31,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (jsonpath_parse(&arena, data, n, &path, NULL) == ST_OK) {
         bool found;
-        if (jsonpath_select(path, body, body_size, NULL, &hits, NULL) == ST_OK && jsonpath_finds(path, body, body_size, NULL, &found, NULL) == ST_OK &&
-            !jsonpath_is_predicate(path) && found != (hits.size > 0) && body_size)
+        if (jsonpath_select(path, body, body_size, NULL, &hits, NULL) == ST_OK &&
+            jsonpath_finds(path, body, body_size, NULL, &found, NULL) == ST_OK && !jsonpath_is_predicate(path) && found != (hits.size > 0) &&
+            body_size)
             abort();
     }
     arena_release(&arena);

@@ -14,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int st = data[0] & 1 ? manifest_load_checkpoint(&m, text, size - 1, &last, NULL) : manifest_apply_delta(&m, text, size - 1, NULL);
     if (st == ST_OK && m.metadata) {
         dynbuf_init(&out, MANIFEST_TEXT_MAX);
-        if (manifest_checkpoint_json(&m, 1, true, &out, NULL) != ST_OK || manifest_load_checkpoint(&again, (const char *)out.data, out.size, &last, NULL) != ST_OK ||
-            again.n_files != m.n_files)
+        if (manifest_checkpoint_json(&m, 1, true, &out, NULL) != ST_OK ||
+            manifest_load_checkpoint(&again, (const char *)out.data, out.size, &last, NULL) != ST_OK || again.n_files != m.n_files)
             abort();
         dynbuf_release(&out);
     }

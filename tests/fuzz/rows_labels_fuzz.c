@@ -1,5 +1,5 @@
-/* Rows of logical tables: the first byte picks put or delete, the key encoding and where the message is cut into two tables; the rest is their Rows messages.
- * What decodes must have keys that are valid, and must decode to the same rows again from what the log would hold. */
+/* Rows of logical tables: the first byte picks put or delete, the key encoding and where the message is cut into two tables; the rest is their Rows
+ * messages. What decodes must have keys that are valid, and must decode to the same rows again from what the log would hold. */
 #include <stdlib.h>
 
 #include "../unit/row_samples.h"

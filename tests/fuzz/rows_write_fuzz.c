@@ -1,5 +1,5 @@
-/* Row writes: the first byte picks the region and put or delete, the rest is a Rows message. One region is made from the message's own schema, so that
- * recorded messages get past the checks of names and types. */
+/* Row writes: the first byte picks the region and put or delete, the rest is a Rows message. One region is made from the message's own schema, so
+ * that recorded messages get past the checks of names and types. */
 #include <stdlib.h>
 
 #include "../unit/row_samples.h"

@@ -9,7 +9,8 @@ static size_t walk(const struct plan_expr *e)
     size_t n = 1;
     if (!e)
         return 0;
-    if ((e->kind == PLAN_LITERAL && (!e->literal || e->literal->length != 1)) || (e->kind == PLAN_CAST && !e->type) || (e->kind == PLAN_CALL && !e->name))
+    if ((e->kind == PLAN_LITERAL && (!e->literal || e->literal->length != 1)) || (e->kind == PLAN_CAST && !e->type) ||
+        (e->kind == PLAN_CALL && !e->name))
         abort();
     for (uint32_t i = 0; i < e->n_args; i++)
         n += walk(e->args[i]);

@@ -22,7 +22,7 @@ static void put_file(struct fs *fs, uint64_t sequence)
     char path[40] = "/log/0000000000000000.wal";
     path[20] = "0123456789abcdef"[sequence & 15];
     struct fs_file *f;
-    struct iovec v = { file, file_size };
+    struct iovec v = {file, file_size};
     if (fs_mkdirs(fs, "/log", NULL) != ST_OK || fs->ops->open(fs, path, FS_WRITE | FS_TRUNCATE, &f, NULL) != ST_OK)
         abort();
     if (f->ops->write_at(f, 0, &v, 1, NULL) != ST_OK || f->ops->sync(f, NULL) != ST_OK)
@@ -42,7 +42,7 @@ static void step(const uint8_t in[8], uint64_t salt)
         size = 8 + size % 8 * 16;
     for (size_t i = 0; i < size; i++)
         payload[i] = checkpoint && i >= 8 && i % 8 == 0 ? (uint8_t)(in[4 + i / 8 % 4] & 7) : checkpoint && i != 0 ? 0 : (uint8_t)(in[7] + i);
-    struct record_header h = { crc32c(0, payload, size), size, checkpoint ? CHECKPOINT_REGION : in[1] & 3, checkpoint ? 0 : in[2], in[4], file_size };
+    struct record_header h = {crc32c(0, payload, size), size, checkpoint ? CHECKPOINT_REGION : in[1] & 3, checkpoint ? 0 : in[2], in[4], file_size};
     if (in[0] & 1)
         h.payload_crc ^= 1;
     if (in[0] & 2)
@@ -102,11 +102,11 @@ static int inspect(void *ctx, const char *name, bool is_dir, struct error *err)
 
 static void use_log(struct fs *fs)
 {
-    struct wal_options o = { .fs = fs, .dir = "/log", .durability = WAL_FSYNC };
+    struct wal_options o = {.fs = fs, .dir = "/log", .durability = WAL_FSYNC};
     struct wal_report report;
     for (int round = 0; round < 2; round++) {
         struct wal *w;
-        struct iovec v = { "abc", 3 };
+        struct iovec v = {"abc", 3};
         size_t n = 0;
         if (wal_open(&o, &w, &report, NULL) != ST_OK)
             abort();

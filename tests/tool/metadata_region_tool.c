@@ -1,4 +1,5 @@
-/* Runs region requests through the metadata code: one line in ("create HEX", "alter REGION HEX", "json HEX", "hash HEX"), one line of JSON or "error: ..." out. */
+/* Runs region requests through the metadata code: one line in ("create HEX", "alter REGION HEX", "json HEX", "hash HEX"), one line of JSON or "error:
+ * ..." out. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -19,7 +19,8 @@ static void print_expr(const struct plan_expr *e)
 
 static void print_rel(const struct plan_rel *rel)
 {
-    static const char *const kinds[] = {"read", "values", "filter", "fetch", "aggregate", "sort", "project", "union", "extension", "other"}; /* enum plan_rel_kind */
+    static const char *const kinds[] = {"read", "values",  "filter", "fetch",     "aggregate",
+                                        "sort", "project", "union",  "extension", "other"}; /* enum plan_rel_kind */
     for (; rel; rel = rel->input) {
         printf(" %s:", kinds[rel->kind]);
         print_expr(rel->filter);

@@ -15,7 +15,8 @@ static struct column *strings(const char *const *values, int n)
     struct column *c;
     assert_int_equal(column_builder_init(&b, NULL, type_of(TYPE_UTF8), NULL), ST_OK);
     for (int i = 0; i < n; i++)
-        assert_int_equal(values[i] ? column_builder_append_bytes(&b, values[i], strlen(values[i]), NULL) : column_builder_append_null(&b, NULL), ST_OK);
+        assert_int_equal(values[i] ? column_builder_append_bytes(&b, values[i], strlen(values[i]), NULL) : column_builder_append_null(&b, NULL),
+                         ST_OK);
     assert_int_equal(column_builder_finish(&b, &c, NULL), ST_OK);
     column_builder_release(&b);
     return c;

@@ -60,7 +60,8 @@ static void test_text_and_bytes(void **state)
 
 static void test_bad_text(void **state)
 {
-    static const char *const samples[] = {"", "[1,]", "{\"a\"}", "{1:2}", "01", "1.", "1e", "-", "nul", "\"", "\"\\x\"", "\"\\u12\"", "\"\xff\"", "[1] 2", "{\"a\":1,}"};
+    static const char *const samples[] = {"",    "[1,]", "{\"a\"}", "{1:2}",     "01",       "1.",    "1e",        "-",
+                                          "nul", "\"",   "\"\\x\"", "\"\\u12\"", "\"\xff\"", "[1] 2", "{\"a\":1,}"};
     (void)state;
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
         struct dynbuf bytes;

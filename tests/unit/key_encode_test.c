@@ -68,7 +68,8 @@ static void check(struct dtype *type, const void *value, size_t size, const char
 
 static void examples(void **state)
 {
-    struct dtype *text = type_of(TYPE_UTF8), *bytes = type_of(TYPE_BINARY), *dec = type_decimal(TYPE_DECIMAL128, 10, 2), *big = type_decimal(TYPE_DECIMAL128, 38, -3);
+    struct dtype *text = type_of(TYPE_UTF8), *bytes = type_of(TYPE_BINARY), *dec = type_decimal(TYPE_DECIMAL128, 10, 2),
+                 *big = type_decimal(TYPE_DECIMAL128, 38, -3);
     (void)state;
     FIXED(type_of(TYPE_INT32), int32_t, -2, "01 7f ff ff fe");
     FIXED(type_of(TYPE_UINT32), uint32_t, 1025, "01 00 00 04 01");
@@ -199,6 +200,7 @@ static void sparse_both_ways(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(examples), cmocka_unit_test(sparse), cmocka_unit_test(tsids), cmocka_unit_test(sparse_both_ways)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(examples), cmocka_unit_test(sparse), cmocka_unit_test(tsids),
+                                       cmocka_unit_test(sparse_both_ways)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

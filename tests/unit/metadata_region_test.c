@@ -37,7 +37,8 @@ static void round_trips(void **state)
 {
     static const char *const texts[] = {
         META(TIME, ""),
-        META(COLUMN("a\\\"\\n\\u0001", "{\"String\":{\"size_type\":\"Utf8View\"}}", "true", "{\"Value\":{\"String\":\"x\"}}", "Tag", "1") "," TIME, "1"),
+        META(COLUMN("a\\\"\\n\\u0001", "{\"String\":{\"size_type\":\"Utf8View\"}}", "true", "{\"Value\":{\"String\":\"x\"}}", "Tag", "1") "," TIME,
+             "1"),
         META(COLUMN("d", "{\"Decimal128\":{\"precision\":38,\"scale\":-3}}", "true",
                     "{\"Value\":{\"Decimal128\":{\"value\":-170141183460469231731687303715884105728,\"precision\":38,\"scale\":-3}}}", "Field", "1") "," TIME, ""),
         META(COLUMN("v", "{\"Vector\":{\"dim\":3}}", "true", "{\"Value\":{\"Binary\":[1,255]}}", "Field", "1") "," TIME, ""),
@@ -145,6 +146,7 @@ static void alters(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(partition_versions), cmocka_unit_test(round_trips), cmocka_unit_test(refuses), cmocka_unit_test(alters)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(partition_versions), cmocka_unit_test(round_trips), cmocka_unit_test(refuses),
+                                       cmocka_unit_test(alters)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

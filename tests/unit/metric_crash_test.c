@@ -1,6 +1,6 @@
-/* The metric engine over a simulated disk: logical regions are created, given labels, written to and dropped, with power cuts that drop or tear whatever was
- * not synced. Afterwards, with only the physical region opened, every acknowledged table is there with its columns and rows and no dropped one is; what was in
- * doubt is there whole or not at all. */
+/* The metric engine over a simulated disk: logical regions are created, given labels, written to and dropped, with power cuts that drop or tear
+ * whatever was not synced. Afterwards, with only the physical region opened, every acknowledged table is there with its columns and rows and no
+ * dropped one is; what was in doubt is there whole or not at all. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -131,7 +131,8 @@ static void check_rows(struct metric_node *n, struct table_model *m, unsigned t,
         for (int k = 0; k < m->n_maybe[i]; k++)
             good = good || have[i] == m->maybe[i][k];
         if (!good)
-            fail_msg("seed %llu: table %u time %d holds %lld, acknowledged was %lld", (unsigned long long)seed, t, i, (long long)have[i], (long long)m->acked[i]);
+            fail_msg("seed %llu: table %u time %d holds %lld, acknowledged was %lld", (unsigned long long)seed, t, i, (long long)have[i],
+                     (long long)m->acked[i]);
         m->acked[i] = have[i];
         m->n_maybe[i] = 0;
     }

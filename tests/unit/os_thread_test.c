@@ -50,7 +50,7 @@ static void wait_at(void *arg)
 static void full_queue(void **state)
 {
     (void)state;
-    struct gate g = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false };
+    struct gate g = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false};
     struct thread_pool *pool;
     struct error err;
     atomic_store(&ran, 0);

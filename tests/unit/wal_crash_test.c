@@ -56,7 +56,7 @@ static int check_record(void *ctx, const struct wal_record *r, struct error *err
 
 static int open_log(struct model *m, struct wal **ret_wal, struct error *err)
 {
-    struct wal_options o = { .fs = fs_sim_fs(m->sim), .dir = "/log", .durability = m->durability, .sync_interval_ms = 1, .segment_bytes = 3000 };
+    struct wal_options o = {.fs = fs_sim_fs(m->sim), .dir = "/log", .durability = m->durability, .sync_interval_ms = 1, .segment_bytes = 3000};
     return wal_open(&o, ret_wal, NULL, err);
 }
 
@@ -72,7 +72,7 @@ static void work(struct model *m, struct wal *w, int steps, bool go_on)
             st = wal_obsolete(w, r, m->flushed[r], NULL);
         } else {
             uint64_t entry = m->acked[r] + 1;
-            struct iovec v = { data, payload_of(r, entry, data) };
+            struct iovec v = {data, payload_of(r, entry, data)};
             m->tried[r] = m->tried[r] > entry ? m->tried[r] : entry;
             st = wal_append(w, r, entry, &v, 1, NULL);
             if (st == ST_OK)
@@ -87,11 +87,11 @@ static void work(struct model *m, struct wal *w, int steps, bool go_on)
 static void check(struct model *m)
 {
     struct wal *w = NULL;
-    struct error err = { 0 };
+    struct error err = {0};
     if (open_log(m, &w, &err) != ST_OK)
         fail_msg("seed %llu: open: %s", (unsigned long long)m->seed, err.msg);
     for (uint64_t r = 1; r <= REGIONS; r++) {
-        struct seen s = { r, m->flushed[r] };
+        struct seen s = {r, m->flushed[r]};
         if (wal_replay_all(w, r, m->flushed[r], check_record, &s, &err) != ST_OK)
             fail_msg("seed %llu: region %llu: %s", (unsigned long long)m->seed, (unsigned long long)r, err.msg);
         if (s.last > m->tried[r] || (m->durability == WAL_FSYNC && s.last < m->acked[r]))
@@ -120,7 +120,7 @@ static void power_cut_at_random(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 1500; seed++) {
-        struct model m = { .seed = seed, .random = seed, .durability = (enum wal_durability)(seed % 3) };
+        struct model m = {.seed = seed, .random = seed, .durability = (enum wal_durability)(seed % 3)};
         assert_int_equal(fs_sim_new(seed, &m.sim, NULL), ST_OK);
         power_cuts(&m);
         fs_sim_free(m.sim);
@@ -133,7 +133,7 @@ static void every_call_fails(void **state)
     for (int variant = 0; variant < 4; variant++) {
         uint64_t calls = 1;
         for (uint64_t nth = 1; nth <= calls; nth++) {
-            struct model m = { .seed = nth, .random = 5, .durability = WAL_FSYNC };
+            struct model m = {.seed = nth, .random = 5, .durability = WAL_FSYNC};
             assert_int_equal(fs_sim_new(nth, &m.sim, NULL), ST_OK);
             for (int session = 0; session < 2; session++) {
                 struct wal *w = NULL;
@@ -158,10 +158,10 @@ static void every_call_fails(void **state)
 static void full_disk_passes(void **state)
 {
     (void)state;
-    static const enum wal_durability modes[] = { WAL_FSYNC, WAL_OS }; /* not the one with a thread that syncs at any time */
+    static const enum wal_durability modes[] = {WAL_FSYNC, WAL_OS}; /* not the one with a thread that syncs at any time */
     for (int mode = 0; mode < 2; mode++)
         for (uint64_t nth = 1; nth < 12; nth++) {
-            struct model m = { .seed = nth, .random = nth, .durability = modes[mode] };
+            struct model m = {.seed = nth, .random = nth, .durability = modes[mode]};
             struct wal *w = NULL;
             struct wal_stats stats;
             uint8_t data[BYTES_MAX];
@@ -169,7 +169,7 @@ static void full_disk_passes(void **state)
             assert_int_equal(open_log(&m, &w, NULL), ST_OK);
             fs_sim_fail(m.sim, FS_SIM_NO_SPACE, fs_sim_calls(m.sim) + nth, false);
             for (uint64_t entry = 1; entry <= 10; entry++) {
-                struct iovec v = { data, payload_of(1, entry, data) };
+                struct iovec v = {data, payload_of(1, entry, data)};
                 int st = wal_append(w, 1, entry, &v, 1, NULL);
                 if (st == ST_NO_SPACE)
                     st = wal_append(w, 1, entry, &v, 1, NULL);

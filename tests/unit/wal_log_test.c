@@ -28,9 +28,9 @@ static void drop_dir(void)
 
 static struct wal *open_log(enum wal_durability durability, uint64_t segment_bytes, struct wal_report *ret_report)
 {
-    struct wal_options o = { .fs = fs_posix(), .dir = dir, .durability = durability, .sync_interval_ms = 5, .segment_bytes = segment_bytes };
+    struct wal_options o = {.fs = fs_posix(), .dir = dir, .durability = durability, .sync_interval_ms = 5, .segment_bytes = segment_bytes};
     struct wal *w = NULL;
-    struct error err = { 0 };
+    struct error err = {0};
     if (wal_open(&o, &w, ret_report, &err) != ST_OK)
         fail_msg("%s", err.msg);
     return w;
@@ -49,8 +49,8 @@ static void append(struct wal *w, uint64_t region, uint64_t entry)
 {
     char data[256];
     size_t size = payload_of(region, entry, data);
-    struct iovec v[2] = { { data, size / 2 }, { data + size / 2, size - size / 2 } };
-    struct error err = { 0 };
+    struct iovec v[2] = {{data, size / 2}, {data + size / 2, size - size / 2}};
+    struct error err = {0};
     if (wal_append(w, region, entry, v, 2, &err) != ST_OK)
         fail_msg("%s", err.msg);
 }
@@ -76,8 +76,8 @@ static int check_record(void *ctx, const struct wal_record *r, struct error *err
 /* Replays, checking every record; the last entry seen, *ret_st = how it ended. */
 static uint64_t replay(struct wal *w, uint64_t region, uint64_t after, int *ret_st)
 {
-    struct seen s = { region, after };
-    struct error err = { 0 };
+    struct seen s = {region, after};
+    struct error err = {0};
     *ret_st = wal_replay_all(w, region, after, check_record, &s, &err);
     return s.last;
 }
@@ -108,7 +108,7 @@ static void append_reopen_replay(void **state)
             assert_int_equal(wal_last_entry_id(w, r), from + 20);
         }
         assert_int_equal(wal_last_entry_id(w, 9), 0);
-        struct wal_options second = { .fs = fs_posix(), .dir = dir };
+        struct wal_options second = {.fs = fs_posix(), .dir = dir};
         struct wal *no = NULL;
         assert_int_equal(wal_open(&second, &no, NULL, NULL), ST_ILLEGAL_STATE); /* the lock */
         wal_close(w);
@@ -152,7 +152,7 @@ static void rotation_and_obsolete(void **state)
     append(w, 2, 11);
     check_region(w, 1, 100, 101);
     assert_int_equal(wal_obsolete(w, 1, UINT64_MAX, NULL), ST_OK); /* dropped, made again */
-    assert_int_equal(wal_last_entry_id(w, 1), 101); /* its records may come back with the next scan: a new life begins behind them */
+    assert_int_equal(wal_last_entry_id(w, 1), 101);                /* its records may come back with the next scan: a new life begins behind them */
     append(w, 1, 102);
     wal_close(w);
     w = open_log(WAL_FSYNC, 1000, NULL);
@@ -173,8 +173,8 @@ struct worker {
     uint64_t region;
 };
 
-/* A region's last entry is known from a checkpoint only, and the region is dropped: a new life must still begin behind that entry, because the checkpoint
- * goes on saying that it was there. */
+/* A region's last entry is known from a checkpoint only, and the region is dropped: a new life must still begin behind that entry, because the
+ * checkpoint goes on saying that it was there. */
 static void last_entry_of_a_checkpoint(void **state)
 {
     (void)state;
@@ -230,7 +230,7 @@ static void many_threads(void **state)
         pthread_t threads[THREADS];
         struct worker workers[THREADS];
         for (int i = 0; i < THREADS; i++) {
-            workers[i] = (struct worker){ w, (uint64_t)i + 1 };
+            workers[i] = (struct worker){w, (uint64_t)i + 1};
             assert_int_equal(thread_start(&threads[i], "worker", work, &workers[i], NULL), ST_OK);
         }
         for (int i = 0; i < THREADS; i++)
@@ -329,7 +329,7 @@ static int check_damaged(struct wal *w, bool torn)
 {
     int failed = 0, st;
     uint64_t missing = 0;
-    static const uint64_t ends[] = { 0, 16, 16, 16, 3, 2 };
+    static const uint64_t ends[] = {0, 16, 16, 16, 3, 2};
     for (uint64_t r = 1; r <= 5; r++) {
         uint64_t last = replay(w, r, r == 5 ? 2 : 0, &st);
         assert_true(st == ST_OK || st == ST_CORRUPT);
@@ -402,7 +402,7 @@ static void bit_flips(void **state)
             bool newest = i == m.n - 1;
             int failed = check_damaged(w, newest);
             if (!newest && at >= 64)
-                assert_true(failed <= 1); /* one record lost: nobody else suffers */
+                assert_true(failed <= 1);                        /* one record lost: nobody else suffers */
             if (report.skipped_records + report.torn_bytes == 0) /* a payload of an older segment: only its replay notices */
                 silent += !failed;
         }
@@ -450,7 +450,7 @@ static void damage_in_newest(void **state)
     take_image(&m);
     wal_close(w);
     assert_int_equal(m.n, 1);
-    size_t last_bytes = 48 + payload_of(1, 3, (char[256]){ 0 });
+    size_t last_bytes = 48 + payload_of(1, 3, (char[256]){0});
     for (size_t at = 0; at < m.data[0].size - last_bytes; at++) {
         struct wal_report report;
         m.data[0].data[at] ^= 4;
@@ -513,7 +513,7 @@ static void early_end(void **state)
     fresh_dir();
     struct wal *w = open_log(WAL_OS, 0, NULL);
     static char big[400000];
-    struct iovec v = { big, sizeof(big) };
+    struct iovec v = {big, sizeof(big)};
     struct wal_stats stats;
     for (uint64_t e = 1; e <= 2; e++)
         assert_int_equal(wal_append(w, 1, e, &v, 1, NULL), ST_OK);
@@ -578,7 +578,7 @@ static void obsolete_after_restart(void **state)
 /* Records of all sizes, alone and among those of another region: what a stretch reads at once differs. */
 static size_t big_payload(uint64_t region, uint64_t entry, uint8_t *out)
 {
-    static const size_t sizes[] = { 10, 0, 300000, 40, 3000000, 70000, 20, 5000 };
+    static const size_t sizes[] = {10, 0, 300000, 40, 3000000, 70000, 20, 5000};
     size_t n = region == 1 && entry > 40 ? 33 : sizes[(region * 3 + entry) % 8];
     for (size_t i = 0; i < n; i++)
         out[i] = (uint8_t)(region + entry + i * i / 7);
@@ -612,7 +612,7 @@ static void check_stretches(struct wal *w, uint64_t region, uint64_t after, uint
         assert_int_equal(wal_replay_next(r, &s[n++], NULL), ST_OK);
     while (s[n - 1]);
     for (size_t i = n - 1; i-- > 0;) {
-        uint64_t entries[2] = { 0, 0 };
+        uint64_t entries[2] = {0, 0};
         assert_int_equal(wal_stretch_read(s[i], check_big, entries, NULL), ST_OK);
         found += entries[0];
     }
@@ -633,7 +633,7 @@ static void stretches(void **state)
         for (uint64_t e = 1; e <= 50; e++)
             for (uint64_t region = 1; region <= 2; region++) {
                 uint64_t entry = (uint64_t)round * 50 + e;
-                struct iovec v = { big, big_payload(region, entry, big) };
+                struct iovec v = {big, big_payload(region, entry, big)};
                 if (region == 1 || e % 4)
                     assert_int_equal(wal_append(w, region, region == 1 ? entry : entry - entry / 4, &v, 1, NULL), ST_OK);
             }

@@ -11,8 +11,8 @@ static inline int wal_replay_nothing(void *ctx, const struct wal_record *record,
 }
 
 /* Records behind one that is missing are not shown to `each`. */
-static inline int wal_replay_all(struct wal *w, uint64_t region_id, uint64_t after, int (*each)(void *ctx, const struct wal_record *record, struct error *err),
-                                 void *ctx, struct error *err)
+static inline int wal_replay_all(struct wal *w, uint64_t region_id, uint64_t after,
+                                 int (*each)(void *ctx, const struct wal_record *record, struct error *err), void *ctx, struct error *err)
 {
     struct wal_replay *r;
     struct wal_stretch *s = NULL;

@@ -15,9 +15,9 @@ struct byte_stream {
     struct fs_file *file;
     uint64_t offset;
     enum file_compression compression;
-    uint8_t *input;               /* INPUT_BYTES */
+    uint8_t *input; /* INPUT_BYTES */
     size_t in_at, in_size;
-    bool input_over, between;     /* no more bytes in the file; the last member is complete */
+    bool input_over, between; /* no more bytes in the file; the last member is complete */
     z_stream gzip;
     bz_stream bzip2;
     lzma_stream xz;

@@ -18,7 +18,7 @@ struct csv_decoder {
     bool over, header_due;
     uint64_t line;
     struct dynbuf cell;
-    int32_t *wanted;              /* per column of the files: its place among the wanted, -1 = none */
+    int32_t *wanted; /* per column of the files: its place among the wanted, -1 = none */
     struct column_builder *builders;
 };
 

@@ -9,7 +9,7 @@
 struct file_engine {
     struct engine base;
     struct file_engine_options options;
-    pthread_mutex_t lock;   /* guards `regions`; held over creates and drops: they are rare and must not cross */
+    pthread_mutex_t lock; /* guards `regions`; held over creates and drops: they are rare and must not cross */
     struct u64_map regions;
 };
 

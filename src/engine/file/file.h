@@ -1,7 +1,7 @@
 /* The file engine: external tables, read-only views of CSV, JSON and Parquet files that somebody else put on this node's disk (file-engine.md).
  *
- * A region is one object, its manifest: written once by create, removed by drop, never changed. The user's files are named in it and opened by queries only, so
- * that a missing file fails queries, not the region. A scan reads the files one after another in the order of the list:
+ * A region is one object, its manifest: written once by create, removed by drop, never changed. The user's files are named in it and opened by
+ * queries only, so that a missing file fails queries, not the region. A scan reads the files one after another in the order of the list:
  *
  *   bytes ─► inflate (bytes.c) ─► decode (csv.c, ndjson.c, parquet.c): columns of the file ─► fit (scan.c): columns of the region
  */
@@ -17,9 +17,9 @@
 #include "store/object_store.h"
 
 struct file_engine_options {
-    struct object_store *store;  /* of the manifests; borrowed, as is everything here */
-    struct fs *fs;               /* of the users' files */
-    struct budget *budget;       /* of scans without one of their own */
+    struct object_store *store; /* of the manifests; borrowed, as is everything here */
+    struct fs *fs;              /* of the users' files */
+    struct budget *budget;      /* of scans without one of their own */
     /* Casts as the executor does it; `lenient`: what does not go becomes null. */
     int (*cast)(struct budget *budget, struct column *c, struct dtype *type, bool lenient, struct column **ret_column, struct error *err);
 };
@@ -41,18 +41,19 @@ struct file_region {
     enum file_compression compression;
     uint8_t delimiter;
     bool has_header;
-    char *root;                          /* folder of the files, with a trailing slash; NULL: not on this disk */
+    char *root; /* folder of the files, with a trailing slash; NULL: not on this disk */
     char *location;
     uint32_t n_files;
-    char **files;                        /* below root */
+    char **files; /* below root */
     uint32_t n_columns;
-    struct region_column *columns;       /* of the files */
+    struct region_column *columns; /* of the files */
 };
 
 void file_region_unref(struct file_region *r);
 
 /* manifest.c */
-/* From the parts of a create request or of a manifest: checks the options in the peer's order (ST_INVALID_ARGUMENTS). Takes the metadata, also on failure. */
+/* From the parts of a create request or of a manifest: checks the options in the peer's order (ST_INVALID_ARGUMENTS). Takes the metadata, also on
+ * failure. */
 int file_region_new(struct region_metadata *metadata, const struct kv *options, uint32_t n_options, const char *path, struct file_region **ret_region,
                     struct error *err);
 int file_manifest_write(const struct file_region *r, const struct kv *options, uint32_t n_options, struct object_store *store, struct error *err);
@@ -70,7 +71,7 @@ struct file_read {
     const struct file_engine_options *engine;
     const struct file_region *region;
     const char *path;
-    const uint32_t *columns;             /* wanted, indexes into region->columns */
+    const uint32_t *columns; /* wanted, indexes into region->columns */
     uint32_t n_columns;
     struct budget *budget;
 };

@@ -12,7 +12,7 @@ struct ndjson_decoder {
     struct file_decoder base;
     struct file_read read;
     struct byte_stream *bytes;
-    struct dynbuf text;           /* what has been read and not decoded */
+    struct dynbuf text; /* what has been read and not decoded */
     size_t at;
     bool over;
     uint64_t line;

@@ -14,7 +14,7 @@ struct parquet_decoder {
     struct parquet_source source;
     struct parquet_file *parquet;
     uint32_t next_group;
-    struct column **group;        /* the row group being handed out */
+    struct column **group; /* the row group being handed out */
     int64_t at, n_rows;
 };
 

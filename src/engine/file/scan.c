@@ -18,13 +18,13 @@ struct file_stream {
     const struct file_engine_options *engine;
     struct work_context *work;
     struct budget *budget;
-    uint32_t *columns, n_columns;      /* wanted, of the region */
-    int32_t *sources;                  /* per wanted column: its place among `file_columns`, -1 = no file has it */
+    uint32_t *columns, n_columns; /* wanted, of the region */
+    int32_t *sources;             /* per wanted column: its place among `file_columns`, -1 = no file has it */
     uint32_t *file_columns, n_file_columns;
     uint32_t next_file;
     char path[8192];
-    struct file_decoder *decoder;      /* of the file being read */
-    int64_t left;                      /* rows until the request's limit */
+    struct file_decoder *decoder; /* of the file being read */
+    int64_t left;                 /* rows until the request's limit */
 };
 
 static int open_next(struct file_stream *s, struct error *err)

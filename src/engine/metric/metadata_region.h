@@ -25,8 +25,8 @@ int metadata_change_write(struct metadata_change *c, struct metric_engine *e, ui
  * does not know is not there any more, and goes out of the maps; else the region may not have heard of it yet. ddl_lock held. */
 int metadata_region_recover(struct metric_engine *e, struct metric_physical *p, const struct region_metadata *data, bool all, struct error *err);
 
-/* Copies what the metadata region of the physical region `source_id`, of the same table, here or on another node, knows of its logical regions: they become
- * logical regions of `p`, with its region number. *ret_n: how many. */
+/* Copies what the metadata region of the physical region `source_id`, of the same table, here or on another node, knows of its logical regions: they
+ * become logical regions of `p`, with its region number. *ret_n: how many. */
 int metadata_region_copy(struct metric_engine *e, struct metric_physical *p, uint64_t source_id, uint64_t *ret_n, struct error *err);
 
 /* A key taken apart: *ret_name_size = -1 for a region's key, else the column name is in `name` (room for key_size bytes). False for other keys. */

@@ -110,13 +110,15 @@ int metric_bulk_insert(struct metric_engine *e, uint64_t id, struct message bulk
 /* role.c */
 uint64_t metric_owner(struct metric_engine *e, uint64_t id);
 int metric_set_role(struct metric_engine *e, uint64_t id, enum region_role role, struct error *err);
-int metric_set_role_gracefully(struct metric_engine *e, uint64_t id, enum region_role role, struct region_last_entries *ret_entries, struct error *err);
+int metric_set_role_gracefully(struct metric_engine *e, uint64_t id, enum region_role role, struct region_last_entries *ret_entries,
+                               struct error *err);
 int metric_catchup(struct metric_engine *e, const struct region_catchup_request *request, struct error *err);
 int metric_sync(struct metric_engine *e, const struct region_sync_request *request, struct error *err);
 int metric_enter_staging(struct metric_engine *e, uint64_t id, const char *partition_expr, struct error *err);
 int metric_remap(struct metric_engine *e, const struct region_remap_request *request, struct error *err);
 int metric_apply_staging(struct metric_engine *e, const struct region_apply_request *request, struct error *err);
-int metric_file_refs(struct metric_engine *e, uint64_t id, uint64_t source_id, uint64_t *ret_manifest_version, struct region_file_sink *sink, struct error *err);
+int metric_file_refs(struct metric_engine *e, uint64_t id, uint64_t source_id, uint64_t *ret_manifest_version, struct region_file_sink *sink,
+                     struct error *err);
 int metric_gc(struct metric_engine *e, const struct region_gc_request *request, struct region_file_sink *deleted, struct error *err);
 
 /* table.c */

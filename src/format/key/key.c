@@ -316,7 +316,8 @@ static int presence(const uint8_t *key, size_t size, size_t pos, bool *ret_prese
 }
 
 /* The payload of the value at *pos: its place, end and (for strings and bytes) length. */
-static int locate(const uint8_t *key, size_t size, size_t pos, const struct dtype *type, bool *ret_present, size_t *ret_length, size_t *ret_end, struct error *err)
+static int locate(const uint8_t *key, size_t size, size_t pos, const struct dtype *type, bool *ret_present, size_t *ret_length, size_t *ret_end,
+                  struct error *err)
 {
     size_t fixed;
     enum shape shape = shape_of(type_values(type), &fixed);

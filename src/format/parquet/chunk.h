@@ -50,7 +50,8 @@ struct pq_chunk_reader {
     struct pq_leaf_out out;
 };
 
-/* Which of a page's values to decode: [first, first + n), and of these, when `rows` is given, those at rows[0 .. n_rows) (ascending, from `first` on). */
+/* Which of a page's values to decode: [first, first + n), and of these, when `rows` is given, those at rows[0 .. n_rows) (ascending, from `first`
+ * on). */
 struct pq_pick {
     size_t first, n;
     const uint32_t *rows;
@@ -62,8 +63,8 @@ static inline size_t pq_pick_count(const struct pq_pick *p)
     return p->rows ? p->n_rows : p->n;
 }
 
-/* page_values.c: decodes the picked values into values, strings_of_page or codes_of_page. `target`, when given, has room for them, and is where `values`
- * will point if that saves a copy. */
+/* page_values.c: decodes the picked values into values, strings_of_page or codes_of_page. `target`, when given, has room for them, and is where
+ * `values` will point if that saves a copy. */
 int pq_decode_page_values(struct pq_chunk_reader *r, const struct pq_pick *pick, uint8_t *target, struct error *err);
 int pq_read_dictionary(struct pq_chunk_reader *r, struct error *err);
 

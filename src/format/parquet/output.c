@@ -108,13 +108,13 @@ static int find_valid(struct pq_chunk_reader *r, size_t first, size_t last, cons
 
 static void spread(const uint8_t *from, const uint8_t *valid, uint8_t *to, uint32_t width, size_t n)
 {
-#define SPREAD(type)                                                      \
-    for (size_t i = 0, j = 0; i < n; i++) {                               \
-        type v;                                                           \
-        memcpy(&v, from + j * sizeof v, sizeof v);                        \
-        v = valid[i] ? v : 0;                                             \
-        memcpy(to + i * sizeof v, &v, sizeof v);                          \
-        j += valid[i];                                                    \
+#define SPREAD(type)                                                                                                                                 \
+    for (size_t i = 0, j = 0; i < n; i++) {                                                                                                          \
+        type v;                                                                                                                                      \
+        memcpy(&v, from + j * sizeof v, sizeof v);                                                                                                   \
+        v = valid[i] ? v : 0;                                                                                                                        \
+        memcpy(to + i * sizeof v, &v, sizeof v);                                                                                                     \
+        j += valid[i];                                                                                                                               \
     }
     switch (width) {
     case 1: SPREAD(uint8_t) break;

@@ -73,7 +73,8 @@ static int delta_fixed(struct pq_chunk_reader *r, uint8_t *to, size_t n, struct 
 
 static int rle_bools(struct pq_chunk_reader *r, uint8_t *to, size_t n, struct error *err)
 {
-    if (r->how != PQ_CONVERT_BOOL || r->size < 4 || load_le32(r->data) > r->size - 4 || !pq_rle_decode_u8(r->data + 4, load_le32(r->data), 1, 0, to, n))
+    if (r->how != PQ_CONVERT_BOOL || r->size < 4 || load_le32(r->data) > r->size - 4 ||
+        !pq_rle_decode_u8(r->data + 4, load_le32(r->data), 1, 0, to, n))
         return pq_corrupt(err, "broken RLE booleans");
     return ST_OK;
 }
@@ -130,11 +131,11 @@ static int decode_codes(struct pq_chunk_reader *r, const struct pq_pick *pick, b
     return ST_OK;
 }
 
-#define GATHER(type)                                                      \
-    for (size_t i = 0; i < n; i++) {                                      \
-        type v;                                                           \
-        memcpy(&v, from + (size_t)at[i] * sizeof v, sizeof v);            \
-        memcpy(to + i * sizeof v, &v, sizeof v);                          \
+#define GATHER(type)                                                                                                                                 \
+    for (size_t i = 0; i < n; i++) {                                                                                                                 \
+        type v;                                                                                                                                      \
+        memcpy(&v, from + (size_t)at[i] * sizeof v, sizeof v);                                                                                       \
+        memcpy(to + i * sizeof v, &v, sizeof v);                                                                                                     \
     }
 
 #define GATHER_ANY                                                        \

@@ -134,40 +134,40 @@ static bool next_run(const uint8_t **p, const uint8_t *end, unsigned width, size
 }
 
 /* Decodes values [skip, skip + n); runs before them are passed over, and of a bit-packed one only the groups that hold wanted values are unpacked. */
-#define DECODE(NAME, ctype, UNPACK)                                                                                       \
-    bool NAME(const uint8_t *data, size_t size, unsigned width, size_t skip, ctype *out, size_t n)                        \
-    {                                                                                                                     \
-        const uint8_t *p = data, *end = data + size, *bits;                                                               \
-        size_t run, total = skip + n;                                                                                     \
-        uint32_t value = 0;                                                                                               \
-        if (width == 0) {                                                                                                 \
-            memset(out, 0, n * sizeof *out);                                                                              \
-            return true;                                                                                                  \
-        }                                                                                                                 \
-        for (size_t at = 0; at < total; at += run) {                                                                      \
-            if (!next_run(&p, end, width, total - at, &run, &bits, &value))                                               \
-                return false;                                                                                             \
-            if (at + run <= skip)                                                                                         \
-                continue;                                                                                                 \
-            size_t from = at < skip ? skip - at : 0, inside = from & 7;                                                   \
-            ctype *to = out + (at + from - skip);                                                                         \
-            if (!bits) {                                                                                                  \
-                for (size_t i = 0; i < run - from; i++)                                                                   \
-                    to[i] = (ctype)value;                                                                                 \
-                continue;                                                                                                 \
-            }                                                                                                             \
-            if (inside) {                                                                                                 \
-                ctype eight[8];                                                                                           \
-                size_t k = run - from < 8 - inside ? run - from : 8 - inside;                                             \
-                UNPACK(bits + from / 8 * width, width, eight, inside + k);                                                \
-                memcpy(to, eight + inside, k * sizeof *to);                                                               \
-                from += k;                                                                                                \
-                to += k;                                                                                                  \
-            }                                                                                                             \
-            if (from < run)                                                                                               \
-                UNPACK(bits + from / 8 * width, width, to, run - from);                                                   \
-        }                                                                                                                 \
-        return true;                                                                                                      \
+#define DECODE(NAME, ctype, UNPACK)                                                                                                                  \
+    bool NAME(const uint8_t *data, size_t size, unsigned width, size_t skip, ctype *out, size_t n)                                                   \
+    {                                                                                                                                                \
+        const uint8_t *p = data, *end = data + size, *bits;                                                                                          \
+        size_t run, total = skip + n;                                                                                                                \
+        uint32_t value = 0;                                                                                                                          \
+        if (width == 0) {                                                                                                                            \
+            memset(out, 0, n * sizeof *out);                                                                                                         \
+            return true;                                                                                                                             \
+        }                                                                                                                                            \
+        for (size_t at = 0; at < total; at += run) {                                                                                                 \
+            if (!next_run(&p, end, width, total - at, &run, &bits, &value))                                                                          \
+                return false;                                                                                                                        \
+            if (at + run <= skip)                                                                                                                    \
+                continue;                                                                                                                            \
+            size_t from = at < skip ? skip - at : 0, inside = from & 7;                                                                              \
+            ctype *to = out + (at + from - skip);                                                                                                    \
+            if (!bits) {                                                                                                                             \
+                for (size_t i = 0; i < run - from; i++)                                                                                              \
+                    to[i] = (ctype)value;                                                                                                            \
+                continue;                                                                                                                            \
+            }                                                                                                                                        \
+            if (inside) {                                                                                                                            \
+                ctype eight[8];                                                                                                                      \
+                size_t k = run - from < 8 - inside ? run - from : 8 - inside;                                                                        \
+                UNPACK(bits + from / 8 * width, width, eight, inside + k);                                                                           \
+                memcpy(to, eight + inside, k * sizeof *to);                                                                                          \
+                from += k;                                                                                                                           \
+                to += k;                                                                                                                             \
+            }                                                                                                                                        \
+            if (from < run)                                                                                                                          \
+                UNPACK(bits + from / 8 * width, width, to, run - from);                                                                              \
+        }                                                                                                                                            \
+        return true;                                                                                                                                 \
     }
 
 DECODE(pq_rle_decode_u32, uint32_t, unpack_u32)

@@ -22,8 +22,8 @@ static bool is_list(const struct pq_node *n)
 
 static bool is_map(const struct pq_node *n)
 {
-    return n->physical < 0 && (n->logical == PQ_LOGICAL_MAP || (n->logical == PQ_LOGICAL_NONE &&
-                                                               (n->converted == PQ_CONVERTED_MAP || n->converted == PQ_MAP_KEY_VALUE)));
+    return n->physical < 0 && (n->logical == PQ_LOGICAL_MAP ||
+                               (n->logical == PQ_LOGICAL_NONE && (n->converted == PQ_CONVERTED_MAP || n->converted == PQ_MAP_KEY_VALUE)));
 }
 
 static struct dtype *decimal_type(const struct pq_node *n)

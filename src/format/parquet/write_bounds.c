@@ -100,28 +100,28 @@ static int widen_to(struct pqw_bounds *b, enum pqw_order order, const uint8_t *l
 struct extremes { const uint8_t *low, *high; uint64_t values[2]; /* of the common types */ };
 
 /* The least and the greatest of n values of one type. Four of each at a time, so that no comparison waits for the one before. */
-#define EXTREMES(type)                                                    \
-    do {                                                                  \
-        const type *v = (const type *)(const void *)values;               \
-        type lows[4], highs[4];                                           \
-        for (size_t k = 0; k < 4; k++)                                    \
-            lows[k] = highs[k] = v[first];                                \
-        size_t i = first;                                                 \
-        for (; i + 4 <= n; i += 4)                                        \
-            for (size_t k = 0; k < 4; k++) {                              \
-                lows[k] = v[i + k] < lows[k] ? v[i + k] : lows[k];        \
-                highs[k] = v[i + k] > highs[k] ? v[i + k] : highs[k];     \
-            }                                                             \
-        for (; i < n; i++) {                                              \
-            lows[0] = v[i] < lows[0] ? v[i] : lows[0];                    \
-            highs[0] = v[i] > highs[0] ? v[i] : highs[0];                 \
-        }                                                                 \
-        for (size_t k = 1; k < 4; k++) {                                  \
-            lows[0] = lows[k] < lows[0] ? lows[k] : lows[0];              \
-            highs[0] = highs[k] > highs[0] ? highs[k] : highs[0];         \
-        }                                                                 \
-        memcpy(&e->values[0], lows, sizeof *lows);                        \
-        memcpy(&e->values[1], highs, sizeof *highs);                      \
+#define EXTREMES(type)                                                                                                                               \
+    do {                                                                                                                                             \
+        const type *v = (const type *)(const void *)values;                                                                                          \
+        type lows[4], highs[4];                                                                                                                      \
+        for (size_t k = 0; k < 4; k++)                                                                                                               \
+            lows[k] = highs[k] = v[first];                                                                                                           \
+        size_t i = first;                                                                                                                            \
+        for (; i + 4 <= n; i += 4)                                                                                                                   \
+            for (size_t k = 0; k < 4; k++) {                                                                                                         \
+                lows[k] = v[i + k] < lows[k] ? v[i + k] : lows[k];                                                                                   \
+                highs[k] = v[i + k] > highs[k] ? v[i + k] : highs[k];                                                                                \
+            }                                                                                                                                        \
+        for (; i < n; i++) {                                                                                                                         \
+            lows[0] = v[i] < lows[0] ? v[i] : lows[0];                                                                                               \
+            highs[0] = v[i] > highs[0] ? v[i] : highs[0];                                                                                            \
+        }                                                                                                                                            \
+        for (size_t k = 1; k < 4; k++) {                                                                                                             \
+            lows[0] = lows[k] < lows[0] ? lows[k] : lows[0];                                                                                         \
+            highs[0] = highs[k] > highs[0] ? highs[k] : highs[0];                                                                                    \
+        }                                                                                                                                            \
+        memcpy(&e->values[0], lows, sizeof *lows);                                                                                                   \
+        memcpy(&e->values[1], highs, sizeof *highs);                                                                                                 \
     } while (0)
 
 /* False when there is none (all NaN). What `e` points to are values of the column, or its own. */

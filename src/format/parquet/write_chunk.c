@@ -12,8 +12,8 @@ enum { BOUND_BYTES_MAX = 16 << 10, LEAF_BUFS = 11 };
 
 static void own_bufs(struct pqw_leaf *leaf, struct pq_buf *ret_bufs[LEAF_BUFS])
 {
-    struct pq_buf *const bufs[LEAF_BUFS] = {&leaf->remap, &leaf->out, &leaf->pages, &leaf->bounds_bytes, &leaf->definition, &leaf->repetition,
-                                            &leaf->codes, &leaf->values, &leaf->scratch, &leaf->slices, &leaf->body};
+    struct pq_buf *const bufs[LEAF_BUFS] = {&leaf->remap, &leaf->out,    &leaf->pages,   &leaf->bounds_bytes, &leaf->definition, &leaf->repetition,
+                                            &leaf->codes, &leaf->values, &leaf->scratch, &leaf->slices,       &leaf->body};
     memcpy(ret_bufs, bufs, sizeof bufs);
 }
 

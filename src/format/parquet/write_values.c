@@ -82,13 +82,13 @@ static void odd_value(const struct pqw_leaf *leaf, const uint8_t *from, uint8_t 
     }
 }
 
-#define COPY_AS(from_type, to_type)                                       \
-    do {                                                                  \
-        const from_type *v = COLUMN_VALUES(c, from_type) + run->start;    \
-        to_type *out = (to_type *)(void *)to;                             \
-        for (int64_t i = 0; i < run->n; i++)                              \
-            if (!valid || bit_get(valid, at + i))                         \
-                out[n++] = (to_type)v[i];                                 \
+#define COPY_AS(from_type, to_type)                                                                                                                  \
+    do {                                                                                                                                             \
+        const from_type *v = COLUMN_VALUES(c, from_type) + run->start;                                                                               \
+        to_type *out = (to_type *)(void *)to;                                                                                                        \
+        for (int64_t i = 0; i < run->n; i++)                                                                                                         \
+            if (!valid || bit_get(valid, at + i))                                                                                                    \
+                out[n++] = (to_type)v[i];                                                                                                            \
     } while (0)
 
 static size_t extract_fixed(struct pqw_leaf *leaf, const struct pqw_run *run, const uint8_t *valid, uint8_t *to)

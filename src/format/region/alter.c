@@ -207,8 +207,8 @@ static int unset_one_index(struct meta_builder *b, const struct pb_field *f, boo
 }
 
 /* Runs `each` over the repeated field 1 of the message. */
-static int for_each(struct meta_builder *b, const struct pb_field *message, int (*each)(struct meta_builder *, const struct pb_field *, bool *, struct error *),
-                    bool *changed, struct error *err)
+static int for_each(struct meta_builder *b, const struct pb_field *message,
+                    int (*each)(struct meta_builder *, const struct pb_field *, bool *, struct error *), bool *changed, struct error *err)
 {
     struct pb_reader r = pb_inside(message);
     struct pb_field f;
@@ -297,7 +297,8 @@ static int apply(const struct region_metadata *m, struct meta_builder *b, const 
     }
 }
 
-int region_metadata_alter(const struct region_metadata *m, const uint8_t *alter_request, size_t size, struct region_metadata **ret_meta, struct error *err)
+int region_metadata_alter(const struct region_metadata *m, const uint8_t *alter_request, size_t size, struct region_metadata **ret_meta,
+                          struct error *err)
 {
     struct pb_reader r = pb_reader_of(alter_request ? alter_request : (const uint8_t *)"", size);
     struct pb_field f, kind = {0};

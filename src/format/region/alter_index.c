@@ -78,7 +78,8 @@ static int change_fulltext(struct region_column *c, const struct index_change *x
         return write_fulltext(c, &old, err);
     }
     TRY(check_bloom(x->number[6], x->rate, err));
-    struct region_fulltext_options f = {x->number[2] != 0, x->number[3] == 1, x->number[4] != 0, x->number[5] == 0, x->number[6], (uint64_t)(x->rate * 10000)};
+    struct region_fulltext_options f = {x->number[2] != 0, x->number[3] == 1, x->number[4] != 0,
+                                        x->number[5] == 0, x->number[6],      (uint64_t)(x->rate * 10000)};
     if (old_text && (old.chinese != f.chinese || old.case_sensitive != f.case_sensitive))
         return error_set(err, ST_INVALID_ARGUMENTS, "analyzer and case sensitivity of the fulltext index of column %s cannot change", c->name);
     f.enable = true;
@@ -90,8 +91,8 @@ static int set_skipping(struct region_column *c, const struct index_change *x, s
     struct dynbuf out;
     TRY(check_bloom(x->number[3], x->rate, err));
     dynbuf_init(&out, 4096);
-    int st = dynbuf_printf(&out, err, "{\"granularity\":%u,\"false-positive-rate-in-10000\":%u,\"index-type\":\"BloomFilter\"}", (unsigned)x->number[3],
-                           (unsigned)(x->rate * 10000));
+    int st = dynbuf_printf(&out, err, "{\"granularity\":%u,\"false-positive-rate-in-10000\":%u,\"index-type\":\"BloomFilter\"}",
+                           (unsigned)x->number[3], (unsigned)(x->rate * 10000));
     if (st == ST_OK)
         st = put_meta(c, "greptime:skipping_index", &out, err);
     dynbuf_release(&out);
@@ -108,7 +109,8 @@ int alter_index(struct meta_builder *b, const uint8_t *message, size_t size, boo
             c = &b->columns[i];
     }
     if (!c)
-        return error_set(err, ST_INVALID_ARGUMENTS, "column %.*s not found", x.column.size > 200 ? 200 : (int)x.column.size, (const char *)x.column.data);
+        return error_set(err, ST_INVALID_ARGUMENTS, "column %.*s not found", x.column.size > 200 ? 200 : (int)x.column.size,
+                         (const char *)x.column.data);
     *ret_changed = true;
     if (x.kind == 1)
         return change_fulltext(c, &x, set, err);

@@ -180,8 +180,8 @@ static int read_create(const uint8_t *create_request, size_t size, struct meta_b
     return pb_done(&r) ? ST_OK : broken("create request", err);
 }
 
-int region_metadata_from_create(const uint8_t *create_request, size_t size, bool sparse_key, enum status rule,
-                                struct region_metadata **ret_meta, struct error *err)
+int region_metadata_from_create(const uint8_t *create_request, size_t size, bool sparse_key, enum status rule, struct region_metadata **ret_meta,
+                                struct error *err)
 {
     struct meta_builder b = {.sparse_key = sparse_key};
     int st = read_create(create_request, size, &b, err);

@@ -27,7 +27,8 @@ static int does_not_fit(const struct json_value *v, const struct region_column *
 
 static const char *number_tag(const struct dtype *t)
 {
-    static const char *const tags[] = {[TYPE_INT8] = "Int8", [TYPE_INT16] = "Int16", [TYPE_INT32] = "Int32", [TYPE_INT64] = "Int64", [TYPE_UINT8] = "UInt8",
+    static const char *const tags[] = {
+        [TYPE_INT8] = "Int8",     [TYPE_INT16] = "Int16",   [TYPE_INT32] = "Int32",   [TYPE_INT64] = "Int64",     [TYPE_UINT8] = "UInt8",
         [TYPE_UINT16] = "UInt16", [TYPE_UINT32] = "UInt32", [TYPE_UINT64] = "UInt64", [TYPE_FLOAT32] = "Float32", [TYPE_FLOAT64] = "Float64"};
     return t->id >= TYPE_INT8 && t->id <= TYPE_FLOAT64 && t->id != TYPE_FLOAT16 ? tags[t->id] : NULL;
 }

@@ -427,8 +427,8 @@ struct region_metadata *region_metadata_with_version(const struct region_metadat
     return copy;
 }
 
-int region_metadata_project(const struct region_metadata *m, uint64_t region_id, const uint32_t *indexes, uint32_t n, struct region_metadata **ret_meta,
-                            struct error *err)
+int region_metadata_project(const struct region_metadata *m, uint64_t region_id, const uint32_t *indexes, uint32_t n,
+                            struct region_metadata **ret_meta, struct error *err)
 {
     struct meta_builder b = {.region_id = region_id};
     int st = ST_OK;

@@ -1,7 +1,7 @@
 /* Region types: their JSON form, their wire form and their Arrow type.
  *
- * There is one reader, for JSON; it also writes the canonical text, so that type equality is text equality. The wire form is first turned into that JSON.
- * Sources: region-rpc.md 3.1, 3.2, 5.3, 7.10; mito-on-disk.md 2.7.
+ * There is one reader, for JSON; it also writes the canonical text, so that type equality is text equality. The wire form is first turned into that
+ * JSON. Sources: region-rpc.md 3.1, 3.2, 5.3, 7.10; mito-on-disk.md 2.7.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +11,14 @@
 static const char *const unit_names[] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
 static const struct { const char *name; enum type_id id; } interval_names[] = {
     {"YearMonth", TYPE_INTERVAL_YEAR_MONTH}, {"DayTime", TYPE_INTERVAL_DAY_TIME}, {"MonthDayNano", TYPE_INTERVAL_MONTH_DAY_NANO}};
-static const struct { const char *name; enum type_id id; bool object; } simple_names[] = {
-    {"Null", TYPE_NULL, false}, {"Boolean", TYPE_BOOL, false}, {"Date", TYPE_DATE32, false}, {"Int8", TYPE_INT8, true}, {"Int16", TYPE_INT16, true},
-    {"Int32", TYPE_INT32, true}, {"Int64", TYPE_INT64, true}, {"UInt8", TYPE_UINT8, true}, {"UInt16", TYPE_UINT16, true}, {"UInt32", TYPE_UINT32, true},
-    {"UInt64", TYPE_UINT64, true}, {"Float32", TYPE_FLOAT32, true}, {"Float64", TYPE_FLOAT64, true}};
+static const struct {
+    const char *name;
+    enum type_id id;
+    bool object;
+} simple_names[] = {{"Null", TYPE_NULL, false},     {"Boolean", TYPE_BOOL, false}, {"Date", TYPE_DATE32, false},  {"Int8", TYPE_INT8, true},
+                    {"Int16", TYPE_INT16, true},    {"Int32", TYPE_INT32, true},   {"Int64", TYPE_INT64, true},   {"UInt8", TYPE_UINT8, true},
+                    {"UInt16", TYPE_UINT16, true},  {"UInt32", TYPE_UINT32, true}, {"UInt64", TYPE_UINT64, true}, {"Float32", TYPE_FLOAT32, true},
+                    {"Float64", TYPE_FLOAT64, true}};
 
 static int bad_type(const struct json_value *v, struct error *err)
 {
@@ -22,7 +26,8 @@ static int bad_type(const struct json_value *v, struct error *err)
     return error_set(err, ST_CORRUPT, "unknown data type: %.*s", shown, v ? v->text : "");
 }
 
-static int read_type(const struct json_value *v, unsigned depth, struct dynbuf *out, struct region_column *c, struct dtype **ret_type, struct error *err);
+static int read_type(const struct json_value *v, unsigned depth, struct dynbuf *out, struct region_column *c, struct dtype **ret_type,
+                     struct error *err);
 
 /* {"Timestamp":{"Second":null}} and its like. */
 static int read_unit(const struct json_value *tag, struct dynbuf *out, struct dtype **ret_type, struct error *err)
@@ -31,7 +36,8 @@ static int read_unit(const struct json_value *tag, struct dynbuf *out, struct dt
     for (unsigned i = 0; unit && i < 4; i++) {
         if (strcmp(unit->key, unit_names[i]) != 0)
             continue;
-        enum type_id id = strcmp(tag->key, "Timestamp") == 0 ? TYPE_TIMESTAMP : strcmp(tag->key, "Duration") == 0 ? TYPE_DURATION : i < 2 ? TYPE_TIME32 : TYPE_TIME64;
+        bool is_timestamp = strcmp(tag->key, "Timestamp") == 0, is_duration = strcmp(tag->key, "Duration") == 0;
+        enum type_id id = is_timestamp ? TYPE_TIMESTAMP : is_duration ? TYPE_DURATION : i < 2 ? TYPE_TIME32 : TYPE_TIME64;
         *ret_type = type_temporal(id, (enum time_unit)i);
         return dynbuf_printf(out, err, "{\"%s\":{\"%s\":null}}", tag->key, unit_names[i]);
     }
@@ -69,8 +75,8 @@ static int read_text(const struct json_value *tag, struct dynbuf *out, struct dt
 static int read_decimal(const struct json_value *tag, struct dynbuf *out, struct dtype **ret_type, struct error *err)
 {
     int64_t precision, scale;
-    if (!json_i64(json_get(tag, "precision"), &precision) || !json_i64(json_get(tag, "scale"), &scale) || precision < 1 || precision > 38 || scale < -38 ||
-        scale > precision)
+    if (!json_i64(json_get(tag, "precision"), &precision) || !json_i64(json_get(tag, "scale"), &scale) || precision < 1 || precision > 38 ||
+        scale < -38 || scale > precision)
         return bad_type(tag, err);
     *ret_type = type_decimal(TYPE_DECIMAL128, (uint8_t)precision, (int8_t)scale);
     if (!*ret_type)
@@ -242,9 +248,11 @@ static int read_native(const struct json_value *v, unsigned depth, struct dynbuf
     if (depth > TYPE_MAX_DEPTH)
         return error_set(err, ST_CORRUPT, "type nested too deep");
     for (unsigned i = 0; i < 6; i++) {
-        if (leaves[i].inner ? tag && strcmp(tag->key, leaves[i].name) == 0 && json_is_string(tag, leaves[i].inner) : json_is_string(v, leaves[i].name)) {
+        if (leaves[i].inner ? tag && strcmp(tag->key, leaves[i].name) == 0 && json_is_string(tag, leaves[i].inner)
+                            : json_is_string(v, leaves[i].name)) {
             *ret_type = type_of(leaves[i].id);
-            return leaves[i].inner ? dynbuf_printf(out, err, "{\"Number\":\"%s\"}", leaves[i].inner) : dynbuf_printf(out, err, "\"%s\"", leaves[i].name);
+            return leaves[i].inner ? dynbuf_printf(out, err, "{\"Number\":\"%s\"}", leaves[i].inner)
+                                   : dynbuf_printf(out, err, "\"%s\"", leaves[i].name);
         }
     }
     if (tag && strcmp(tag->key, "Object") == 0 && tag->kind == JSON_OBJECT)
@@ -270,7 +278,8 @@ static int wrap_plain(struct dtype *inner, struct dtype **ret_type, struct error
     return *ret_type ? ST_OK : error_no_memory(err, sizeof **ret_type);
 }
 
-static int read_json_type(const struct json_value *tag, unsigned depth, struct dynbuf *out, struct region_column *c, struct dtype **ret_type, struct error *err)
+static int read_json_type(const struct json_value *tag, unsigned depth, struct dynbuf *out, struct region_column *c, struct dtype **ret_type,
+                          struct error *err)
 {
     const struct json_value *format = json_get(tag, "format"), *native = json_only_member(format);
     if (json_is_string(format, "Jsonb")) {
@@ -310,8 +319,10 @@ static int read_vector(const struct json_value *tag, struct dynbuf *out, struct 
     return dynbuf_printf(out, err, "{\"Vector\":{\"dim\":%u}}", (unsigned)dim);
 }
 
-/* Appends the canonical text to `out`; `c` (NULL inside nested types) takes what the Arrow type does not say. *ret_type may be set on failure: it is the caller's. */
-static int read_type(const struct json_value *v, unsigned depth, struct dynbuf *out, struct region_column *c, struct dtype **ret_type, struct error *err)
+/* Appends the canonical text to `out`; `c` (NULL inside nested types) takes what the Arrow type does not say. *ret_type may be set on failure: it is
+ * the caller's. */
+static int read_type(const struct json_value *v, unsigned depth, struct dynbuf *out, struct region_column *c, struct dtype **ret_type,
+                     struct error *err)
 {
     const struct json_value *tag = json_only_member(v);
     if (depth > TYPE_MAX_DEPTH)

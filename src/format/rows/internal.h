@@ -48,8 +48,8 @@ int row_write_alloc(struct row_write *w, struct region_metadata *metadata, int64
 int row_write_adopt(int64_t n_rows, struct field *const *fields, struct column *const *columns, uint32_t n, struct region_metadata *metadata,
                     struct column **tags, struct budget *budget, struct row_write *ret_write, struct error *err);
 
-/* Makes the keys of all rows, charged and side by side in the write's scratch, and points the spans at them. `append` appends one row's. A default repeated in
- * every row's key is more than the request itself. */
+/* Makes the keys of all rows, charged and side by side in the write's scratch, and points the spans at them. `append` appends one row's. A default
+ * repeated in every row's key is more than the request itself. */
 typedef int (*row_key_fn)(void *ctx, int64_t row, struct dynbuf *keys, struct error *err);
 int row_write_make_keys(struct row_write *w, row_key_fn append, void *ctx, struct error *err);
 

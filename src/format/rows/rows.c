@@ -19,13 +19,13 @@
 
 struct slot { /* one column of the request's schema */
     const struct region_column *column;
-    uint32_t index;              /* into metadata->columns */
+    uint32_t index; /* into metadata->columns */
     struct value_form form;
-    int32_t tag;                 /* position in the primary key, -1 for others */
-    uint32_t tag_run;            /* so many tags stand here, in key order, as spans of the request */
-    uint32_t short_head;         /* of an Int64: `0A 02 key`, what stands before a value below 128; else 0 */
+    int32_t tag;         /* position in the primary key, -1 for others */
+    uint32_t tag_run;    /* so many tags stand here, in key order, as spans of the request */
+    uint32_t short_head; /* of an Int64: `0A 02 key`, what stands before a value below 128; else 0 */
     bool is_time;
-    bool is_whole_key;           /* __primary_key; then nothing else is set */
+    bool is_whole_key; /* __primary_key; then nothing else is set */
     struct buffer *values, *validity, *bytes;
     struct column_builder nested;
     bool has_nested;
@@ -38,9 +38,9 @@ struct decoder {
     struct slot *slots;
     uint32_t n_slots, n_planned; /* slots ready, slots allocated */
     int64_t n_rows;
-    bool whole_keys;             /* a column holds encoded keys: tags are not told */
-    bool tags_in_order;          /* all tags present, side by side and in key order: spans point into the request */
-    const uint8_t **tag_at;      /* per key column: where its `0A len value` stands in the current row; NULL = missing column */
+    bool whole_keys;        /* a column holds encoded keys: tags are not told */
+    bool tags_in_order;     /* all tags present, side by side and in key order: spans point into the request */
+    const uint8_t **tag_at; /* per key column: where its `0A len value` stands in the current row; NULL = missing column */
     uint32_t *tag_size;
     struct dynbuf scratch_spans; /* for spans put together by hand */
 };
@@ -138,7 +138,8 @@ static int32_t tag_position(const struct region_metadata *m, uint32_t index)
 static int plan_whole_key(struct decoder *d, struct slot *s, const struct wire_column *w, struct error *err)
 {
     if (d->whole_keys || w->datatype != 11 || w->semantic != SEMANTIC_TAG || !d->meta->n_key)
-        return error_set(err, ST_INVALID_ARGUMENTS, "column " KEY_NAME_WHOLE " must be the only one of its name, a binary tag of a region with a primary key");
+        return error_set(err, ST_INVALID_ARGUMENTS,
+                         "column " KEY_NAME_WHOLE " must be the only one of its name, a binary tag of a region with a primary key");
     *s = (struct slot){.index = UINT32_MAX, .tag = -1, .is_whole_key = true};
     d->whole_keys = true;
     d->out->spans_are_keys = d->out->keys_unchecked = true;
@@ -267,7 +268,8 @@ static int put_bytes(struct slot *s, int64_t row, const uint8_t *data, size_t si
     if (end > INT32_MAX)
         return error_set(err, ST_INVALID_ARGUMENTS, "column %s has more than 2 GiB in one write", s->column->name);
     if (s->column->logical == LOGICAL_VECTOR && size != (size_t)s->column->vector_dim * 4)
-        return error_set(err, ST_INVALID_ARGUMENTS, "column %s takes vectors of %u dimensions, given %zu bytes", s->column->name, s->column->vector_dim, size);
+        return error_set(err, ST_INVALID_ARGUMENTS, "column %s takes vectors of %u dimensions, given %zu bytes", s->column->name,
+                         s->column->vector_dim, size);
     if (type_is_string(s->column->type) && !utf8_valid(data, size))
         return error_set(err, ST_INVALID_ARGUMENTS, "a value of column %s is not UTF-8", s->column->name);
     if (end > s->bytes->capacity) {
@@ -504,8 +506,8 @@ static int finish(struct decoder *d, struct error *err)
     return ST_OK;
 }
 
-int row_write_decode(const uint8_t *rows, size_t size, struct region_metadata *metadata, bool is_delete, struct budget *budget, struct row_write *ret_write,
-                     struct error *err)
+int row_write_decode(const uint8_t *rows, size_t size, struct region_metadata *metadata, bool is_delete, struct budget *budget,
+                     struct row_write *ret_write, struct error *err)
 {
     struct row_write w = {.budget = budget};
     struct decoder d = {.meta = metadata, .out = &w};

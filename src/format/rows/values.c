@@ -42,7 +42,7 @@ int value_form_of(const struct region_column *column, struct value_form *ret_for
         f.width = type_width(column->type);
     uint32_t wire = f.kind == VALUE_FIXED32 ? PB_FIXED32 : f.kind == VALUE_FIXED64 ? PB_FIXED64
                     : f.kind == VALUE_BYTES || f.kind == VALUE_DECIMAL || f.kind == VALUE_MONTH_DAY_NANO || f.kind == VALUE_NESTED ? PB_BYTES
-                                                                                                                                  : PB_VARINT;
+                                                                                                                                   : PB_VARINT;
     f.key_size = (uint8_t)(pb_write_varint(f.key, (uint64_t)f.field << 3 | wire) - f.key);
     *ret_form = f;
     return ST_OK;

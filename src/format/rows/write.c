@@ -256,7 +256,8 @@ static int take_whole_keys(struct row_write *w, struct column *given, struct err
 {
     struct column *keys;
     if (!type_is_binary(type_values(given->type)) || !w->metadata->n_key || w->spans_are_keys)
-        return error_set(err, ST_INVALID_ARGUMENTS, "column " KEY_NAME_WHOLE " must be the only one of its name, binary, of a region with a primary key");
+        return error_set(err, ST_INVALID_ARGUMENTS,
+                         "column " KEY_NAME_WHOLE " must be the only one of its name, binary, of a region with a primary key");
     TRY(column_decode_dictionary(w->budget, given, &keys, err));
     int st = column_null_count(keys) ? error_set(err, ST_INVALID_ARGUMENTS, "column " KEY_NAME_WHOLE " has nulls") : ST_OK;
     for (int64_t i = 0; st == ST_OK && i < w->n_rows; i++) {
@@ -358,7 +359,8 @@ int row_write_adopt(int64_t n_rows, struct field *const *fields, struct column *
     return st;
 }
 
-int row_write_from_batch(const struct batch *batch, struct region_metadata *metadata, struct budget *budget, struct row_write *ret_write, struct error *err)
+int row_write_from_batch(const struct batch *batch, struct region_metadata *metadata, struct budget *budget, struct row_write *ret_write,
+                         struct error *err)
 {
     struct row_write w;
     struct column **tags = calloc(metadata->n_key + 1, sizeof *tags);

@@ -96,8 +96,8 @@ static int read_cast(struct plan_decoder *d, const struct pb_field *body, unsign
 
 int plan_decode_expr(struct plan_decoder *d, const struct pb_field *message, unsigned depth, struct plan_expr **ret_expr, struct error *err)
 {
-    static const char *const others[] = {[5] = "window function", [7] = "switch expression", [9] = "multi or list", [10] = "enum", [12] = "subquery",
-                                         [13] = "nested expression", [14] = "dynamic parameter"};
+    static const char *const others[] = {[5] = "window function", [7] = "switch expression",  [9] = "multi or list",     [10] = "enum",
+                                         [12] = "subquery",       [13] = "nested expression", [14] = "dynamic parameter"};
     struct pb_field body = {0}, f;
     struct plan_expr *e = ARENA_NEW(d->arena, struct plan_expr, err);
     if (!e)

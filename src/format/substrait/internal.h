@@ -24,8 +24,8 @@ int plan_keep_type(struct plan_decoder *d, struct dtype *type, struct error *err
 int plan_keep_column(struct plan_decoder *d, struct column *column, struct error *err);
 
 /* A Type message; the result is kept by the plan. `names` (with *next) gives struct members their names, NULL = c0, c1, ... */
-int plan_decode_type(struct plan_decoder *d, const struct pb_field *message, const char *const *names, uint32_t n_names, uint32_t *next, unsigned depth,
-                     struct dtype **ret_type, bool *ret_nullable, struct error *err);
+int plan_decode_type(struct plan_decoder *d, const struct pb_field *message, const char *const *names, uint32_t n_names, uint32_t *next,
+                     unsigned depth, struct dtype **ret_type, bool *ret_nullable, struct error *err);
 
 /* A Literal message as a column of one row; kept by the plan. */
 int plan_decode_literal(struct plan_decoder *d, const struct pb_field *message, unsigned depth, struct column **ret_column, struct error *err);
@@ -34,7 +34,8 @@ int plan_decode_expr(struct plan_decoder *d, const struct pb_field *message, uns
 int plan_decode_rel(struct plan_decoder *d, const struct pb_field *message, unsigned depth, struct plan_rel **ret_rel, struct error *err);
 
 /* Varints of a repeated field, packed or not; what does not fit becomes UINT32_MAX. In the arena. */
-int plan_decode_indexes(struct plan_decoder *d, const struct pb_field *message, uint32_t number, uint32_t **ret_items, uint32_t *ret_n, struct error *err);
+int plan_decode_indexes(struct plan_decoder *d, const struct pb_field *message, uint32_t number, uint32_t **ret_items, uint32_t *ret_n,
+                        struct error *err);
 
 /* The payload of an extension node by its type_url; NULL when no PromQL node has that name. Malformed: ST_UNEXPECTED. */
 int plan_decode_series(struct plan_decoder *d, const char *name, const struct pb_field *payload, struct plan_series **ret_series, struct error *err);

@@ -111,7 +111,8 @@ void plan_release(struct plan *plan)
 int plan_function_name(struct plan_decoder *d, uint64_t anchor, const char **ret_name, struct error *err)
 {
     *ret_name = u64_map_get(&d->functions, anchor + 1);
-    return *ret_name ? ST_OK : error_set(err, ST_UNEXPECTED, "the plan calls function anchor %llu, which it does not declare", (unsigned long long)anchor);
+    return *ret_name ? ST_OK
+                     : error_set(err, ST_UNEXPECTED, "the plan calls function anchor %llu, which it does not declare", (unsigned long long)anchor);
 }
 
 /* ---- relations ---- */
@@ -122,7 +123,8 @@ static uint32_t index_of(uint64_t v)
     return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
 }
 
-int plan_decode_indexes(struct plan_decoder *d, const struct pb_field *message, uint32_t number, uint32_t **ret_items, uint32_t *ret_n, struct error *err)
+int plan_decode_indexes(struct plan_decoder *d, const struct pb_field *message, uint32_t number, uint32_t **ret_items, uint32_t *ret_n,
+                        struct error *err)
 {
     uint32_t *items = arena_array(d->arena, message->size + 1, sizeof *items, err), n = 0;
     struct pb_field f;
@@ -156,8 +158,8 @@ static int read_common(struct plan_decoder *d, const struct pb_field *body, stru
     return plan_decode_indexes(d, &emit, 1, &rel->emit, &rel->n_emit, err);
 }
 
-static int read_exprs(struct plan_decoder *d, const struct pb_field *body, uint32_t number, unsigned depth, struct plan_expr ***ret_exprs, uint32_t *ret_n,
-                      struct error *err)
+static int read_exprs(struct plan_decoder *d, const struct pb_field *body, uint32_t number, unsigned depth, struct plan_expr ***ret_exprs,
+                      uint32_t *ret_n, struct error *err)
 {
     uint32_t n = plan_count(body, number), i = 0;
     struct pb_field f;
@@ -172,8 +174,8 @@ static int read_exprs(struct plan_decoder *d, const struct pb_field *body, uint3
 }
 
 /* SortField {expr=1, direction=2} */
-static int read_sorts(struct plan_decoder *d, const struct pb_field *body, uint32_t number, unsigned depth, struct plan_sort **ret_sorts, uint32_t *ret_n,
-                      struct error *err)
+static int read_sorts(struct plan_decoder *d, const struct pb_field *body, uint32_t number, unsigned depth, struct plan_sort **ret_sorts,
+                      uint32_t *ret_n, struct error *err)
 {
     uint32_t n = plan_count(body, number), i = 0;
     struct pb_field f;
@@ -270,7 +272,8 @@ static int read_values(struct plan_decoder *d, const struct pb_field *table, uns
 /* ReadRel {base_schema=2, filter=3, projection=4, virtual_table=5, named_table=7 {names=1}} */
 static int read_read(struct plan_decoder *d, const struct pb_field *body, unsigned depth, struct plan_rel *rel, struct error *err)
 {
-    struct pb_field table = plan_member(body, 7), rows = plan_member(body, 5), mask = plan_member(body, 4), filter = plan_member(body, 3), f, name = {0};
+    struct pb_field table = plan_member(body, 7), rows = plan_member(body, 5), mask = plan_member(body, 4), filter = plan_member(body, 3), f,
+                    name = {0};
     if (!table.data && !rows.data)
         return error_set(err, ST_UNEXPECTED, "a read of the plan names no table: files and extension tables are not supported");
     for (struct pb_reader r = plan_inside(&table); plan_next(&r, 1, &f);)
@@ -321,7 +324,8 @@ static int number_expr(struct plan_decoder *d, int64_t value, struct plan_expr *
 
 static int read_fetch(struct plan_decoder *d, const struct pb_field *body, unsigned depth, struct plan_rel *rel, struct error *err)
 {
-    struct pb_field offset = plan_member(body, 3), count = plan_member(body, 4), offset_expr = plan_member(body, 5), count_expr = plan_member(body, 6);
+    struct pb_field offset = plan_member(body, 3), count = plan_member(body, 4), offset_expr = plan_member(body, 5),
+                    count_expr = plan_member(body, 6);
     if (offset_expr.data)
         TRY(plan_decode_expr(d, &offset_expr, depth + 1, &rel->offset, err));
     else if (offset.number)

@@ -24,8 +24,8 @@ static int made(struct plan_decoder *d, struct dtype *type, struct dtype **ret_t
     return plan_keep_type(d, type, err);
 }
 
-static int decode_list(struct plan_decoder *d, const struct pb_field *kind, uint64_t variation, const char *const *names, uint32_t n_names, uint32_t *next,
-                       unsigned depth, struct dtype **ret_type, struct error *err)
+static int decode_list(struct plan_decoder *d, const struct pb_field *kind, uint64_t variation, const char *const *names, uint32_t n_names,
+                       uint32_t *next, unsigned depth, struct dtype **ret_type, struct error *err)
 {
     struct pb_field inner = plan_member(kind, 1);
     struct dtype *item;
@@ -37,8 +37,8 @@ static int decode_list(struct plan_decoder *d, const struct pb_field *kind, uint
     return made(d, list, ret_type, err);
 }
 
-static int decode_struct(struct plan_decoder *d, const struct pb_field *kind, const char *const *names, uint32_t n_names, uint32_t *next, unsigned depth,
-                         struct dtype **ret_type, struct error *err)
+static int decode_struct(struct plan_decoder *d, const struct pb_field *kind, const char *const *names, uint32_t n_names, uint32_t *next,
+                         unsigned depth, struct dtype **ret_type, struct error *err)
 {
     struct pb_reader r = plan_inside(kind);
     struct pb_field f;
@@ -77,7 +77,8 @@ static int map_type(struct plan_decoder *d, struct dtype *key_type, struct dtype
     return made(d, map, ret_type, err);
 }
 
-static int decode_map(struct plan_decoder *d, const struct pb_field *kind, uint64_t variation, unsigned depth, struct dtype **ret_type, struct error *err)
+static int decode_map(struct plan_decoder *d, const struct pb_field *kind, uint64_t variation, unsigned depth, struct dtype **ret_type,
+                      struct error *err)
 {
     struct pb_field key = plan_member(kind, 1), value = plan_member(kind, 2);
     struct dtype *key_type, *value_type;
@@ -113,7 +114,8 @@ static int decode_user_type(struct plan_decoder *d, const struct pb_field *kind,
 /* Kinds whose only members are variation (1) and nullability (2). */
 static struct dtype *simple_type(uint32_t kind, uint64_t variation)
 {
-    static const enum type_id strings[] = {TYPE_UTF8, TYPE_LARGE_UTF8, TYPE_UTF8_VIEW}, binaries[] = {TYPE_BINARY, TYPE_LARGE_BINARY, TYPE_BINARY_VIEW};
+    static const enum type_id strings[] = {TYPE_UTF8, TYPE_LARGE_UTF8, TYPE_UTF8_VIEW},
+                              binaries[] = {TYPE_BINARY, TYPE_LARGE_BINARY, TYPE_BINARY_VIEW};
     switch (kind) {
     case 1: return type_of(TYPE_BOOL);
     case 2: return type_of(variation ? TYPE_UINT8 : TYPE_INT8);
@@ -133,8 +135,8 @@ static struct dtype *simple_type(uint32_t kind, uint64_t variation)
     }
 }
 
-int plan_decode_type(struct plan_decoder *d, const struct pb_field *message, const char *const *names, uint32_t n_names, uint32_t *next, unsigned depth,
-                     struct dtype **ret_type, bool *ret_nullable, struct error *err)
+int plan_decode_type(struct plan_decoder *d, const struct pb_field *message, const char *const *names, uint32_t n_names, uint32_t *next,
+                     unsigned depth, struct dtype **ret_type, bool *ret_nullable, struct error *err)
 {
     struct pb_reader r = plan_inside(message);
     struct pb_field f, kind = {0};
@@ -290,7 +292,8 @@ static int list_of(struct plan_decoder *d, struct column *items, struct dtype *i
     return plan_keep_column(d, *ret_column, err);
 }
 
-static int list_literal(struct plan_decoder *d, const struct pb_field *f, uint64_t variation, unsigned depth, struct column **ret_column, struct error *err)
+static int list_literal(struct plan_decoder *d, const struct pb_field *f, uint64_t variation, unsigned depth, struct column **ret_column,
+                        struct error *err)
 {
     struct pb_field value;
     struct column *items = NULL;
@@ -310,7 +313,8 @@ static int list_literal(struct plan_decoder *d, const struct pb_field *f, uint64
 }
 
 /* Type.List in a literal of no items. */
-static int empty_list_literal(struct plan_decoder *d, const struct pb_field *f, uint64_t variation, unsigned depth, struct column **ret_column, struct error *err)
+static int empty_list_literal(struct plan_decoder *d, const struct pb_field *f, uint64_t variation, unsigned depth, struct column **ret_column,
+                              struct error *err)
 {
     struct pb_field item = plan_member(f, 1);
     struct dtype *type = NULL;
@@ -450,7 +454,8 @@ static int bool_literal(struct plan_decoder *d, bool v, struct column **ret_colu
 
 int plan_decode_literal(struct plan_decoder *d, const struct pb_field *message, unsigned depth, struct column **ret_column, struct error *err)
 {
-    static const enum type_id strings[] = {TYPE_UTF8, TYPE_LARGE_UTF8, TYPE_UTF8_VIEW}, binaries[] = {TYPE_BINARY, TYPE_LARGE_BINARY, TYPE_BINARY_VIEW};
+    static const enum type_id strings[] = {TYPE_UTF8, TYPE_LARGE_UTF8, TYPE_UTF8_VIEW},
+                              binaries[] = {TYPE_BINARY, TYPE_LARGE_BINARY, TYPE_BINARY_VIEW};
     struct pb_reader r = plan_inside(message);
     struct pb_field f, v = {0};
     uint64_t variation = 0;
