@@ -494,6 +494,32 @@ static void limits(void **state)
     region_metadata_unref(m);
 }
 
+/* Deletes do not count: who asked for so many rows gets as many that are left when those are gone, alone and in append mode. */
+static void limits_and_deletes(void **state)
+{
+    struct region_metadata *m = old_schema();
+    struct sst_file *f = write_file(SST_FORMAT_FLAT, true);
+    const int64_t limit = SST_ROW_GROUP_ROWS - 1;
+    (void)state;
+    for (int append = 0; append < 2; append++) {
+        struct read_request q = {.metadata = m, .columns = (uint32_t[]){1}, .n_columns = 1, .alone = true, .append = append, .limit = limit,
+                                 .time_min = INT64_MIN, .time_max = INT64_MAX};
+        struct row_source *s = open_source(f, &q);
+        struct row_batch *b;
+        int64_t puts = 0;
+        while ((b = next(s))) {
+            for (int64_t k = 0; k < b->n_rows; k++)
+                puts += !b->op || COLUMN_VALUES(b->op, uint8_t)[k] == OP_PUT;
+            row_batch_free(b);
+        }
+        assert_true(puts >= limit);
+        row_source_free(s);
+    }
+    atomic_store(&f->deleted, true);
+    sst_file_unref(f);
+    region_metadata_unref(m);
+}
+
 /* What is kept of the newest rows serves the scans that want just these, and no others. */
 static void newest_rows(void **state)
 {
@@ -601,6 +627,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(round_trips), cmocka_unit_test(later_schemas), cmocka_unit_test(pruning),
                                        cmocka_unit_test(selections),  cmocka_unit_test(newest_rows),   cmocka_unit_test(limits),
-                                       cmocka_unit_test(footer_cache)};
+                                       cmocka_unit_test(limits_and_deletes), cmocka_unit_test(footer_cache)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -358,6 +358,12 @@ static int read_columns(struct sst_source *s, struct parts *p, struct error *err
     return p->key ? sst_extend_keys(s->request.budget, s->footer, s->request.metadata, &p->key, err) : ST_OK;
 }
 
+/* Whether every row of the group will reach the one who asked for so many: others are deletes, or hide or are hidden by one in the same file. */
+static bool all_count(const struct sst_source *s)
+{
+    return s->base.unique || (s->request.append && s->group && !s->group->op);
+}
+
 /* Rows [from, to) of row group i of those that are wanted. */
 static int read_rows(struct sst_source *s, uint32_t i, int64_t from, int64_t to, struct error *err)
 {
@@ -376,7 +382,7 @@ static int read_rows(struct sst_source *s, uint32_t i, int64_t from, int64_t to,
         p.columns = NULL;
     }
     s->row = 0;
-    if (st == ST_OK)
+    if (st == ST_OK && all_count(s))
         s->left -= p.rows.n_rows;
     parts_release(s, &p);
     return st;
