@@ -66,7 +66,8 @@ def restart_script(server):
         f.write(f'p=$(cat {pid}); kill -9 $p\n'
                 'while [ $(ls /proc/$p/task 2>/dev/null | wc -l) -gt 1 ] || grep -q "^State:.[^ZX]" /proc/$p/status 2>/dev/null; do sleep 0.02; done\n'
                 f'{" ".join(server.command())} >>{server.home}/stdout.log 2>&1 &\necho $! >{pid}\n'
-                f'until (exec 3<>/dev/tcp/127.0.0.1/{server.grpc_port}) 2>/dev/null; do kill -0 $! || exit 1; sleep 0.01; done\nsleep 0.05\n')
+                f'until (exec 3<>/dev/tcp/127.0.0.1/{server.grpc_port}) 2>/dev/null; do\n'
+                f'    kill -0 $! || {{ tail -n 5 {server.home}/stdout.log >&2; exit 1; }}; sleep 0.01\ndone\nsleep 0.05\n')
     with open(pid, 'w') as f:
         f.write(str(server.process.pid))
     return f'bash {script}', pid
