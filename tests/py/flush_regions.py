@@ -15,7 +15,7 @@ def main():
         handle = channel.unary_unary(HANDLE)
         for region in status['regions']:
             if 'role' in region:
-                handle(flush_request(region['id']), timeout=60)
+                handle(flush_request(region['id']), timeout=300)
 
 
 if __name__ == '__main__':

@@ -86,7 +86,7 @@ class Golden:
         for region, engine, path, options in self.creates:
             if engine in engines:
                 body = num(1, region) + blob(2, engine) + blob(3, path) + b''.join(blob(4, blob(1, k) + blob(2, v)) for k, v in options)
-                handle(blob(1, b'') + blob(7, body), timeout=60)
+                handle(blob(1, b'') + blob(7, body), timeout=300)
 
     def regions(self, name):
         table = self.tables[name]['table_id']
@@ -112,7 +112,7 @@ class Golden:
 
 
 def scan(server, region):
-    out = subprocess.run([CTL, '--addr', server.addr, '--http', server.http, 'scan', str(region), '--format', 'arrow'], capture_output=True, timeout=120)
+    out = subprocess.run([CTL, '--addr', server.addr, '--http', server.http, 'scan', str(region), '--format', 'arrow'], capture_output=True, timeout=300)
     assert out.returncode == 0, out.stderr
     return pa.ipc.open_stream(out.stdout).read_all()
 

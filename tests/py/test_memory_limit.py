@@ -48,7 +48,7 @@ def ingest(s):
                 return
             for _ in range(200):
                 try:
-                    call(request, timeout=120)
+                    call(request, timeout=300)
                     break
                 except grpc.RpcError as e:
                     again.append(e.details())
@@ -78,7 +78,7 @@ def check_peak(s, what):
 
 def test_ingest():
     s = Server(*LIMIT)
-    s.channel().unary_unary(HANDLE)(create_region(REGION, COLUMNS), timeout=30)
+    s.channel().unary_unary(HANDLE)(create_region(REGION, COLUMNS), timeout=300)
     again = ingest(s)
     check_peak(s, f'{ROWS:,} rows, {len(again)} requests sent again')
     check_rows(s)
@@ -88,7 +88,7 @@ def test_ingest():
 
 def test_replay():
     s = Server()
-    s.channel().unary_unary(HANDLE)(create_region(REGION, COLUMNS), timeout=30)
+    s.channel().unary_unary(HANDLE)(create_region(REGION, COLUMNS), timeout=300)
     ingest(s)
     assert not glob.glob(os.path.join(s.home, 'data', '**', '*.parquet'), recursive=True), 'the log was to hold everything'
     s.kill()

@@ -30,32 +30,32 @@ def main():
     server = Server('--memory-limit', '1GiB')
     setup = server.channel().unary_unary(HANDLE)
     for region, options in REGIONS.items():
-        setup(create_region(region, COLUMNS, options), timeout=60)
+        setup(create_region(region, COLUMNS, options), timeout=300)
     end = time.time() + seconds
     counts, failures = {}, []
 
     def write(rng, channel):
         n = rng.choice([1, 20, 500])
         values = [(rng.choice(['a', 'b', None, f'h{rng.randrange(300)}']), rng.randrange(5000), rng.choice([None, rng.randrange(9999)])) for _ in range(n)]
-        channel.unary_unary(HANDLE)(insert(rng.choice(list(REGIONS)), COLUMNS, values), timeout=60)
+        channel.unary_unary(HANDLE)(insert(rng.choice(list(REGIONS)), COLUMNS, values), timeout=300)
 
     def scan(rng, channel):
-        scan_all(channel, rng.choice(list(REGIONS)), COLUMNS, timeout=rng.choice([0.01, 60, 60]))
+        scan_all(channel, rng.choice(list(REGIONS)), COLUMNS, timeout=rng.choice([0.01, 300, 300]))
 
     def flush(rng, channel):
-        channel.unary_unary(HANDLE)(flush_request(rng.choice(list(REGIONS))), timeout=60)
+        channel.unary_unary(HANDLE)(flush_request(rng.choice(list(REGIONS))), timeout=300)
         time.sleep(rng.random())
 
     def compact(rng, channel):
-        channel.unary_unary(HANDLE)(blob(1, b'') + blob(11, num(1, rng.choice(list(REGIONS)))), timeout=60)
+        channel.unary_unary(HANDLE)(blob(1, b'') + blob(11, num(1, rng.choice(list(REGIONS)))), timeout=300)
         time.sleep(rng.random() * 2)
 
     def truncate(rng, channel):
         time.sleep(3 * rng.random())
-        channel.unary_unary(HANDLE)(truncate_request(rng.choice(list(REGIONS))), timeout=60)
+        channel.unary_unary(HANDLE)(truncate_request(rng.choice(list(REGIONS))), timeout=300)
 
     def page(rng, channel):
-        urllib.request.urlopen(f'http://{server.http}{rng.choice(PAGES)}', timeout=60).read()
+        urllib.request.urlopen(f'http://{server.http}{rng.choice(PAGES)}', timeout=300).read()
         time.sleep(rng.random() * 0.2)
 
     def work(job, seed):

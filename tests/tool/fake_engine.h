@@ -10,7 +10,7 @@
 #include "format/proto/wire.h"
 #include "os/thread.h"
 
-enum fake_call { FAKE_OPEN, FAKE_STAT, FAKE_SET_ROLE };
+enum fake_call { FAKE_OPEN, FAKE_WRITE, FAKE_STAT, FAKE_SET_ROLE };
 
 struct fake_engine {
     struct engine base;
@@ -21,8 +21,7 @@ struct fake_engine {
     int64_t write_ns;       /* how long a write takes */
     _Atomic int role;       /* of all regions, as set_role left it */
     _Atomic int stats;      /* calls of stat */
-    _Atomic bool writing;   /* a write has begun */
-    /* What happens meanwhile: at the start of an open, behind a stat's look at the role, in front of a change of it. One at a time; NULL: nothing. */
+    /* What happens meanwhile: at the start of an open, in a write, behind a stat's look at the role, in front of a change of it. One at a time; NULL: nothing. */
     void (*_Atomic meanwhile)(struct fake_engine *f, enum fake_call call);
     void *ctx;
 };
@@ -114,7 +113,7 @@ static inline int fake_write(struct engine *e, uint64_t id, bool is_delete, stru
     (void)m;
     if (!fake_has(f, id))
         return error_set(err, ST_REGION_NOT_FOUND, "no region");
-    f->writing = true;
+    fake_meanwhile(f, FAKE_WRITE);
     if (f->write_ns)
         clock_sleep_ns(f->write_ns);
     f->writes++;

@@ -100,17 +100,20 @@ static void test_short_grant(void **state)
     region_server_free(s);
 }
 
-struct late {
+struct fence {
     struct region_server *server;
-    int rc;
-    struct error err;
+    bool again; /* a new lease comes, too */
 };
 
-static void *write_slowly(void *arg)
+static void lose_lease(struct fake_engine *f, enum fake_call call)
 {
-    struct late *l = arg;
-    l->rc = write_rows(l->server, &l->err);
-    return NULL;
+    struct fence *fence = f->ctx;
+    int64_t next;
+    if (call != FAKE_WRITE)
+        return;
+    assert_int_equal(region_server_expire(fence->server, INT64_MAX, &next), 1);
+    if (fence->again)
+        grant(fence->server, ROLE_LEADER, clock_monotonic_ns(), clock_monotonic_ns() + HOUR_NS);
 }
 
 /* The lease goes while the engine works: the rows are written, but not acknowledged, not even when a new lease has come meanwhile. */
@@ -119,23 +122,15 @@ static void test_fencing(void **state)
     (void)state;
     struct fake_engine *fake;
     struct error err;
-    int64_t next;
     for (int again = 0; again < 2; again++) {
         struct region_server *s = make(&fake);
+        struct fence fence = {s, again};
         region_server_start_leases(s, HOUR_NS);
         assert_int_equal(create(s, &err), ST_OK);
-        fake->write_ns = 300000000;
-        struct late late = {.server = s};
-        pthread_t thread;
-        assert_int_equal(thread_start(&thread, "late", write_slowly, &late, &err), ST_OK);
-        while (!fake->writing)
-            clock_sleep_ns(1000000);
-        assert_int_equal(region_server_expire(s, INT64_MAX, &next), 1);
-        if (again)
-            grant(s, ROLE_LEADER, clock_monotonic_ns(), clock_monotonic_ns() + HOUR_NS);
-        pthread_join(thread, NULL);
+        fake->ctx = &fence;
+        fake->meanwhile = lose_lease;
+        assert_int_equal(write_rows(s, &err), ST_REGION_NOT_READY);
         assert_int_equal(fake->writes, 1);
-        assert_int_equal(late.rc, ST_REGION_NOT_READY);
         region_server_free(s);
     }
 }

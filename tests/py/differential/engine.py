@@ -104,8 +104,8 @@ class Pair:
         self.channel = self.server.channel()
         self.timezone = timezone
         call = self.channel.unary_unary(HANDLE)
-        call(create_request(batch.schema), timeout=30)
-        call(bulk_insert(REGION, batch), timeout=30)
+        call(create_request(batch.schema), timeout=300)
+        call(bulk_insert(REGION, batch), timeout=300)
         self.session = SessionContext(SessionConfig(config or {}))
         self.session.register_record_batches('t', [[batch]])
 
@@ -123,7 +123,7 @@ class Pair:
         context = blob(6, blob(4, self.timezone)) if self.timezone else b''
         ticket = blob(1, blob(1, context) + num(2, REGION) + blob(3, plan))
         try:
-            return flight_table(list(self.channel.unary_stream(DO_GET)(ticket, timeout=60)))
+            return flight_table(list(self.channel.unary_stream(DO_GET)(ticket, timeout=300)))
         except grpc.RpcError as e:
             raise Failed(f'{e.code().name}: {e.details()}') from None
 
