@@ -322,12 +322,25 @@ static uint64_t at_most(uint64_t value, uint64_t cap)
 
 static int one_of(const struct config *c, enum option_id id, const char *const *allowed, struct error *err)
 {
+    char all[128] = "";
     const char *text = config_text(c, id);
-    for (const char *const *a = allowed; *a; a++)
+    for (const char *const *a = allowed; *a; a++) {
         if (strcmp(*a, text) == 0)
             return ST_OK;
-    return error_set(err, ST_INVALID_ARGUMENTS, "unknown variant `%s` of %s.%s, expected one of %s, %s, ...", text, options[id].section,
-                     options[id].key, allowed[0], allowed[1]);
+        size_t n = strlen(all);
+        snprintf(all + n, sizeof all - n, "%s%s", n ? ", " : "", *a);
+    }
+    return error_set(err, ST_INVALID_ARGUMENTS, "unknown variant `%s` of %s.%s, expected one of %s", text, options[id].section, options[id].key, all);
+}
+
+/* Else a port that is missing, misspelt or too large would become another one, silently. 0 is any that is free. */
+static int check_port(const struct config *c, enum option_id id, struct error *err)
+{
+    const char *addr = config_text(c, id), *colon = strrchr(addr, ':'), *port = colon ? colon + 1 : "";
+    size_t digits = strspn(port, "0123456789");
+    if (digits && digits <= 5 && !port[digits] && atoi(port) <= 65535)
+        return ST_OK;
+    return error_set(err, ST_INVALID_ARGUMENTS, "%s.%s \"%s\" does not end in a port, like 127.0.0.1:3001", options[id].section, options[id].key, addr);
 }
 
 /* "wait", "wait(<duration>)" or "fail"; "skip" is an old name of the last. */
@@ -368,16 +381,20 @@ int config_finish(struct config *c, struct error *err)
 {
     static const char *const providers[] = {"raft_engine", "kafka", "noop", NULL}, *const stores[] = {"File", "S3", "Oss", "Azblob", "Gcs", NULL},
                              *const compressions[] = {"none", "transport", "arrow_ipc", "all", NULL},
-                             *const durabilities[] = {"fsync", "interval", "os", NULL};
+                             *const durabilities[] = {"fsync", "interval", "os", NULL}, *const formats[] = {"text", "json", NULL};
     /* Everything that the node keeps in memory is sized from memory_limit, not from the machine. */
     uint64_t cores = cpu_count(), mem = config_limit_bytes(c, OPT_MEMORY_LIMIT), mib = 1 << 20;
     if (mem == SIZE_MAX)
         mem = memory_total_bytes();
+    TRY(check_port(c, OPT_GRPC_BIND_ADDR, err));
+    TRY(check_port(c, OPT_HTTP_ADDR, err));
     TRY(one_of(c, OPT_WAL_PROVIDER, providers, err));
     TRY(one_of(c, OPT_STORAGE_TYPE, stores, err));
     TRY(check_policy(c, OPT_MITO_COMPACTION_EXHAUSTED, err));
     TRY(check_policy(c, OPT_MITO_SCAN_EXHAUSTED, err));
     TRY(one_of(c, OPT_GRPC_FLIGHT_COMPRESSION, compressions, err));
+    if (*config_text(c, OPT_LOG_FORMAT))
+        TRY(one_of(c, OPT_LOG_FORMAT, formats, err));
     if (config_is_set(c, OPT_WAL_DURABILITY))
         TRY(one_of(c, OPT_WAL_DURABILITY, durabilities, err));
     default_number(c, OPT_WAL_RECOVERY_PARALLELISM, cores);

@@ -33,18 +33,18 @@ static int load(struct config *c, const char *text, struct error *err)
 
 static void precedence(void **state)
 {
-    char *environment[] = {"X__GRPC__BIND_ADDR=env", "X__NODE_ID=3", "X__HTTP__ADDR=env", "X__META_CLIENT__METASRV_ADDRS=a:1,b:2", "PATH=/", NULL};
+    char *environment[] = {"X__GRPC__BIND_ADDR=env:1", "X__NODE_ID=3", "X__HTTP__ADDR=env:1", "X__META_CLIENT__METASRV_ADDRS=a:1,b:2", "PATH=/", NULL};
     struct error err;
     struct config *c = fresh();
     const char *const *items;
     (void)state;
     assert_int_equal(config_set_flag(c, OPT_NODE_ID, "1", &err), ST_OK);
-    assert_int_equal(load(c, "node_id = 2\n[grpc]\nbind_addr = \"file\"\nruntime_size = 5\n", &err), ST_OK);
+    assert_int_equal(load(c, "node_id = 2\n[grpc]\nbind_addr = \"file:2\"\nruntime_size = 5\n", &err), ST_OK);
     assert_int_equal(config_load_environment(c, environment, "X", &err), ST_OK);
     assert_int_equal(config_finish(c, &err), ST_OK);
     assert_int_equal(config_u64(c, OPT_NODE_ID), 1);
-    assert_string_equal(config_text(c, OPT_GRPC_BIND_ADDR), "file");
-    assert_string_equal(config_text(c, OPT_HTTP_ADDR), "env");
+    assert_string_equal(config_text(c, OPT_GRPC_BIND_ADDR), "file:2");
+    assert_string_equal(config_text(c, OPT_HTTP_ADDR), "env:1");
     assert_int_equal(config_u64(c, OPT_GRPC_RUNTIME_SIZE), 5);
     assert_int_equal(config_u64(c, OPT_INIT_PARALLELISM), 16);
     assert_int_equal(config_list(c, OPT_META_ADDRS, &items), 2);
@@ -101,6 +101,38 @@ static void memory_policies(void **state)
             assert_int_equal(config_wait_ms(c, OPT_MITO_COMPACTION_EXHAUSTED), cases[i].wait_ms);
         else
             assert_non_null(strstr(err.msg, "experimental_compaction_on_exhausted"));
+        config_free(c);
+    }
+}
+
+/* What one of few values or an address must be is looked at once all is read; the error names the key. */
+static void values_checked_at_the_end(void **state)
+{
+    static const struct {
+        enum option_id id;
+        const char *text, *complaint; /* NULL: it is good */
+    } cases[] = {{OPT_GRPC_BIND_ADDR, "127.0.0.1:0", NULL},
+                 {OPT_GRPC_BIND_ADDR, "[::]:65535", NULL},
+                 {OPT_GRPC_BIND_ADDR, "127.0.0.1", "grpc.bind_addr \"127.0.0.1\" does not end in a port"},
+                 {OPT_GRPC_BIND_ADDR, "127.0.0.1:99999", "grpc.bind_addr"},
+                 {OPT_GRPC_BIND_ADDR, "127.0.0.1:4294967297", "grpc.bind_addr"},
+                 {OPT_GRPC_BIND_ADDR, "127.0.0.1:3001x", "grpc.bind_addr"},
+                 {OPT_HTTP_ADDR, "127.0.0.1:", "http.addr"},
+                 {OPT_HTTP_ADDR, "127.0.0.1:http", "http.addr"},
+                 {OPT_HTTP_ADDR, "127.0.0.1:65536", "http.addr"},
+                 {OPT_LOG_FORMAT, "json", NULL},
+                 {OPT_LOG_FORMAT, "", NULL},
+                 {OPT_LOG_FORMAT, "xml", "unknown variant `xml` of logging.log_format, expected one of text, json"},
+                 {OPT_WAL_DURABILITY, "os", NULL},
+                 {OPT_WAL_DURABILITY, "fsinc", "expected one of fsync, interval, os"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config *c = fresh();
+        struct error err = {0};
+        assert_int_equal(config_set_flag(c, cases[i].id, cases[i].text, &err), ST_OK);
+        int st = config_finish(c, &err);
+        if (st != (cases[i].complaint ? ST_INVALID_ARGUMENTS : ST_OK) || (cases[i].complaint && !strstr(err.msg, cases[i].complaint)))
+            fail_msg("%s: %d %s", cases[i].text, st, err.msg);
         config_free(c);
     }
 }
@@ -174,7 +206,7 @@ static void round_trip(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(precedence), cmocka_unit_test(strict), cmocka_unit_test(memory_policies),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(precedence), cmocka_unit_test(strict), cmocka_unit_test(memory_policies), cmocka_unit_test(values_checked_at_the_end),
                                        cmocka_unit_test(formats), cmocka_unit_test(round_trip)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
