@@ -272,6 +272,40 @@ static void test_write_and_read(void **unused)
     (void)unused;
 }
 
+/* Pages carry checksums: a bit that changes in a body is an error, never another value. */
+static void test_damaged_pages(void **unused)
+{
+    struct budget budget;
+    struct parquet_file *f;
+    struct arena arena;
+    budget_init(&budget, "test", "none", 64 << 20, NULL);
+    write_sample(&budget);
+    struct parquet_source source = {read_bytes, &file, file.size};
+    assert_int_equal(parquet_open(&source, &budget, &f, NULL), ST_OK);
+    arena_init(&arena, &budget);
+    for (uint32_t c = 0; c < 2; c++) {
+        struct parquet_page_index index;
+        assert_int_equal(parquet_read_page_index(f, &source, 0, c, &arena, &index, NULL), ST_OK);
+        assert_true(index.n_pages > 1);
+        for (uint32_t p = 0; p < index.n_pages; p++) {
+            uint8_t *last = file.data + index.pages[p].offset + index.pages[p].compressed_bytes - 1;
+            for (int bit = 0; bit < 64; bit++) { /* headers are shorter than what is left of the page */
+                uint8_t *byte = last - bit / 8, was = *byte;
+                struct column *read = NULL;
+                struct error err = {0};
+                *byte ^= (uint8_t)(1 << bit % 8);
+                assert_int_equal(parquet_read_column(f, &source, 0, c, NULL, NULL, 0, &budget, &read, &err), ST_CORRUPT);
+                assert_non_null(strstr(err.msg, "a page whose checksum is wrong"));
+                *byte = was;
+            }
+        }
+    }
+    arena_release(&arena);
+    parquet_file_free(f);
+    assert_int_equal(budget_used(&budget), 0);
+    (void)unused;
+}
+
 /* Long texts: pages are looked at before 1024 rows are in them, because a page's size is an int32. The footer says how much text there is. */
 static void test_long_texts(void **unused)
 {
@@ -512,6 +546,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_thrift_round_trip), cmocka_unit_test(test_rle_round_trip),
                                        cmocka_unit_test(test_dictionary),        cmocka_unit_test(test_delta_round_trip),
                                        cmocka_unit_test(test_write_and_read),    cmocka_unit_test(test_long_texts), cmocka_unit_test(test_pages_of_nan),
-                                       cmocka_unit_test(test_selections)};
+                                       cmocka_unit_test(test_selections),        cmocka_unit_test(test_damaged_pages)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,9 +5,8 @@
  */
 #include "format/parquet/chunk.h"
 
-#include <zlib.h>
-
 #include "base/bits.h"
+#include "base/crc32.h"
 
 /* Bytes to read at once: pages that lie together. Rows [first_row, end_row) start and end on page borders; end_row -1 = not known. */
 struct segment { uint64_t offset, size; int64_t first_row, end_row; };
@@ -186,7 +185,7 @@ static int open_v2(struct pq_chunk_reader *r, const uint8_t *payload, struct err
 
 static int check_crc(const struct pq_page_header *h, const uint8_t *payload, struct error *err)
 {
-    if (h->has_crc && (uint32_t)crc32(0, payload, (uInt)h->compressed_bytes) != h->crc)
+    if (h->has_crc && crc32_ieee(0, payload, (size_t)h->compressed_bytes) != h->crc)
         return pq_corrupt(err, "a page whose checksum is wrong");
     return ST_OK;
 }

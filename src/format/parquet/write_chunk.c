@@ -7,6 +7,7 @@
 #include "format/parquet/writer.h"
 
 #include "base/bits.h"
+#include "base/crc32.h"
 
 enum { BOUND_BYTES_MAX = 16 << 10, LEAF_BUFS = 11 };
 
@@ -294,7 +295,7 @@ static int put_values(struct pqw_leaf *leaf, int *ret_encoding, struct error *er
     return ST_OK;
 }
 
-/* Header and compressed body behind what `out` holds. The body goes in first, since the header tells its size; then they change places. */
+/* Header and compressed body behind what `out` holds. The header has the body's checksum: a bit that the disk lost is an error, not another value. */
 static int put_page(struct pqw_leaf *leaf, struct pq_buf *out, int type, int64_t n, int encoding, const struct pq_buf *body, struct error *err)
 {
     struct pq_buf packed;
@@ -308,6 +309,7 @@ static int put_page(struct pqw_leaf *leaf, struct pq_buf *out, int type, int64_t
     thrift_put_i32(&w, 1, type);
     thrift_put_i32(&w, 2, (int32_t)body->size);
     thrift_put_i32(&w, 3, (int32_t)packed.size);
+    thrift_put_i32(&w, 4, (int32_t)crc32_ieee(0, packed.data, packed.size));
     thrift_begin(&w, type == PQ_PAGE_DATA ? 5 : 7);
     thrift_put_i32(&w, 1, (int32_t)n);
     thrift_put_i32(&w, 2, encoding);
