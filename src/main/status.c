@@ -24,6 +24,7 @@ static struct metric_family heap_allocated = {.name = "sys_jemalloc_allocated", 
                                               .kind = METRIC_GAUGE};
 static struct metric_family heap_resident = {.name = "sys_jemalloc_resident", .help = "bytes that the allocator keeps resident",
                                              .kind = METRIC_GAUGE};
+static struct metric_family write_buffer = {.name = "greptime_mito_write_buffer_bytes", .help = "bytes of memtables", .kind = METRIC_GAUGE};
 static struct metric_family wal_bytes = {.name = "regiond_wal_bytes", .help = "bytes of the write-ahead log on disk", .kind = METRIC_GAUGE};
 static struct metric_family wal_unsynced = {.name = "regiond_wal_unsynced_bytes", .help = "bytes that a power cut would lose now",
                                             .kind = METRIC_GAUGE};
@@ -58,7 +59,7 @@ static const char *const degraded_names[] = {"disk_full",      "wal_disk_full", 
 
 /* ---- collecting ---- */
 
-struct tally { json_t *regions, *messages; int64_t count, failed, opening, found, overtaken, in_doubt, unflushed, rows; };
+struct tally { json_t *regions, *messages; int64_t count, failed, opening, found, overtaken, in_doubt, unflushed, rows, memtable_bytes; };
 
 static int add_region(void *ctx, const struct region_info *r, struct error *err)
 {
@@ -79,6 +80,7 @@ static int add_region(void *ctx, const struct region_info *r, struct error *err)
         json_object_set_new(o, "found", json_true());
     if (r->has_stat) {
         t->rows += (int64_t)r->stat.num_rows;
+        t->memtable_bytes += (int64_t)r->stat.memtable_bytes;
         t->overtaken += r->stat.overtaken;
         t->in_doubt += r->stat.manifest_in_doubt;
         t->unflushed += r->stat.flush_failed;
@@ -358,6 +360,7 @@ void status_before_metrics(void *view)
     metric_set(metric_plain(&wal_bytes), (int64_t)w.bytes);
     metric_set(metric_plain(&wal_unsynced), (int64_t)w.unsynced_bytes);
     (void)region_server_each(v->regions, add_region, &t, NULL);
+    metric_set(metric_plain(&write_buffer), t.memtable_bytes);
     json_decref(degraded_list(v, &w, &t));
     json_decref(t.regions);
 }

@@ -19,6 +19,8 @@ static struct metric_family input_bytes = {.name = "greptime_mito_compaction_inp
 static struct metric_family inflight = {.name = "greptime_mito_inflight_compaction_count", .help = "regions being compacted", .kind = METRIC_GAUGE};
 static struct metric_family expired_files = {.name = "regiond_mito_expired_files_total", .help = "files dropped because their ttl had passed",
                                              .kind = METRIC_COUNTER};
+static struct metric_family elapsed = {.name = "greptime_mito_compaction_total_elapsed", .help = "seconds of a region's merges", .kind = METRIC_HISTOGRAM,
+                                       .bounds = {1, 10, 100, 1000, 10000, 100000}};
 static struct metric_family debt = {.name = "regiond_mito_compaction_debt_bytes", .help = "bytes of files that are picked for compaction and not merged yet",
                                     .kind = METRIC_GAUGE};
 static struct metric_family retries = {
@@ -416,6 +418,7 @@ static int compact_once(struct mito_region *r, uint32_t parallelism, bool *ret_g
     struct compact_snapshot s = {0};
     struct pick_file *files = NULL;
     struct pick_result picked = {0};
+    int64_t start = clock_monotonic_ns();
     TRY(compact_snapshot_take(r, &s, err));
     int st = drop_expired(&s, err);
     if (st == ST_OK)
@@ -428,6 +431,8 @@ static int compact_once(struct mito_region *r, uint32_t parallelism, bool *ret_g
         metric_add(metric_plain(&debt), bytes_of(&s, &picked.merges[i]));
     if (st == ST_OK)
         st = run_all(&s, &picked, parallelism, ret_gained, err);
+    if (picked.n_merges)
+        metric_observe(metric_plain(&elapsed), (double)(clock_monotonic_ns() - start) / 1e9);
     pick_result_release(&picked);
     free(files);
     compact_snapshot_release(&s);

@@ -10,6 +10,9 @@ static struct metric_family flush_requests = {.name = "greptime_mito_flush_reque
 static struct metric_family flush_failures = {.name = "greptime_mito_flush_failure_total", .help = "mito flush failures", .kind = METRIC_COUNTER};
 static struct metric_family flush_bytes = {.name = "greptime_mito_flush_bytes_total", .help = "bytes of SSTs written by flushes", .kind = METRIC_COUNTER};
 static struct metric_family flush_files = {.name = "greptime_mito_flush_file_total", .help = "SSTs written by flushes", .kind = METRIC_COUNTER};
+static struct metric_family flush_elapsed = {.name = "greptime_mito_flush_elapsed", .help = "seconds of a flush", .kind = METRIC_HISTOGRAM, .label_names = {"type"},
+                                             .bounds = {1, 5, 25, 125, 625, 3125}};
+static struct metric_family inflight = {.name = "greptime_mito_inflight_flush_count", .help = "regions being flushed", .kind = METRIC_GAUGE};
 static struct metric_family stalls = {.name = "greptime_mito_write_stall_total", .help = "writes that waited for memory", .kind = METRIC_COUNTER};
 static struct metric_family refused = {.name = "regiond_disk_full_rejects_total", .help = "writes and schema changes refused because a disk is full",
                                        .kind = METRIC_COUNTER};
@@ -239,6 +242,9 @@ int mito_flush_locked(struct mito_region *r, struct error *err)
     pthread_mutex_unlock(&r->lock);
     if (!work)
         return st;
+    static const char *const whole[] = {"total", NULL};
+    int64_t start = clock_monotonic_ns();
+    metric_add(metric_plain(&inflight), 1);
     metric_add(metric_plain(&flush_requests), 1);
     if (st == ST_OK && job.n_memtables) {
         mito_remove_orphans(r);
@@ -254,6 +260,8 @@ int mito_flush_locked(struct mito_region *r, struct error *err)
         remove_written(&job);
     }
     flush_end(&job);
+    metric_add(metric_plain(&inflight), -1);
+    metric_observe(metric_child(&flush_elapsed, whole), (double)(clock_monotonic_ns() - start) / 1e9);
     pthread_mutex_lock(&r->lock);
     r->flush_failed = st != ST_OK;
     pthread_mutex_unlock(&r->lock);

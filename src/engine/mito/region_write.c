@@ -7,9 +7,12 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/metrics.h"
 #include "engine/mito/mito.h"
 #include "format/proto/wire.h"
 #include "format/rows/bulk.h"
+
+static struct metric_family written_rows = {.name = "greptime_mito_write_rows_total", .help = "rows written", .kind = METRIC_COUNTER, .label_names = {"type"}};
 
 /* Fields shared by InsertRequest, DeleteRequest and BulkInsertRequest. */
 struct write_body {
@@ -282,6 +285,8 @@ static int write_region(struct mito_region *r, struct write_body *body, bool is_
         memtable_unref(memtable);
         if (st != ST_OK || !stale) {
             if (st == ST_OK) {
+                const char *type[] = {is_delete ? "delete" : "put", NULL};
+                metric_add(metric_child(&written_rows, type), (int64_t)rows);
                 note_written(r, body->rows.size);
                 *ret_rows = rows;
             }

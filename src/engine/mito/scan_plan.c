@@ -6,8 +6,12 @@
  */
 #include <stdlib.h>
 
+#include "base/metrics.h"
 #include "engine/mito/predicate.h"
 #include "engine/mito/scan_plan.h"
+
+static struct metric_family read_elapsed = {.name = "greptime_mito_read_stage_elapsed", .help = "seconds of a scan, from its plan to the end of its last stream",
+                                            .kind = METRIC_HISTOGRAM, .label_names = {"stage"}, .bounds = {.01, .1, 1, 10, 100, 1000, 10000}};
 
 /* ---- the plan ---- */
 
@@ -149,6 +153,7 @@ int scan_plan_new(struct mito_table *t, const struct scan_request *request, stru
     if (!p)
         return error_no_memory(err, sizeof *p);
     atomic_init(&p->refs, 1);
+    p->start_ns = clock_monotonic_ns();
     p->snapshot = t;
     atomic_fetch_add(&t->refs, 1);
     p->work = work;
@@ -172,8 +177,10 @@ int scan_plan_new(struct mito_table *t, const struct scan_request *request, stru
 
 void scan_plan_unref(struct scan_plan *p)
 {
+    static const char *const whole[] = {"total", NULL};
     if (atomic_fetch_sub(&p->refs, 1) != 1)
         return;
+    metric_observe(metric_child(&read_elapsed, whole), (double)(clock_monotonic_ns() - p->start_ns) / 1e9);
     for (uint32_t i = 0; i < p->n_wholes; i++)
         row_source_free(p->wholes[i]);
     free(p->wholes);

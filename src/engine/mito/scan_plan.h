@@ -60,6 +60,7 @@ struct scan_plan {
     uint32_t n_wholes;
     struct scan_stats stats; /* of opening them */
     struct arena arena;      /* what scan_cut.c notes */
+    int64_t start_ns;
 };
 
 /* The groups as pieces. One reference to the caller. */
