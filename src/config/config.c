@@ -340,7 +340,8 @@ static int check_port(const struct config *c, enum option_id id, struct error *e
     size_t digits = strspn(port, "0123456789");
     if (digits && digits <= 5 && !port[digits] && atoi(port) <= 65535)
         return ST_OK;
-    return error_set(err, ST_INVALID_ARGUMENTS, "%s.%s \"%s\" does not end in a port, like 127.0.0.1:3001", options[id].section, options[id].key, addr);
+    return error_set(err, ST_INVALID_ARGUMENTS, "%s.%s \"%s\" does not end in a port, like 127.0.0.1:3001", options[id].section, options[id].key,
+                     addr);
 }
 
 /* "wait", "wait(<duration>)" or "fail"; "skip" is an old name of the last. */

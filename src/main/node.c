@@ -329,7 +329,8 @@ static int start(struct node *n, struct error *err)
     if (strcmp(config_text(c, OPT_WAL_PROVIDER), "raft_engine") != 0)
         return error_set(err, ST_UNSUPPORTED, "wal.provider = \"%s\" is not supported yet, only the local log", config_text(c, OPT_WAL_PROVIDER));
     if (strcasecmp(config_text(c, OPT_GRPC_TLS_MODE), "disable") != 0)
-        log_warn("regiond", "grpc.tls.mode = \"%s\" has no effect: the gRPC port is plaintext, as that of a GreptimeDB datanode, whose clients know no other",
+        log_warn("regiond",
+                 "grpc.tls.mode = \"%s\" has no effect: the gRPC port is plaintext, as that of a GreptimeDB datanode, whose clients know no other",
                  config_text(c, OPT_GRPC_TLS_MODE));
     if (in_cluster(n) && !config_is_set(c, OPT_NODE_ID))
         return error_set(err, ST_INVALID_ARGUMENTS, "Missing config, msg: Missing node id option");

@@ -206,7 +206,8 @@ static void round_trip(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(precedence), cmocka_unit_test(strict), cmocka_unit_test(memory_policies), cmocka_unit_test(values_checked_at_the_end),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(precedence), cmocka_unit_test(strict), cmocka_unit_test(memory_policies),
+                                       cmocka_unit_test(values_checked_at_the_end),
                                        cmocka_unit_test(formats), cmocka_unit_test(round_trip)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

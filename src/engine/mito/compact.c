@@ -19,8 +19,8 @@ static struct metric_family input_bytes = {.name = "greptime_mito_compaction_inp
 static struct metric_family inflight = {.name = "greptime_mito_inflight_compaction_count", .help = "regions being compacted", .kind = METRIC_GAUGE};
 static struct metric_family expired_files = {.name = "regiond_mito_expired_files_total", .help = "files dropped because their ttl had passed",
                                              .kind = METRIC_COUNTER};
-static struct metric_family elapsed = {.name = "greptime_mito_compaction_total_elapsed", .help = "seconds of a region's merges", .kind = METRIC_HISTOGRAM,
-                                       .bounds = {1, 10, 100, 1000, 10000, 100000}};
+static struct metric_family elapsed = {.name = "greptime_mito_compaction_total_elapsed", .help = "seconds of a region's merges",
+                                       .kind = METRIC_HISTOGRAM, .bounds = {1, 10, 100, 1000, 10000, 100000}};
 static struct metric_family debt = {.name = "regiond_mito_compaction_debt_bytes", .help = "bytes of files that are picked for compaction and not merged yet",
                                     .kind = METRIC_GAUGE};
 static struct metric_family retries = {

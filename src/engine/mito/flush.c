@@ -10,8 +10,8 @@ static struct metric_family flush_requests = {.name = "greptime_mito_flush_reque
 static struct metric_family flush_failures = {.name = "greptime_mito_flush_failure_total", .help = "mito flush failures", .kind = METRIC_COUNTER};
 static struct metric_family flush_bytes = {.name = "greptime_mito_flush_bytes_total", .help = "bytes of SSTs written by flushes", .kind = METRIC_COUNTER};
 static struct metric_family flush_files = {.name = "greptime_mito_flush_file_total", .help = "SSTs written by flushes", .kind = METRIC_COUNTER};
-static struct metric_family flush_elapsed = {.name = "greptime_mito_flush_elapsed", .help = "seconds of a flush", .kind = METRIC_HISTOGRAM, .label_names = {"type"},
-                                             .bounds = {1, 5, 25, 125, 625, 3125}};
+static struct metric_family flush_elapsed = {.name = "greptime_mito_flush_elapsed", .help = "seconds of a flush", .kind = METRIC_HISTOGRAM,
+                                             .label_names = {"type"}, .bounds = {1, 5, 25, 125, 625, 3125}};
 static struct metric_family inflight = {.name = "greptime_mito_inflight_flush_count", .help = "regions being flushed", .kind = METRIC_GAUGE};
 static struct metric_family stalls = {.name = "greptime_mito_write_stall_total", .help = "writes that waited for memory", .kind = METRIC_COUNTER};
 static struct metric_family refused = {.name = "regiond_disk_full_rejects_total", .help = "writes and schema changes refused because a disk is full",

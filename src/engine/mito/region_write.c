@@ -12,7 +12,8 @@
 #include "format/proto/wire.h"
 #include "format/rows/bulk.h"
 
-static struct metric_family written_rows = {.name = "greptime_mito_write_rows_total", .help = "rows written", .kind = METRIC_COUNTER, .label_names = {"type"}};
+static struct metric_family written_rows = {.name = "greptime_mito_write_rows_total", .help = "rows written", .kind = METRIC_COUNTER,
+                                            .label_names = {"type"}};
 
 /* Fields shared by InsertRequest, DeleteRequest and BulkInsertRequest. */
 struct write_body {

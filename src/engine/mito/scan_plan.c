@@ -10,7 +10,7 @@
 #include "engine/mito/predicate.h"
 #include "engine/mito/scan_plan.h"
 
-static struct metric_family read_elapsed = {.name = "greptime_mito_read_stage_elapsed", .help = "seconds of a scan, from its plan to the end of its last stream",
+static struct metric_family read_elapsed = {.name = "greptime_mito_read_stage_elapsed", .help = "seconds of a scan, from plan to the end of its last stream",
                                             .kind = METRIC_HISTOGRAM, .label_names = {"stage"}, .bounds = {.01, .1, 1, 10, 100, 1000, 10000}};
 
 /* ---- the plan ---- */
