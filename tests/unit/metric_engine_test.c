@@ -425,10 +425,29 @@ static void dropped_elsewhere(void **state)
     end(&f);
 }
 
+/* A drop that ended between the two regions is finished by the next one. */
+static void drop_in_two_steps(void **state)
+{
+    struct fixture f;
+    const struct region_drop_request drop = {.region_id = METRIC_PHYSICAL};
+    const uint64_t metadata_id = metric_metadata_id(METRIC_PHYSICAL);
+    (void)state;
+    begin(&f, false);
+    struct engine *e = f.node.metric, *m = f.node.mito;
+    assert_int_equal(m->ops->set_role(m, metadata_id, ROLE_FOLLOWER, NULL), ST_OK);
+    assert_int_not_equal(e->ops->drop(e, &drop, NULL), ST_OK);
+    assert_int_equal(m->ops->set_role(m, metadata_id, ROLE_LEADER, NULL), ST_OK);
+    assert_int_equal(e->ops->drop(e, &drop, NULL), ST_OK);
+    assert_int_equal(m->ops->set_role(m, metadata_id, ROLE_LEADER, NULL), ST_REGION_NOT_FOUND);
+    assert_int_equal(e->ops->drop(e, &drop, NULL), ST_REGION_NOT_FOUND);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(refused_creates), cmocka_unit_test(internal_columns_given), cmocka_unit_test(refused_requests), cmocka_unit_test(batch_create),
                                        cmocka_unit_test(sparse_rows),     cmocka_unit_test(dense_rows),       cmocka_unit_test(internal_columns),
-                                       cmocka_unit_test(metadata_keys),    cmocka_unit_test(table_folders),   cmocka_unit_test(dropped_elsewhere)};
+                                       cmocka_unit_test(metadata_keys),    cmocka_unit_test(table_folders),   cmocka_unit_test(dropped_elsewhere),
+                                       cmocka_unit_test(drop_in_two_steps)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

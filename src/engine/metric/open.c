@@ -233,7 +233,9 @@ static int drop_physical(struct metric_engine *e, struct metric_physical *p, con
                          (unsigned long long)p->id, (uint32_t)(p->id >> 32), (uint32_t)p->id);
     meta.region_id = p->metadata_id;
     meta.partial_drop = false; /* regions share files of data only */
-    TRY(m->ops->drop(m, &data, err));
+    int st = m->ops->drop(m, &data, err);
+    if (st != ST_OK && st != ST_REGION_NOT_FOUND) /* not there: of a drop that came no further, which this one finishes */
+        return st;
     TRY(m->ops->drop(m, &meta, err));
     forget(e, p);
     return ST_OK;
