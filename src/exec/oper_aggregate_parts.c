@@ -15,7 +15,6 @@
 #include "exec/oper_exchange.h"
 
 enum {
-    STEP_BATCHES = 8,
     TRIAL_ROWS = 2 * OPER_BATCH_ROWS, /* before a table is judged */
     ROWS_PER_GROUP_MIN = 8,
     ROWS_PER_TUPLE_MIN = 2 /* of DISTINCT, which has no state to put together besides */
@@ -80,26 +79,16 @@ static int aggregate_some(struct aggregate_oper *o, struct batch *b, struct erro
     return ST_OK;
 }
 
-static int part_step(struct oper *root, bool direct, struct batch **ret_batch, bool *ret_over, struct error *err)
+static int part_take(struct oper *root, bool direct, struct batch *b, struct batch **ret_batch, struct error *err)
 {
     struct aggregate_oper *o = (struct aggregate_oper *)root;
-    uint64_t start = oper_now_ns();
-    int st = ST_OK;
     o->direct |= direct;
-    for (int i = 0; st == ST_OK && i < STEP_BATCHES && !*ret_batch && !*ret_over; i++) {
-        struct batch *b;
-        st = oper_next(root->input, &b, err);
-        if (st != ST_OK)
-            break;
-        *ret_over = !b;
-        if (!b || o->direct) {
-            *ret_batch = b;
-            continue;
-        }
-        st = aggregate_some(o, b, err);
-        batch_unref(b);
+    if (!b || o->direct) {
+        *ret_batch = b;
+        return ST_OK;
     }
-    root->total_ns += oper_now_ns() - start;
+    int st = aggregate_some(o, b, err);
+    batch_unref(b);
     return st;
 }
 
@@ -191,7 +180,7 @@ static int part_join(struct oper *above, struct oper *root, struct error *err)
     return !o->taking && aggregate_memory_is_short(o) ? aggregate_freeze(o, err) : ST_OK;
 }
 
-static const struct exchange_stage stage = {part_open, part_step, part_join};
+static const struct exchange_stage stage = {part_open, part_take, part_join};
 
 void aggregate_use_parts(struct aggregate_oper *o)
 {

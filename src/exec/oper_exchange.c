@@ -22,8 +22,9 @@
 enum {
     AHEAD_BYTES_MAX = 8 << 20, /* of batches that wait for their turn */
     AHEAD_HEADROOM_SHARE =
-        6,             /* a part begins ahead of its turn while what is used would fit so often into what is left: queries beside need some, too */
-    SLICE_NS = 5000000 /* of a worker, before others have their turn */
+        6,              /* a part begins ahead of its turn while what is used would fit so often into what is left: queries beside need some, too */
+    SLICE_NS = 5000000, /* of a worker, before others have their turn */
+    STEP_BATCHES = 8    /* that a stage keeps in one go */
 };
 
 static struct metric_family busy_family = {.name = "regiond_query_workers_busy", .help = "Threads that help a query", .kind = METRIC_GAUGE};
@@ -96,6 +97,23 @@ static void add_up(struct oper *to, const struct oper *part)
     }
 }
 
+/* Up to the first batch that the stage hands on, or for some that it keeps: a turn may wait for this. */
+static int step_stage(const struct exchange_stage *stage, struct oper *root, bool direct, struct batch **ret_batch, bool *ret_over, struct error *err)
+{
+    uint64_t start = oper_now_ns();
+    int st = ST_OK;
+    for (int i = 0; st == ST_OK && i < STEP_BATCHES && !*ret_batch && !*ret_over; i++) {
+        struct batch *b;
+        st = oper_next(root->input, &b, err);
+        if (st != ST_OK)
+            break;
+        *ret_over = !b;
+        st = stage->take(root, direct, b, ret_batch, err);
+    }
+    root->total_ns += oper_now_ns() - start;
+    return st;
+}
+
 static int begin(struct core *c, struct part *p, struct error *err)
 {
     struct exchange *x = c->x;
@@ -118,7 +136,7 @@ static int step(struct core *c, struct part *p, bool direct, struct batch **ret_
     if (!p->root)
         TRY(begin(c, p, err));
     if (x->stage)
-        return x->stage->step(p->root, direct, ret_batch, ret_over, err);
+        return step_stage(x->stage, p->root, direct, ret_batch, ret_over, err);
     TRY(oper_next(p->root, ret_batch, err));
     *ret_over = !*ret_batch;
     return ST_OK;

@@ -19,11 +19,11 @@ int oper_parallelise(struct oper **root, struct thread_pool *workers, struct err
 struct exchange_stage {
     /* An operator on a part's chain, which is taken, also on failure; any thread. `direct`: it shall hand all its rows on. */
     int (*open)(struct oper *above, struct oper *chain, struct oper **ret_root, struct error *err);
-    /* Goes on for a while; *ret_batch NULL = nothing to hand on yet, *ret_over: nor ever again. One thread at a time. `direct`: from now on it shall
-     * keep nothing back. */
-    int (*step)(struct oper *root, bool direct, struct batch **ret_batch, bool *ret_over, struct error *err);
+    /* Takes the next batch of the chain, which is root->input; NULL: there is none any more. Keeps it, or hands on what there is to hand on of it:
+     * *ret_batch is NULL before. Once it has handed on a batch it keeps nothing. One thread at a time. `direct`: from now on it shall keep nothing. */
+    int (*take)(struct oper *root, bool direct, struct batch *batch, struct batch **ret_batch, struct error *err);
     /* Takes over what the part has kept: in the order of the parts, before the first batch of the part comes out; by the thread that pulls. Another
-     * may be in step(), which by then keeps nothing any more. */
+     * may be in take(), which by then keeps nothing any more. */
     int (*join)(struct oper *above, struct oper *root, struct error *err);
 };
 

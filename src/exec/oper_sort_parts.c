@@ -13,7 +13,6 @@
 #include "exec/oper_sort.h"
 
 enum {
-    STEP_BATCHES = 8,
     PART_LIMIT_MAX = 8192 /* a part that keeps most of its rows for the whole to sort again spares nothing */
 };
 
@@ -78,9 +77,12 @@ static int order_part(struct sort_oper *o, struct error *err)
     return o->limit >= 0 ? sort_cut_to_limit(o, err) : sort_order_batches(o, err);
 }
 
-/* Keeps the batch, or hands it on; takes it. */
-static int keep_or_pass(struct sort_oper *o, struct batch *b, struct batch **ret_batch, struct error *err)
+static int part_take(struct oper *root, bool direct, struct batch *b, struct batch **ret_batch, struct error *err)
 {
+    struct sort_oper *o = (struct sort_oper *)root;
+    o->direct |= direct;
+    if (!b)
+        return o->direct ? ST_OK : order_part(o, err);
     int st = sort_learn_bound(o, err);
     if (st == ST_OK && (o->has_bound || o->has_other))
         st = sort_cut_by_bound(o, &b, err);
@@ -95,27 +97,6 @@ static int keep_or_pass(struct sort_oper *o, struct batch *b, struct batch **ret
         TRY(sort_cut_to_limit(o, err));
     o->direct = sort_memory_is_short(o);
     return ST_OK;
-}
-
-static int part_step(struct oper *root, bool direct, struct batch **ret_batch, bool *ret_over, struct error *err)
-{
-    struct sort_oper *o = (struct sort_oper *)root;
-    uint64_t start = oper_now_ns();
-    int st = ST_OK;
-    o->direct |= direct;
-    for (int i = 0; st == ST_OK && i < STEP_BATCHES && !*ret_batch && !*ret_over; i++) {
-        struct batch *b;
-        st = oper_next(root->input, &b, err);
-        if (st != ST_OK)
-            break;
-        *ret_over = !b;
-        if (b)
-            st = keep_or_pass(o, b, ret_batch, err);
-        else if (!o->direct)
-            st = order_part(o, err);
-    }
-    root->total_ns += oper_now_ns() - start;
-    return st;
 }
 
 static int part_join(struct oper *above, struct oper *root, struct error *err)
@@ -135,7 +116,7 @@ static int part_join(struct oper *above, struct oper *root, struct error *err)
     return sort_memory_is_short(o) ? sort_spill_run(o, err) : ST_OK;
 }
 
-static const struct exchange_stage stage = {part_open, part_step, part_join};
+static const struct exchange_stage stage = {part_open, part_take, part_join};
 
 int sort_use_parts(struct sort_oper *o, struct error *err)
 {
