@@ -17,8 +17,9 @@ struct part {
 
 struct agg_spill {
     struct work_context *work;
-    struct schema *schema;
+    struct schema *schema, *with_set; /* the rows', and that of the files */
     uint32_t *keys, n_keys;
+    const uint8_t *sets;
     struct spill_file *open[PARTS]; /* being written */
     uint32_t level;
     struct part *parts; /* written, waiting to be read */
@@ -31,20 +32,51 @@ static struct budget *budget_of(const struct agg_spill *s)
     return s->work->budget;
 }
 
-int agg_spill_new(struct work_context *work, struct schema *schema, const uint32_t *keys, uint32_t n_keys, struct agg_spill **ret_spill,
-                  struct error *err)
+/* A column more for the set's number. */
+static int schema_with_set(struct schema *schema, struct schema **ret_schema, struct error *err)
 {
+    uint32_t n = schema->n_fields;
+    struct field **fields = malloc((n + 1) * sizeof *fields), *set = field_new("", type_of(TYPE_UINT32), false);
+    struct schema *more = NULL;
+    if (fields && set) {
+        memcpy(fields, schema->fields, n * sizeof *fields);
+        fields[n] = set;
+        more = schema_new(fields, n + 1);
+    }
+    if (set)
+        field_unref(set);
+    free(fields);
+    if (!more)
+        return error_no_memory(err, n * sizeof *fields);
+    *ret_schema = more;
+    return ST_OK;
+}
+
+int agg_spill_new(struct work_context *work, struct schema *schema, const uint32_t *keys, uint32_t n_keys, const uint8_t *sets,
+                  struct agg_spill **ret_spill, struct error *err)
+{
+    struct schema *with_set = NULL;
+    if (sets)
+        TRY(schema_with_set(schema, &with_set, err));
     struct agg_spill *s = calloc(1, sizeof *s);
     uint32_t *copy = malloc((n_keys + 1) * sizeof *copy);
     if (!s || !copy) {
         free(s);
         free(copy);
+        if (with_set)
+            schema_unref(with_set);
         return error_no_memory(err, sizeof *s);
     }
     memcpy(copy, keys, n_keys * sizeof *copy);
-    *s = (struct agg_spill){.work = work, .schema = schema_ref(schema), .keys = copy, .n_keys = n_keys};
+    *s = (struct agg_spill){.work = work, .schema = schema_ref(schema), .keys = copy, .n_keys = n_keys, .sets = sets};
+    s->with_set = with_set ? with_set : schema_ref(schema);
     *ret_spill = s;
     return ST_OK;
+}
+
+struct schema *agg_spill_schema(const struct agg_spill *s)
+{
+    return s->schema;
 }
 
 void agg_spill_free(struct agg_spill *s)
@@ -58,6 +90,7 @@ void agg_spill_free(struct agg_spill *s)
     vec_release(&s->hashes, budget_of(s));
     vec_release(&s->rows, budget_of(s));
     schema_unref(s->schema);
+    schema_unref(s->with_set);
     free(s->parts);
     free(s->keys);
     free(s);
@@ -109,13 +142,16 @@ static int hash_nested(struct agg_spill *s, struct column *c, const uint32_t *ro
     return st;
 }
 
-static int hash_rows(struct agg_spill *s, const struct batch *b, const uint32_t *rows, uint32_t n, struct error *err)
+static int hash_rows(struct agg_spill *s, const struct batch *b, uint32_t set, const uint32_t *rows, uint32_t n, struct error *err)
 {
+    const uint8_t *takes_part = s->sets ? s->sets + (size_t)set * s->n_keys : NULL;
     TRY(vec_reserve(&s->hashes, budget_of(s), n, 8, err));
     uint64_t *hashes = s->hashes.data;
     memset(hashes, 0, (size_t)n * 8);
     for (uint32_t k = 0; k < s->n_keys; k++) {
         struct column *c = b->columns[s->keys[k]];
+        if (takes_part && !takes_part[k])
+            continue;
         if (type_is_nested(type_values(c->type))) {
             TRY(hash_nested(s, c, rows, n, err));
             continue;
@@ -132,17 +168,38 @@ static int put_part(struct agg_spill *s, uint32_t part, struct batch *b, const u
 {
     struct batch *piece;
     if (!s->open[part])
-        TRY(spill_file_new(s->work->spill, s->schema, budget_of(s), &s->open[part], err));
+        TRY(spill_file_new(s->work->spill, s->with_set, budget_of(s), &s->open[part], err));
     TRY(batch_take(budget_of(s), b, rows, n, &piece, err));
     int st = spill_file_put(s->open[part], piece, err);
     batch_unref(piece);
     return st;
 }
 
-int agg_spill_put(struct agg_spill *s, struct batch *b, const uint32_t *rows, uint32_t n, struct error *err)
+/* b, with the set in a column of its own. */
+static int add_set(struct agg_spill *s, struct batch *b, uint32_t set, struct batch **ret_batch, struct error *err)
+{
+    uint32_t n = b->schema->n_fields;
+    struct column **columns = malloc((n + 1) * sizeof *columns);
+    struct buffer *numbers;
+    int st = columns ? buffer_new_uninit(budget_of(s), (size_t)b->n_rows * 4, &numbers, err) : error_no_memory(err, n * sizeof *columns);
+    if (st == ST_OK) {
+        for (int64_t i = 0; i < b->n_rows; i++)
+            ((uint32_t *)(void *)numbers->data)[i] = set;
+        st = column_new(type_of(TYPE_UINT32), b->n_rows, 0, NULL, numbers, NULL, &columns[n], err);
+    }
+    if (st == ST_OK) {
+        for (uint32_t i = 0; i < n; i++)
+            columns[i] = column_ref(b->columns[i]);
+        st = batch_new(s->with_set, b->n_rows, columns, ret_batch, err);
+    }
+    free(columns);
+    return st;
+}
+
+static int put_parts(struct agg_spill *s, struct batch *b, uint32_t set, const uint32_t *rows, uint32_t n, struct error *err)
 {
     uint32_t counts[PARTS + 1] = {0}, at[PARTS], shift = 64 - PART_BITS * s->level;
-    TRY(hash_rows(s, b, rows, n, err));
+    TRY(hash_rows(s, b, set, rows, n, err));
     TRY(vec_reserve(&s->rows, budget_of(s), n, 4, err));
     const uint64_t *hashes = s->hashes.data;
     uint32_t *sorted = s->rows.data;
@@ -158,6 +215,17 @@ int agg_spill_put(struct agg_spill *s, struct batch *b, const uint32_t *rows, ui
         if (counts[p + 1] > counts[p])
             TRY(put_part(s, p, b, sorted + counts[p], counts[p + 1] - counts[p], err));
     return ST_OK;
+}
+
+int agg_spill_put(struct agg_spill *s, struct batch *b, uint32_t set, const uint32_t *rows, uint32_t n, struct error *err)
+{
+    struct batch *with_set;
+    if (b->schema->n_fields == s->with_set->n_fields)
+        return put_parts(s, b, set, rows, n, err);
+    TRY(add_set(s, b, set, &with_set, err));
+    int st = put_parts(s, with_set, set, rows, n, err);
+    batch_unref(with_set);
+    return st;
 }
 
 int agg_spill_take(struct agg_spill *s, struct spill_file **ret_file, uint32_t *ret_level, struct error *err)

@@ -12,6 +12,8 @@
 #include "exec/agg.h"
 #include "exec/sort_key.h"
 
+struct agg_spill;
+struct group_table;
 struct oper;
 
 /* A number of EXPLAIN ANALYZE. The frontend prints names with "time", "elapsed" or "cost" in them as nanoseconds, with "mem" or "bytes" as sizes. */
@@ -88,8 +90,10 @@ struct oper_measure {
     struct sort_spec *sort_specs;      /* what call.sorts points to; taken, malloc */
     struct field **sort_fields;        /* what call.sort_fields points to; array taken, malloc; fields owned */
     int32_t filter;            /* a Boolean column, -1 = none */
-    struct agg *agg;           /* the operator's */
-    struct group_table *distinct;
+    struct agg *agg;           /* the operator's, like what follows */
+    struct group_table *distinct; /* (group, arguments) */
+    bool frozen;               /* rows that are not in `distinct` go to `tuples` */
+    struct agg_spill *tuples;  /* made when memory gets short for the first time */
 };
 
 void oper_measure_release(struct oper_measure *m);

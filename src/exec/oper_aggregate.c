@@ -6,8 +6,9 @@
  *
  * When memory gets short the table is frozen: rows of groups that it knows are aggregated on, the others' rows go to disk, divided by the hash of
  * their keys (exec/agg_spill.c). When the known groups have been given out, each part on disk is aggregated like the input was, and may be divided
- * again. So a group's rows are all seen in one phase, and no state has to be written. Where the input comes in parts, each part may have aggregated
- * into a table of its own before (exec/oper_aggregate_parts.c).
+ * again. So a group's rows are all seen in one phase, and no state has to be written. The tables of DISTINCT measures are frozen by themselves
+ * (exec/oper_aggregate_distinct.c): what a group has seen must not grow without end either. Where the input comes in parts, each part may have
+ * aggregated into a table of its own before (exec/oper_aggregate_parts.c).
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ void oper_measure_release(struct oper_measure *m)
 {
     agg_free(m->agg);
     group_table_free(m->distinct);
+    agg_spill_free(m->tuples);
     for (uint32_t k = 0; k < m->call.n_sorts; k++)
         if (m->sort_fields && m->sort_fields[k])
             field_unref(m->sort_fields[k]);
@@ -38,18 +40,6 @@ void oper_measure_release(struct oper_measure *m)
     free(m->sort_specs);
     free(m->sort_fields);
     memset(m, 0, sizeof *m);
-}
-
-static int open_measure(struct aggregate_oper *o, struct oper_measure *m, struct error *err)
-{
-    struct budget *budget = oper_budget(&o->base);
-    struct dtype *types[1 + AGG_ARGS_MAX] = {type_of(TYPE_UINT32)};
-    TRY(agg_open(&m->call, budget, &m->agg, err));
-    if (!m->call.distinct || m->call.function->distinct == AGG_DISTINCT_IGNORED || !m->call.n_args)
-        return ST_OK;
-    for (uint32_t k = 0; k < m->call.n_args; k++)
-        types[1 + k] = m->call.args[k];
-    return group_table_new(budget, types, 1 + m->call.n_args, false, &m->distinct, err);
 }
 
 int aggregate_open(struct aggregate_oper *o, struct error *err)
@@ -66,8 +56,10 @@ int aggregate_open(struct aggregate_oper *o, struct error *err)
         free(types);
         TRY(st);
     }
-    for (uint32_t i = 0; i < o->n_measures; i++)
-        TRY(open_measure(o, &o->measures[i], err));
+    for (uint32_t i = 0; i < o->n_measures; i++) {
+        TRY(agg_open(&o->measures[i].call, budget, &o->measures[i].agg, err));
+        TRY(aggregate_open_distinct(o, &o->measures[i], err));
+    }
     o->n_groups = o->groups ? 0 : 1;
     return ST_OK;
 }
@@ -90,37 +82,6 @@ static int find_runs(struct aggregate_oper *o, const uint32_t *ids, int64_t n, s
     starts[r] = (uint32_t)n;
     rows->starts = starts;
     rows->n_runs = changes;
-    return ST_OK;
-}
-
-/* Narrows the selection (sel[0..*n), NULL = all rows so far) to rows whose tuple (group, args) is new. */
-static int select_distinct(struct aggregate_oper *o, struct oper_measure *m, struct column *const *args, const uint32_t *group_ids, int64_t n,
-                           uint32_t *ret_selected, int64_t *ret_n, struct error *err)
-{
-    struct column *keys[1 + AGG_ARGS_MAX];
-    struct buffer *ids;
-    uint32_t next = group_table_count(m->distinct);
-    struct budget *budget = oper_budget(&o->base);
-    TRY(buffer_new(budget, (size_t)n * 4, &ids, err));
-    if (group_ids)
-        memcpy(ids->data, group_ids, (size_t)n * 4);
-    TRY(column_new(type_of(TYPE_UINT32), n, 0, NULL, ids, NULL, &keys[0], err));
-    for (uint32_t k = 0; k < m->call.n_args; k++)
-        keys[1 + k] = args[k];
-    int st = vec_reserve(&o->distinct_ids, budget, (size_t)n + 1, 4, err);
-    if (st == ST_OK)
-        st = group_table_map(m->distinct, keys, n, o->distinct_ids.data, err);
-    column_unref(keys[0]);
-    TRY(st);
-    int64_t kept = 0;
-    const uint32_t *tuple = o->distinct_ids.data;
-    for (int64_t i = 0; i < n; i++) {
-        if (tuple[i] != next)
-            continue;
-        ret_selected[kept++] = (uint32_t)i;
-        next++;
-    }
-    *ret_n = kept;
     return ST_OK;
 }
 
@@ -155,9 +116,8 @@ static void drop_columns(struct column **columns, uint32_t n)
         column_unref(columns[i]);
 }
 
-/* A measure that sees only the selected rows. */
-static int update_selected(struct aggregate_oper *o, struct oper_measure *m, struct column *const *columns, const uint32_t *selected, int64_t n,
-                           const uint32_t *group_ids, struct error *err)
+int aggregate_update_selected(struct aggregate_oper *o, struct oper_measure *m, struct column *const *columns, const uint32_t *selected, int64_t n,
+                              const uint32_t *group_ids, struct error *err)
 {
     uint32_t *ids = o->selected_ids.data, starts[2] = {0, (uint32_t)n};
     struct agg_rows rows = {.n = n};
@@ -172,27 +132,6 @@ static int update_selected(struct aggregate_oper *o, struct oper_measure *m, str
         rows.n_runs = 1;
     }
     return m->agg->function->update(m->agg, columns, &rows, err);
-}
-
-int aggregate_distinct(struct aggregate_oper *o, struct oper_measure *m, struct column **columns, uint32_t *ids, int64_t n, struct error *err)
-{
-    struct budget *budget = oper_budget(&o->base);
-    uint32_t total = m->call.n_args + m->call.n_sorts;
-    int64_t kept = 0;
-    TRY(vec_reserve(&o->selected, budget, (size_t)n + 1, 4, err));
-    TRY(select_distinct(o, m, columns, ids, n, o->selected.data, &kept, err));
-    if (o->is_part) /* the whole takes them from the table */
-        return ST_OK;
-    const uint32_t *selected = o->selected.data;
-    for (uint32_t k = 0; kept < n && k < total; k++) {
-        struct column *less;
-        TRY(column_take(budget, columns[k], selected, kept, &less, err));
-        column_unref(columns[k]);
-        columns[k] = less;
-    }
-    for (int64_t i = 0; ids && i < kept; i++)
-        ids[i] = ids[selected[i]]; /* selected[i] >= i, so nothing is overwritten early */
-    return update_selected(o, m, columns, NULL, kept, ids, err);
 }
 
 static int update_measure_selected(struct aggregate_oper *o, struct oper_measure *m, struct batch *b, const uint32_t *group_ids, struct error *err)
@@ -222,7 +161,7 @@ static int update_measure_selected(struct aggregate_oper *o, struct oper_measure
             ids[i] = selected ? group_ids[selected[i]] : group_ids[i];
         st = aggregate_distinct(o, m, columns, group_ids ? ids : NULL, n, err);
     } else {
-        st = update_selected(o, m, columns, selected, n, group_ids, err);
+        st = aggregate_update_selected(o, m, columns, selected, n, group_ids, err);
     }
     drop_columns(columns, total);
     return st;
@@ -325,27 +264,47 @@ static int map_groups(struct aggregate_oper *o, struct batch *b, const uint8_t *
 }
 
 /* Tables grow by doubling. */
-bool aggregate_memory_is_short(const struct aggregate_oper *o)
+bool aggregate_room_is_short(const struct aggregate_oper *o)
 {
     const struct work_context *work = o->base.work;
-    return work && work->spill && o->n_sets == 1 && !o->frozen && o->n_groups >= SPILL_GROUPS_MIN &&
-           budget_headroom(work->budget) < budget_used(work->budget) + SPILL_RESERVE_BYTES;
+    return work && work->spill && budget_headroom(work->budget) < budget_used(work->budget) + SPILL_RESERVE_BYTES;
 }
 
-int aggregate_freeze(struct aggregate_oper *o, struct error *err)
+static bool has_many_groups(const struct aggregate_oper *o)
 {
-    if (aggregate_is_ordered(o))
-        return ST_OK;
+    return !o->frozen && o->n_groups >= SPILL_GROUPS_MIN;
+}
+
+bool aggregate_memory_is_short(const struct aggregate_oper *o)
+{
+    bool many = has_many_groups(o);
+    for (uint32_t i = 0; !many && i < o->n_measures; i++)
+        many = aggregate_has_many_tuples(&o->measures[i]);
+    return many && aggregate_room_is_short(o);
+}
+
+static int freeze_groups(struct aggregate_oper *o, struct error *err)
+{
     TRY(aggregate_take_parts(o, err));
     if (!o->spill)
-        TRY(agg_spill_new(o->base.work, o->base.input->schema, o->keys, o->n_keys, &o->spill, err));
+        TRY(agg_spill_new(o->base.work, o->base.input->schema, o->keys, o->n_keys, o->n_sets > 1 ? o->sets : NULL, &o->spill, err));
     group_table_freeze(o->groups);
     o->frozen = true;
     return agg_spill_start(o->spill, o->level + 1, err);
 }
 
+int aggregate_freeze(struct aggregate_oper *o, struct error *err)
+{
+    if (has_many_groups(o) && !aggregate_is_ordered(o))
+        TRY(freeze_groups(o, err));
+    for (uint32_t i = 0; i < o->n_measures; i++)
+        if (aggregate_has_many_tuples(&o->measures[i]))
+            TRY(aggregate_freeze_distinct(o, &o->measures[i], 1, err));
+    return ST_OK;
+}
+
 /* Puts the rows of unknown groups aside; *ret_known gets the others, with their groups in o->ids, or NULL when there are none. */
-static int put_aside(struct aggregate_oper *o, struct batch *b, struct batch **ret_known, struct error *err)
+static int put_aside(struct aggregate_oper *o, struct batch *b, uint32_t set, struct batch **ret_known, struct error *err)
 {
     struct budget *budget = oper_budget(&o->base);
     uint32_t *ids = o->ids.data, n_known = 0, n_unknown = 0;
@@ -360,7 +319,7 @@ static int put_aside(struct aggregate_oper *o, struct batch *b, struct batch **r
     *ret_known = n_unknown ? NULL : batch_ref(b);
     if (!n_unknown)
         return ST_OK;
-    TRY(agg_spill_put(o->spill, b, unknown, n_unknown, err));
+    TRY(agg_spill_put(o->spill, b, set, unknown, n_unknown, err));
     if (!n_known)
         return ST_OK;
     for (uint32_t i = 0; i < n_known; i++)
@@ -377,24 +336,34 @@ static int update_known(struct aggregate_oper *o, struct batch *b, struct agg_ro
     return update_measures(o, b, rows, err);
 }
 
-int aggregate_batch(struct aggregate_oper *o, struct batch *b, struct error *err)
+static int aggregate_set(struct aggregate_oper *o, struct batch *b, uint32_t set, struct error *err)
 {
     struct agg_rows rows;
+    struct batch *known = b;
+    TRY(map_groups(o, b, o->n_sets > 1 ? o->sets + (size_t)set * o->n_keys : NULL, &rows, err));
+    if (o->frozen)
+        TRY(put_aside(o, b, set, &known, err));
+    int st = known ? update_known(o, known, &rows, err) : ST_OK;
+    if (o->frozen)
+        batch_unref(known);
+    return st;
+}
+
+int aggregate_batch(struct aggregate_oper *o, struct batch *b, struct error *err)
+{
     if (!o->groups) {
         uint32_t starts[2] = {0, (uint32_t)b->n_rows};
-        rows = (struct agg_rows){.n = b->n_rows, .starts = starts, .n_runs = 1};
+        struct agg_rows rows = {.n = b->n_rows, .starts = starts, .n_runs = 1};
         return update_measures(o, b, &rows, err);
     }
-    for (uint32_t s = 0; s < o->n_sets; s++) {
-        struct batch *known = b;
-        TRY(map_groups(o, b, o->n_sets > 1 ? o->sets + (size_t)s * o->n_keys : NULL, &rows, err));
-        if (o->frozen)
-            TRY(put_aside(o, b, &known, err));
-        int st = known ? update_known(o, known, &rows, err) : ST_OK;
-        if (o->frozen)
-            batch_unref(known);
-        TRY(st);
+    if (o->part && o->n_sets > 1) {
+        uint32_t set = agg_spill_set(b);
+        if (set >= o->n_sets)
+            return error_set(err, ST_CORRUPT, "a spill file holds rows of grouping set %u of %u", set, o->n_sets);
+        return aggregate_set(o, b, set, err);
     }
+    for (uint32_t s = 0; s < o->n_sets; s++)
+        TRY(aggregate_set(o, b, s, err));
     return ST_OK;
 }
 
@@ -410,8 +379,10 @@ static int consume(struct aggregate_oper *o, struct error *err)
         if (!over && !o->cut && !o->intake.part && aggregate_memory_is_short(o))
             TRY(aggregate_freeze(o, err));
     }
-    for (uint32_t i = 0; i < o->n_measures; i++)
+    for (uint32_t i = 0; i < o->n_measures; i++) {
         TRY(o->measures[i].agg->function->reserve(o->measures[i].agg, o->n_groups, err));
+        TRY(aggregate_finish_distinct(o, &o->measures[i], err));
+    }
     size_t bytes = o->groups ? group_table_bytes(o->groups) : 0;
     o->base.mem_bytes = bytes > o->base.mem_bytes ? bytes : o->base.mem_bytes;
     o->consumed = true;
@@ -436,9 +407,8 @@ void aggregate_close(struct aggregate_oper *o)
     o->groups = NULL;
     for (uint32_t i = 0; i < o->n_measures; i++) {
         agg_free(o->measures[i].agg);
-        group_table_free(o->measures[i].distinct);
         o->measures[i].agg = NULL;
-        o->measures[i].distinct = NULL;
+        aggregate_close_distinct(&o->measures[i]);
     }
 }
 

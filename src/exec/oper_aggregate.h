@@ -55,19 +55,36 @@ struct aggregate_oper {
 int aggregate_open(struct aggregate_oper *o, struct error *err);
 int aggregate_batch(struct aggregate_oper *o, struct batch *b, struct error *err);
 void aggregate_close(struct aggregate_oper *o);
-/* n rows of a DISTINCT measure, of the groups ids[] (NULL: there is one): those that bring something new update it, unless this is a part, which only keeps
- * what there is. columns: arguments, then sort keys; replaced, like ids, by those of the new rows. ids may be in o->selected_ids. */
-int aggregate_distinct(struct aggregate_oper *o, struct oper_measure *m, struct column **columns, uint32_t *ids, int64_t n, struct error *err);
+/* Takes the rows selected[0..n) (NULL: all) of a measure's columns, of the groups ids[] (NULL: there is one) by row. */
+int aggregate_update_selected(struct aggregate_oper *o, struct oper_measure *m, struct column *const *columns, const uint32_t *selected, int64_t n,
+                              const uint32_t *ids, struct error *err);
 
 /* Whether the next batch might not find the memory it needs. */
+bool aggregate_room_is_short(const struct aggregate_oper *o);
+/* And whether putting rows on disk would help. */
 bool aggregate_memory_is_short(const struct aggregate_oper *o);
 /* Whether groups come one behind another: there is no table then. */
 static inline bool aggregate_is_ordered(const struct aggregate_oper *o)
 {
     return o->n_keys && o->n_forward == o->n_keys;
 }
-/* Rows of further groups go to disk from now on. Does nothing where there is no table. */
+/* Rows of further groups, or of further tuples of DISTINCT measures, go to disk from now on, where there are many of them. */
 int aggregate_freeze(struct aggregate_oper *o, struct error *err);
+
+/* oper_aggregate_distinct.c */
+
+/* The empty table of a measure that has one. */
+int aggregate_open_distinct(struct aggregate_oper *o, struct oper_measure *m, struct error *err);
+void aggregate_close_distinct(struct oper_measure *m);
+/* n rows of a DISTINCT measure, of the groups ids[] (NULL: there is one): those that bring something new update it, unless this is a part, which only keeps
+ * what there is. columns: arguments, then sort keys; replaced, like ids, by those of the new rows. ids may be in o->selected_ids. */
+int aggregate_distinct(struct aggregate_oper *o, struct oper_measure *m, struct column **columns, uint32_t *ids, int64_t n, struct error *err);
+/* Whether its table is worth freezing. */
+bool aggregate_has_many_tuples(const struct oper_measure *m);
+/* Rows that are not in the table go to disk from now on; `level` as for agg_spill_start(). */
+int aggregate_freeze_distinct(struct aggregate_oper *o, struct oper_measure *m, uint32_t level, struct error *err);
+/* Takes them back: behind all rows of the groups that there are. */
+int aggregate_finish_distinct(struct aggregate_oper *o, struct oper_measure *m, struct error *err);
 
 /* oper_aggregate_order.c */
 

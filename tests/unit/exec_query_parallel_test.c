@@ -226,6 +226,8 @@ static void add_value(uint64_t *hash, const struct column *c, int64_t i)
     } else if (type_is_varlen(c->type)) {
         const uint8_t *s = column_bytes(c, i, &size);
         *hash = hash_u64(*hash ^ hash_bytes(s, (size_t)size));
+    } else if (c->type->id == TYPE_UINT8) {
+        *hash = hash_u64(*hash ^ COLUMN_VALUES(c, uint8_t)[i]);
     } else {
         *hash = hash_u64(*hash ^ COLUMN_VALUES(c, uint64_t)[i]);
     }
@@ -472,10 +474,12 @@ static void test_limited(void **state)
 static struct budget node;
 
 /* Others take nearly all of the node's memory while parts are being aggregated. */
+static size_t squeezed_bytes; /* that are left */
+
 static const char *squeezes(uint32_t batch)
 {
     if (batch == 9)
-        assert_int_equal(budget_charge(&node, node.limit - budget_used(&node) - ((size_t)5 << 20), NULL), ST_OK);
+        assert_int_equal(budget_charge(&node, node.limit - budget_used(&node) - squeezed_bytes, NULL), ST_OK);
     return NULL;
 }
 
@@ -488,6 +492,7 @@ static void test_short_memory(void **state)
     struct thread_pool *pool;
     struct answer plenty;
     (void)state;
+    squeezed_bytes = (size_t)5 << 20;
     assert_int_equal(thread_pool_new("query", 3, 1000, &pool, NULL), ST_OK);
     for (int round = 0; round < 6; round++) {
         struct budget budget;
@@ -507,6 +512,58 @@ static void test_short_memory(void **state)
             assert_true(metric_of("regiond_spill_files_total") > files);
         same(&plenty, &a, "with little memory", round, 3);
         assert_int_equal(budget.used, 0);
+    }
+    thread_pool_free(pool);
+}
+
+/* Many tuples in few groups, and many groups of several sets. */
+static struct oper *short_of_memory(int what, struct work_context *work)
+{
+    static const uint32_t keys[] = {K, U}, v_and_k[] = {V, K};
+    static const uint8_t sets[] = {1, 0, 0, 1, 0, 0};
+    static const bool forward[] = {true}, second[] = {false, true};
+    static const struct want wants[] = {{"count", U, .distinct = true}, {"sum", U, .distinct = true}, {"count", V, .distinct = true}, {"max", F}};
+    switch (what) {
+    case 0:
+        return aggregate(scan(work), NULL, 0, wants, 4);
+    case 1:
+        return aggregate(scan(work), keys, 1, wants, 4);
+    case 2:
+        return aggregate_as(scan_of(in_order, work), (struct oper_aggregate_spec){keys, 1, NULL, 1, forward}, wants, 4);
+    case 3:
+        return sorted(sorted(aggregate_as(scan_of(in_order, work), (struct oper_aggregate_spec){v_and_k, 2, NULL, 1, second}, wants, 4), 0, -1), 1, -1);
+    default:
+        return sorted(sorted(aggregate_as(scan(work), (struct oper_aggregate_spec){keys, 2, sets, 3}, wants, 4), 0, -1), 1, -1);
+    }
+}
+
+/* Tuples of DISTINCT and groups of grouping sets, whichever thread saw them first, come out once. */
+static void test_short_memory_distinct(void **state)
+{
+    struct thread_pool *pool;
+    (void)state;
+    squeezed_bytes = (size_t)8 << 20;
+    assert_int_equal(thread_pool_new("query", 3, 1000, &pool, NULL), ST_OK);
+    for (int what = 0; what < 5; what++) {
+        struct answer plenty;
+        for (int round = 0; round < (what == 4 ? 2 : 4); round++) { /* what the parts hold of three sets may be more than is left */
+            struct budget budget;
+            struct work_context work;
+            with_budget(&work, &budget, round == 1 ? (size_t)10 << 20 : SIZE_MAX);
+            budget_init(&node, "node", "memory_limit", (size_t)1 << 30, NULL);
+            budget.parent = &node;
+            work.spill = space;
+            set_failure(round > 1 ? squeezes : NULL);
+            int64_t files = metric_of("regiond_spill_files_total");
+            struct answer a = run(short_of_memory(what, &work), pool, -1);
+            set_failure(NULL);
+            if (a.status != ST_OK)
+                fail_msg("query %d, round %d: %s", what, round, a.error.msg);
+            plenty = round ? plenty : a;
+            same(&plenty, &a, "with little memory", what, 3);
+            assert_true(round != 1 || what == 2 || what == 3 || metric_of("regiond_spill_files_total") > files);
+            assert_int_equal(budget.used, 0);
+        }
     }
     thread_pool_free(pool);
 }
@@ -553,23 +610,20 @@ static void test_no_memory(void **state)
     thread_pool_free(pool);
 }
 
-/* What does not go to disk (the values of DISTINCT, grouping sets) fails the one query, with a message that names the option; nothing is left behind. */
+/* What does not go to disk (the states of groups that have been begun) fails the one query, with a message that names the option; nothing is left behind. */
 static void test_no_memory_beside_disk(void **state)
 {
-    static const uint32_t keys[] = {K, U};
-    static const uint8_t both[] = {1, 1, 1, 0};
-    static const struct want distinct[] = {{"count", U, .distinct = true}}, count[] = {{"count", -1}};
+    static const uint32_t keys[] = {K};
+    static const struct want lists[] = {{"array_agg", U}, {"array_agg", F}, {"array_agg", V}};
     struct budget budget;
     struct work_context work;
     struct thread_pool *pool;
     (void)state;
     assert_int_equal(thread_pool_new("query", 3, 1000, &pool, NULL), ST_OK);
-    for (int what = 0; what < 3; what++) {
+    for (uint32_t n_keys = 0; n_keys < 2; n_keys++) {
         with_budget(&work, &budget, 2 << 20);
         work.spill = space;
-        const struct oper_aggregate_spec spec = {.keys = keys, .n_keys = 2, .sets = both, .n_sets = 2};
-        struct oper *o = what == 2 ? aggregate_as(scan(&work), spec, count, 1) : aggregate(scan(&work), keys, (uint32_t)what, distinct, 1);
-        struct answer a = run(o, pool, -1);
+        struct answer a = run(aggregate(scan(&work), keys, n_keys, lists, 3), pool, -1);
         assert_int_equal(a.status, ST_EXHAUSTED);
         assert_non_null(strstr(a.error.msg, "query.memory_pool_size"));
         assert_int_equal(budget.used, 0);
@@ -650,7 +704,7 @@ int main(void)
         cmocka_unit_test(test_cancelled),     cmocka_unit_test(test_freed_early),      cmocka_unit_test(test_short_memory),
         cmocka_unit_test(test_limited),       cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_order_as_hash), cmocka_unit_test(test_order_streams),
-        cmocka_unit_test(test_no_memory_beside_disk),    cmocka_unit_test(test_short_memory_sorts),
+        cmocka_unit_test(test_no_memory_beside_disk), cmocka_unit_test(test_short_memory_distinct),    cmocka_unit_test(test_short_memory_sorts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
