@@ -86,6 +86,8 @@ void wal_replay_close(struct wal_replay *r);  /* NULL is allowed */
 
 /* Highest entry id of the region that the log remembers, 0 if none. */
 uint64_t wal_last_entry_id(struct wal *w, uint64_t region_id);
+/* Whether segments hold entries that the region needs, as far as the log knows; it knows more behind wal_obsolete(). */
+bool wal_is_pinned(struct wal *w, uint64_t region_id);
 
 /* Entries <= entry_id of the region are no longer needed; segments that nobody needs are deleted, oldest first (the active one is ended for it when
  * it holds more than 1 MiB). UINT64_MAX for all of them: the region is gone, but its last entry id stays known, as records of it may come back at the

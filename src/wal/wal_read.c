@@ -276,6 +276,17 @@ uint64_t wal_last_entry_id(struct wal *w, uint64_t region_id)
     return last;
 }
 
+bool wal_is_pinned(struct wal *w, uint64_t region_id)
+{
+    if (!w)
+        return false;
+    pthread_mutex_lock(&w->lock);
+    const struct region_state *r = u64_map_get(&w->regions, region_id);
+    bool pinned = r && r->spans > 0;
+    pthread_mutex_unlock(&w->lock);
+    return pinned;
+}
+
 /* How many of the segments may go once nobody needs them. The last one stays while it is written, or while its checkpoint knows of losses. */
 static size_t deletable(const struct wal *w)
 {

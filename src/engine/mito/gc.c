@@ -148,6 +148,7 @@ static int examine_unknown(void *ctx, const struct object_info *info, struct err
         if (strcmp(m->removed[i].file_id, f.file_id) == 0)
             return ST_OK;
     struct object_store *store = s->region->engine->options.store;
+    TRY(manifest_make_durable(s->region->manifest, err));
     TRY(store->ops->remove(store, info->key, err));
     return tell(s->deleted, s->region->id, &f, err);
 }
@@ -183,7 +184,9 @@ static int collect_open(struct mito_region *r, const struct region_gc_request *q
         const struct removed_file *f = &m->removed[i];
         if (f->removed_at_ms >= until_ms || listed(m, f) || referenced(q, f->file_id))
             continue;
-        st = delete_file(r->engine, r->dir, f, err);
+        st = manifest_make_durable(r->manifest, err);
+        if (st == ST_OK)
+            st = delete_file(r->engine, r->dir, f, err);
         if (st == ST_OK) {
             gone[n++] = *f;
             st = tell(deleted, r->id, f, err);

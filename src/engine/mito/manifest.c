@@ -394,6 +394,18 @@ bool manifest_in_doubt(const struct manifest_manager *m)
     return m->doubtful.size > 0;
 }
 
+/* By a removal of what is not there, for that syncs the folder. */
+int manifest_make_durable(struct manifest_manager *m, struct error *err)
+{
+    char key[MANIFEST_KEY_MAX];
+    if (m->durable)
+        return ST_OK;
+    snprintf(key, sizeof key, "%s.none", m->dir);
+    int st = m->store->ops->discard(m->store, key, err);
+    m->durable = st == ST_OK;
+    return st == ST_OK ? ST_OK : error_prefix(err, "%s cannot be synced", m->dir);
+}
+
 /* Only our own text is removed: under the key there may be, by now, another node's. */
 int manifest_settle(struct manifest_manager *m, struct error *err)
 {
@@ -459,6 +471,7 @@ int manifest_commit(struct manifest_manager *m, const struct dynbuf *text, const
     manifest_release(&m->state);
     m->state = next;
     m->state.version = f.version;
+    m->durable = true;
     if (m->distance && m->state.version - m->checkpoint_version >= m->distance)
         (void)checkpoint(m);
     return ST_OK;

@@ -101,6 +101,9 @@ int manifest_update_truncate_files(struct manifest_manager *m, const struct file
 /* Whether a failed delta may come to life at the next open, and removing it then. Files that a delta in doubt names must stay. */
 bool manifest_in_doubt(const struct manifest_manager *m);
 int manifest_settle(struct manifest_manager *m, struct error *err);
+/* A power cut might undo what was read when the manifest was opened, where the process before this one ended before it had synced that, or bring back what
+ * it had removed. Behind this it cannot: to be called before anything is deleted that another state of the manifest needs. */
+int manifest_make_durable(struct manifest_manager *m, struct error *err);
 
 /* Removed files are on record until they are forgotten (keep), or until the next update. */
 void manifest_keep_removed(struct manifest_manager *m, bool keep);

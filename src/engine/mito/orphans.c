@@ -13,7 +13,8 @@
 #include "engine/mito/mito.h"
 #include "engine/mito/sst_internal.h"
 
-static struct metric_family removed = {.name = "regiond_mito_orphans_removed_total", .help = "files removed that no manifest lists", .kind = METRIC_COUNTER};
+static struct metric_family removed = {
+    .name = "regiond_mito_orphans_removed_total", .help = "files removed that no manifest lists", .kind = METRIC_COUNTER};
 
 enum { UUID_SIZE = FILE_ID_SIZE - 1 };
 
@@ -56,6 +57,7 @@ static int examine(void *ctx, const struct object_info *info, struct error *err)
         if (strncmp(s->region->files[i]->meta.file_id, name, UUID_SIZE) == 0 && !is_other_index(&s->region->files[i]->meta, info->key))
             return ST_OK;
     struct object_store *store = s->region->engine->options.store;
+    TRY(manifest_make_durable(s->region->manifest, err));
     TRY(store->ops->remove(store, info->key, err));
     s->n_removed++;
     metric_add(metric_plain(&removed), 1);
@@ -68,7 +70,8 @@ static bool owns_folder(const struct mito_region *r)
     if (r->engine->options.gc_enabled || (r->metadata->partition_expr && *r->metadata->partition_expr))
         return false;
     for (uint32_t i = 0; i < r->n_files; i++)
-        if ((r->files[i]->meta.region_id && r->files[i]->meta.region_id != r->id) || (r->files[i]->meta.partition_expr && *r->files[i]->meta.partition_expr))
+        if ((r->files[i]->meta.region_id && r->files[i]->meta.region_id != r->id) ||
+            (r->files[i]->meta.partition_expr && *r->files[i]->meta.partition_expr))
             return false;
     return r->state == REGION_WRITABLE;
 }

@@ -257,7 +257,12 @@ static int check_places(const struct region_options *o, struct error *err)
 static void release_log(struct mito_region *r)
 {
     struct error err;
-    if (mito_log_obsolete(r, &err) != ST_OK)
+    const struct mito_options *o = &r->engine->options;
+    bool pinned = r->wal_enabled && (o->peer_log || wal_is_pinned(o->wal, r->id)); /* of thousands of regions few are: a sync is dear */
+    int st = pinned ? manifest_make_durable(r->manifest, &err) : ST_OK;
+    if (st == ST_OK)
+        st = mito_log_obsolete(r, &err);
+    if (st != ST_OK)
         log_warn("mito", "the log is not cut for region %llu: %s; its next flush tries again", (unsigned long long)r->id, err.msg);
 }
 
