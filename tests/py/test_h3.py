@@ -54,6 +54,12 @@ def main():
             assert int(answer) == h3.grid_distance(a, b), (a, b)
             measured += 1
     assert measured > 1500
+    assert set(ask([f'distance {c} {c}' for c in cells])) == {'0'}
+    close = [(c, R.choice(sorted(h3.grid_disk(c, R.randint(1, 4))))) for c in cells[5000:]]  # around pentagons
+    answers = [int(answer) for answer in ask([f'distance {a} {b}' for a, b in close])]
+    assert sum(answer >= 0 for answer in answers) > len(answers) / 2
+    for (a, b), answer in zip(close, answers):
+        assert answer < 0 or answer == h3.grid_distance(a, b), (a, b)
     parents = [c for c in cells if h3.get_resolution(c) < 12][-300:]
     for cell, answer in zip(parents, ask([f'children {c} {h3.get_resolution(c) + 2}' for c in parents])):
         assert answer.split() == list(h3.cell_to_children(cell, h3.get_resolution(cell) + 2)), cell

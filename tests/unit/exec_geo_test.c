@@ -61,6 +61,8 @@ static void test_h3(void **state)
     IS(CALL("h3_grid_distance", F(0), S("855616abfffffff")), "1|NULL");
     IS(CALL("array_length", CALL("h3_grid_path_cells", F(0), S("855616abfffffff"))), "2|NULL");
     IS(CALL("h3_grid_distance", F(0), S("845616bffffffff")), QUERY_ERROR);
+    IS(CALL("h3_grid_distance", S("883169270bfffff"), S("883169270bfffff")), "0|0"); /* beside a pentagon */
+    IS(CALL("h3_grid_path_cells", S("883169270bfffff"), S("883169270bfffff")), "[613358792465186815]|[613358792465186815]");
     IS(CALL("h3_cell_to_string", S("855616aff")), QUERY_ERROR);
     IS(CALL("h3_cell_base", I("7")), QUERY_ERROR);
 }

@@ -309,12 +309,20 @@ static int base_direction(int from, int to)
     return DIGIT_NONE;
 }
 
+/* Around a pentagon the plane has a gap; it is whole between cells in the same sixth of the same one. */
+static bool in_one_sixth(uint64_t origin, uint64_t cell)
+{
+    return h3_base_cell_of(origin) == h3_base_cell_of(cell) && h3_leading_digit(origin) == h3_leading_digit(cell);
+}
+
 /* A cell's coordinates on the plane around the origin's base cell; false where the plane does not reach: behind pentagons and beyond the neighbours.
  */
 static bool on_plane_of(uint64_t origin, uint64_t cell, struct h3_ijk *ret)
 {
     int from = h3_base_cell_of(origin), to = h3_base_cell_of(cell), direction = base_direction(from, to);
-    if (h3_resolution(origin) != h3_resolution(cell) || direction == DIGIT_NONE || h3_base_cells[from].pentagon || h3_base_cells[to].pentagon)
+    if (h3_resolution(origin) != h3_resolution(cell) || direction == DIGIT_NONE)
+        return false;
+    if ((h3_base_cells[from].pentagon || h3_base_cells[to].pentagon) && !in_one_sixth(origin, cell))
         return false;
     for (int i = 0; direction && i < h3_base_cell_rotations[from][direction]; i++)
         cell = h3_turn(cell, true);
@@ -330,12 +338,14 @@ static bool from_plane_of(uint64_t origin, struct h3_ijk at, uint64_t *ret_cell)
     int base = h3_base_cell_of(origin);
     uint64_t cell = put_digits(origin, &at);
     int direction = digit_of(at);
-    if (direction == DIGIT_NONE || h3_base_cell_neighbours[base][direction] >= H3_BASE_CELLS ||
-        h3_base_cells[h3_base_cell_neighbours[base][direction]].pentagon)
+    int next = direction == DIGIT_NONE ? H3_BASE_CELLS : h3_base_cell_neighbours[base][direction];
+    if (next >= H3_BASE_CELLS)
+        return false;
+    if ((h3_base_cells[base].pentagon || h3_base_cells[next].pentagon) && (direction != DIGIT_CENTER || !in_one_sixth(origin, cell)))
         return false;
     for (int i = 0; direction && i < h3_base_cell_rotations[base][direction]; i++)
         cell = h3_turn(cell, false);
-    *ret_cell = with_base_cell(cell, h3_base_cell_neighbours[base][direction]);
+    *ret_cell = with_base_cell(cell, next);
     return true;
 }
 
