@@ -131,6 +131,15 @@ static uint64_t estimate(const struct registers *r)
     return (uint64_t)round(0.5 / M_LN2 * m * m / z);
 }
 
+/* The peer finds out when it makes its accumulators: within the query where it is grouped, before it where not. */
+static int not_counted(const struct agg_call *call, struct error *err)
+{
+    char type[100];
+    return error_set(err, call->grouped ? ST_EXECUTE_QUERY : ST_UNSUPPORTED,
+                     "This feature is not implemented: Support for 'approx_distinct' for data type %s is not implemented",
+                     type_print(call->args[0], type, sizeof type));
+}
+
 static int approx_resolve(struct agg_call *call, struct error *err)
 {
     const struct dtype *t = call->args[0];
@@ -140,7 +149,7 @@ static int approx_resolve(struct agg_call *call, struct error *err)
         return agg_add_state(call, call->function->name, call->args[0], err);
     bool temporal = t->id == TYPE_DATE32 || t->id == TYPE_DATE64 || t->id == TYPE_TIME32 || t->id == TYPE_TIME64 || t->id == TYPE_TIMESTAMP;
     if (!type_is_integer(t) && !temporal && !type_is_string(t) && t->id != TYPE_BINARY && t->id != TYPE_LARGE_BINARY)
-        return agg_type_error(call, 0, err);
+        return not_counted(call, err);
     return agg_add_state(call, "hll_registers", type_of(TYPE_BINARY), err);
 }
 
