@@ -56,22 +56,8 @@ static void test_moments(void **state)
     assert_true(isnan(value_of("var_pop", "inf", NULL, one_group)));
 }
 
-/* Error codes as a GreptimeDB datanode gives them. */
-static void test_floats_are_not_counted(void **state)
-{
-    (void)state;
-    for (int grouped = 0; grouped < 2; grouped++) {
-        struct agg_run *r = agg_run_new("approx_distinct");
-        agg_arg(r, type_of(TYPE_FLOAT32));
-        r->call.grouped = grouped;
-        assert_int_equal(agg_run_open(r), grouped ? ST_EXECUTE_QUERY : ST_UNSUPPORTED);
-        agg_run_free(r);
-    }
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_float_sums), cmocka_unit_test(test_moments),
-                                       cmocka_unit_test(test_floats_are_not_counted)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_float_sums), cmocka_unit_test(test_moments)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
