@@ -7,7 +7,7 @@ Each seed gives a region and a schedule of faults for it: partitions, pauses (SI
 duplicated and reordered responses. Checked:
 
   - a write that was sent to a node after another one was told to lead is never acknowledged by the first;
-  - a write that was sent to a node when no lease of it could still run is never acknowledged;
+  - a write that was sent to a node when no lease of it could still run is never acknowledged (acknowledge());
   - at the end every acknowledged row is on the leading node, those excepted that were left behind because they were never flushed (their log is local to a node): by a
     failover without the old leader, and by a migration that went back because the answer to its upgrade was lost;
   - and that one takes writes again once nothing goes wrong any more.
@@ -31,7 +31,7 @@ from harness import FIELD, HANDLE, INT64, TAG, TIME, TS_MS, Server, create_regio
 from metasrv import DOWNGRADING, FOLLOWER, Metasrv
 
 COLUMNS = [('k', INT64, TAG), ('ts', TS_MS, TIME), ('v', INT64, FIELD)]
-INTERVAL_MS, LEASE_S = 100, 1
+INTERVAL_MS, LEASE_S, VOLLEY = 100, 1, 16
 PATIENCE_S, CALM_AFTER_S = 400, 15 # what comes at all has come by then; seconds without a leader after which leases get longer
 
 
@@ -72,7 +72,8 @@ class Seed:
     def __init__(self, cluster, seed):
         self.c, self.m, self.seed, self.r = cluster, cluster.m, seed, random.Random(seed)
         self.region = (10000 + seed) << 32
-        self.writes, self.lock, self.done = [], threading.Lock(), False
+        self.writes, self.lock, self.done, self.volleyed = [], threading.Lock(), False, 0
+        self.created, self.unleased = 0, []
         self.leader = 1
         self.led_since = {}        # node -> when it was told to lead (migrations)
         self.taken_at = {1: None, 2: None}  # node -> when another one was told to lead
@@ -85,6 +86,13 @@ class Seed:
 
     # ---- load ----
 
+    def acknowledge(self, w):
+        """No lease that metasrv has given so far, and not the region's first one either, may have ended before the write was sent."""
+        w.acked = time.monotonic()
+        end = max(self.m.last_lease.get(w.node, 0), self.created + 4 * INTERVAL_MS / 1000)
+        if w.sent > end:
+            self.unleased.append(f'node {w.node} acknowledged key {w.key}, sent {w.sent - end:.3f} s after its last lease')
+
     def writer(self, number):
         key, r = number * 1000000, random.Random(self.seed * 7 + number)
         while not self.done:
@@ -95,9 +103,26 @@ class Seed:
                 self.writes.append(w)
             try:
                 self.c.calls[node](insert(self.region, COLUMNS, [(key, key, key)]), timeout=3)
-                w.acked = time.monotonic()
+                self.acknowledge(w)
             except grpc.RpcError:
                 time.sleep(0.002)
+
+    def wake(self, node):
+        """Lets a paused node go on, with a volley of writes in front of it, which it may find before its keeper of leases has looked at the clock. No lease is given meanwhile."""
+        writes, drop = [], self.m.drop_leases
+        self.m.drop_leases = 10**6
+        for _ in range(VOLLEY):
+            self.volleyed += 1
+            w = Write(node, 9000000 + self.volleyed)
+            writes.append((w, self.c.calls[node].future(insert(self.region, COLUMNS, [(w.key, w.key, w.key)]), timeout=3)))
+        with self.lock:
+            self.writes += [w for w, _ in writes]
+        time.sleep(0.02) # they are on their way
+        self.c.servers[node].process.send_signal(signal.SIGCONT)
+        for w, call in writes:
+            if call.exception() is None:
+                self.acknowledge(w)
+        self.m.drop_leases = drop
 
     # ---- what metasrv does ----
 
@@ -176,9 +201,9 @@ class Seed:
             p = self.c.servers[node].process
             p.send_signal(signal.SIGSTOP)
             if r.random() < 0.3:
-                self.during(self.migrate, r.random() < 0.5)
+                self.during(node, self.migrate, r.random() < 0.5)
             time.sleep(r.random() * 1.8)
-            p.send_signal(signal.SIGCONT)
+            self.wake(node)
         elif kind == 'migrate':
             if r.random() < 0.4:
                 threading.Timer(r.random() * 0.02, lambda: m.partition(node)).start()
@@ -214,7 +239,7 @@ class Seed:
             m.heal(n)
         time.sleep(r.random() * 0.1)
 
-    def during(self, body, *arguments):
+    def during(self, paused, body, *arguments):
         failed = []
 
         def run():
@@ -225,8 +250,7 @@ class Seed:
         t = threading.Thread(target=run)
         t.start()
         t.join(0.3 + self.r.random() * 2)
-        self.c.servers[1].process.send_signal(signal.SIGCONT)
-        self.c.servers[2].process.send_signal(signal.SIGCONT)
+        self.wake(paused)
         t.join()
         if failed:
             raise failed[0]
@@ -260,6 +284,7 @@ class Seed:
         while True:
             try:
                 self.c.calls[1](create_region(self.region, COLUMNS), timeout=20)
+                self.created = time.monotonic()
                 break
             except grpc.RpcError as e:
                 if time.monotonic() > end:
@@ -286,6 +311,8 @@ class Seed:
             taken = self.taken_at[w.node]
             if w.acked and taken is not None and w.sent > taken:
                 raise AssertionError(f'node {w.node} acknowledged key {w.key}, sent {w.sent - taken:.3f} s after it had lost the region')
+        if self.unleased:
+            raise AssertionError('; '.join(self.unleased[:5]))
         table = scan_all(self.c.servers[self.leader].channel(), self.region, COLUMNS, timeout=PATIENCE_S)
         have = set(table['k'].to_pylist())
         acked = {w.key for w in self.writes if w.acked}
