@@ -98,6 +98,7 @@ def main():
     damaged(home, 'damaged pages', lambda c, f: overwrite(f('*.parquet')[0], 20, 300), 4, 'bad file')
     damaged(home, 'damaged delta', lambda c, f: flip(f('manifest/*001.json')[0], 3), 4, 'broken')
     damaged(home, 'missing beginning', lambda c, f: os.remove(f('manifest/*000.json')[0]), 4, 'broken')
+    damaged(home, 'missing delta', lambda c, f: os.remove(f('manifest/*001.json')[0]), 3, 'the manifest lacks 1 version(s), the first of them 1:')
     damaged(home, 'drop that was cut short', lambda c, f: open(os.path.dirname(f('*.parquet')[0]) + '/.dropping', 'w').close(), 0, 'dropped', region=2)
     wal = sorted(p for p in glob.glob(os.path.join(home, 'wal/regiond/*.wal')) if os.path.getsize(p))[-1] # an empty one says that the stop was clean
     name = os.path.relpath(wal, home)

@@ -88,7 +88,7 @@ static int append_number(const struct ndjson_decoder *d, struct column_builder *
         return column_builder_append_fixed(b, b->type->id == TYPE_FLOAT32 ? (const void *)&f : (const void *)&x, err);
     }
     if (!json_i128(v, &n)) {
-        if (!json_double(v, &x) || x != (double)(int64_t)x)
+        if (!json_double(v, &x) || !(x >= -0x1p63 && x < 0x1p63) || x != (double)(int64_t)x)
             return wrong(d, name, "integer", err);
         n = (int64_t)x;
     }

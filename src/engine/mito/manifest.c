@@ -202,6 +202,10 @@ static int replay(struct manifest_manager *m, struct error *err)
         }
         dynbuf_release(&text);
         TRY(st);
+        if (f->version > m->next_version) {
+            m->first_missing = m->n_missing ? m->first_missing : m->next_version;
+            m->n_missing += f->version - m->next_version;
+        }
         m->state.version = f->version;
         m->next_version = f->version + 1;
     }
@@ -288,6 +292,13 @@ int manifest_is_behind(struct manifest_manager *m, bool *ret_behind, struct erro
 const struct manifest *manifest_state(const struct manifest_manager *m)
 {
     return &m->state;
+}
+
+bool manifest_has_gap(const struct manifest_manager *m, uint64_t *ret_first, uint64_t *ret_count)
+{
+    *ret_first = m->first_missing;
+    *ret_count = m->n_missing;
+    return m->n_missing > 0;
 }
 
 uint64_t manifest_bytes(const struct manifest_manager *m)

@@ -88,6 +88,10 @@ bool manifest_overtaken(const struct manifest_manager *m);
 /* Whether the store holds a version above the current one: another node has led the region meanwhile. */
 int manifest_is_behind(struct manifest_manager *m, bool *ret_behind, struct error *err);
 
+/* Whether versions between those that were read are missing: of updates that failed, which the next checkpoint makes good, or of deltas that got lost.
+ * No more can be told from a folder. */
+bool manifest_has_gap(const struct manifest_manager *m, uint64_t *ret_first, uint64_t *ret_count);
+
 /* The current state; valid until the next update. Callers serialise reads with updates. */
 const struct manifest *manifest_state(const struct manifest_manager *m);
 

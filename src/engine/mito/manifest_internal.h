@@ -37,6 +37,7 @@ struct manifest_manager {
     struct dynbuf doubtful;      /* text of version next_version - 1, when writing it failed and so did removing it */
     bool (*may_write)(void *ctx);
     void *may_write_ctx;
+    uint64_t first_missing, n_missing; /* versions that were not there when it was read */
     bool durable;                /* what this process has read of the folder is on disk: it may have read what another one could not sync */
     bool keep_removed;
     bool overtaken;              /* another node has written a version that this one was about to */

@@ -13,6 +13,9 @@
 static struct metric_family overtaken_regions = {.name = "regiond_mito_regions_overtaken_total", .kind = METRIC_COUNTER,
                                                  .help = "regions that became followers because another node had written to their manifest"};
 
+static struct metric_family gaps = {
+    .name = "regiond_mito_manifest_gaps_total", .kind = METRIC_COUNTER, .help = "regions opened whose manifest lacks versions between others"};
+
 enum { PATH_BYTES_MAX = 768 /* keys of all files below it must stay under 1024 bytes */ };
 
 /* "data/{path}/{table id}/{table id}_{sequence}/" (region-rpc.md 9.2), and the path type's folder in it. */
@@ -266,6 +269,18 @@ static void release_log(struct mito_region *r)
         log_warn("mito", "the log is not cut for region %llu: %s; its next flush tries again", (unsigned long long)r->id, err.msg);
 }
 
+static void tell_gap(const struct mito_region *r)
+{
+    uint64_t first, n;
+    if (!manifest_has_gap(r->manifest, &first, &n))
+        return;
+    metric_add(metric_plain(&gaps), 1);
+    log_warn("mito",
+             "the manifest of region %llu in %s lacks %llu version(s), the first of them %llu: of writes that failed, or their files are lost; if this is "
+             "a restored copy, stop the node and restore the whole folder",
+             (unsigned long long)r->id, r->dir, (unsigned long long)n, (unsigned long long)first);
+}
+
 static int load_region(struct mito_region *r, const struct kv *options, uint32_t n_options, bool skip_replay, bool writable, struct error *err)
 {
     struct mito_engine *e = r->engine;
@@ -273,6 +288,7 @@ static int load_region(struct mito_region *r, const struct kv *options, uint32_t
     TRY(region_options_parse(options, n_options, true, &r->options, err));
     TRY(check_places(&r->options, err));
     TRY(manifest_open(e->options.store, r->dir, e->options.checkpoint_distance, &r->manifest, err));
+    tell_gap(r);
     TRY(adopt_manifest(r, err));
     TRY(mito_take_expr(r, mito_route_expr(r, r->metadata), err));
     if (!skip_replay)

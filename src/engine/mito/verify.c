@@ -314,6 +314,10 @@ int mito_verify_region(const struct verify_request *q, struct verify_result *ret
     const struct manifest *state = manifest_state(manager);
     *ret_result = (struct verify_result){
         .readable = true, .region_id = state->metadata->region_id, .flushed_entry_id = state->flushed_entry_id, .manifest_version = state->version};
+    uint64_t first, n;
+    if (manifest_has_gap(manager, &first, &n))
+        say(q, VERIFY_NOTE, q->region_dir, "the manifest lacks %llu version(s), the first of them %llu: of writes that failed, or their files are lost",
+            (unsigned long long)n, (unsigned long long)first);
     for (uint32_t i = 0; i < state->n_files && st == ST_OK; i++)
         st = check_file(q, state, &state->files[i], ret_result, err);
     struct folder f = {q, state};
