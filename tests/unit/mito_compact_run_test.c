@@ -100,21 +100,10 @@ static void several_at_a_time(void **state)
 /* A region of host, ts and v whose rows live an hour, and whose files hold 20,000 days each: the second such window ends in 2079. */
 static int create_with_ttl(struct node *n, struct error *err)
 {
-    struct dynbuf body;
-    dynbuf_init(&body, 1 << 16);
-    pb_put_uint(&body, 1, REGION, NULL);
-    pb_put_string(&body, 2, "mito", NULL);
-    put_column_def(&body, 3, "host", WIRE_STRING, WIRE_TAG, 0, NULL);
-    put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 1, NULL);
-    put_column_def(&body, 3, "v", WIRE_INT64, WIRE_FIELD, 2, NULL);
-    pb_put_uint(&body, 4, 0, NULL);
-    pb_put_string(&body, 5, NODE_PATH, NULL);
-    put_option(&body, 6, "ttl", "1h");
-    put_option(&body, 6, "compaction.type", "twcs");
-    put_option(&body, 6, "compaction.twcs.time_window", "20000d");
-    int st = node_create(n, &body, err);
-    dynbuf_release(&body);
-    return st;
+    static const struct node_column columns[] = {
+        {"host", WIRE_STRING, WIRE_TAG}, {"ts", WIRE_TIMESTAMP_MS, WIRE_TIME}, {"v", WIRE_INT64, WIRE_FIELD}};
+    static const char *const options[] = {"ttl", "1h", "compaction.type", "twcs", "compaction.twcs.time_window", "20000d", NULL};
+    return node_create(n, REGION, columns, 3, options, err);
 }
 
 static int delete_plain(struct node *n, int64_t host, int64_t ts, struct error *err)

@@ -24,18 +24,11 @@ static void lease_ends_in_alter(void **state)
     struct fs_sim *sim;
     struct node n = {0};
     struct error err = {0};
-    struct dynbuf body;
     struct mito_region *r;
     assert_int_equal(fs_sim_new(1, &sim, &err), ST_OK);
     assert_int_equal(fs_mkdirs(fs_sim_fs(sim), "/home", NULL), ST_OK);
     assert_int_equal(node_open(&n, fs_sim_fs(sim), &err), ST_OK);
-    dynbuf_init(&body, 1 << 16);
-    pb_put_uint(&body, 1, ID, NULL);
-    pb_put_string(&body, 2, "mito", NULL);
-    put_column_def(&body, 3, "ts", WIRE_TIMESTAMP_MS, WIRE_TIME, 0, NULL);
-    pb_put_string(&body, 5, NODE_PATH, NULL);
-    assert_int_equal(node_create(&n, &body, &err), ST_OK);
-    dynbuf_release(&body);
+    assert_int_equal(node_create_plain(&n, ID, &err), ST_OK);
     assert_int_equal(mito_region_get((struct mito_engine *)n.engine, ID, &r, &err), ST_OK);
     const struct engine_ops *ops = n.engine->ops;
     for (int comes_back = 0; comes_back < 2; comes_back++) {
