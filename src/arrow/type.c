@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const time_unit_names[4] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
+
 static struct dtype singletons[TYPE_COUNT];
 static struct dtype temporals[TYPE_COUNT][4];
 
@@ -225,17 +227,16 @@ const char *type_print(const struct dtype *t, char *out, size_t room)
         "Utf8", "LargeUtf8", "Utf8View", "Binary", "LargeBinary", "BinaryView", "FixedSizeBinary", "Date32", "Date64", "Timestamp", "Time32", "Time64",
         "Duration", "Interval(YearMonth)", "Interval(DayTime)", "Interval(MonthDayNano)", "Decimal128", "Decimal256", "List", "LargeList",
         "FixedSizeList", "Struct", "Map", "Dictionary", "Range"};
-    static const char *const units[] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
     char inner[128];
     switch ((enum type_id)t->id) {
     case TYPE_TIMESTAMP:
         if (t->timezone)
-            snprintf(out, room, "Timestamp(%s, Some(\"%s\"))", units[t->unit], t->timezone);
+            snprintf(out, room, "Timestamp(%s, Some(\"%s\"))", time_unit_names[t->unit], t->timezone);
         else
-            snprintf(out, room, "Timestamp(%s, None)", units[t->unit]);
+            snprintf(out, room, "Timestamp(%s, None)", time_unit_names[t->unit]);
         break;
     case TYPE_TIME32: case TYPE_TIME64: case TYPE_DURATION:
-        snprintf(out, room, "%s(%s)", names[t->id], units[t->unit]);
+        snprintf(out, room, "%s(%s)", names[t->id], time_unit_names[t->unit]);
         break;
     case TYPE_DECIMAL128: case TYPE_DECIMAL256:
         snprintf(out, room, "%s(%u, %d)", names[t->id], t->precision, t->scale);

@@ -36,6 +36,7 @@ enum type_id {
 };
 
 enum time_unit { UNIT_SECOND, UNIT_MILLI, UNIT_MICRO, UNIT_NANO };
+extern const char *const time_unit_names[4]; /* "Second" and so on, as Arrow and GreptimeDB write them */
 
 static inline int64_t units_per_second(uint8_t unit)
 {

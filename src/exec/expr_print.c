@@ -89,11 +89,12 @@ static int print_value(struct printer *p, const struct column *c)
 /* As DataFusion calls a literal's type: without brackets inside the name. */
 static const char *literal_type(const struct dtype *t, char *out, size_t room)
 {
-    static const char *const units[] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
+    char *bracket;
     switch ((enum type_id)t->id) {
     case TYPE_TIMESTAMP: case TYPE_TIME32: case TYPE_TIME64: case TYPE_DURATION:
         type_print(t, out, room);
-        snprintf(strchr(out, '('), room - (size_t)(strchr(out, '(') - out), "%s", units[t->unit]);
+        bracket = strchr(out, '(');
+        snprintf(bracket, room - (size_t)(bracket - out), "%s", time_unit_names[t->unit]);
         return out;
     case TYPE_INTERVAL_YEAR_MONTH:
         return "IntervalYearMonth";

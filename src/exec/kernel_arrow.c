@@ -98,9 +98,8 @@ static bool take_int(const char **p, int *ret_value)
 /* A unit, spelt out or short; -1 when there is none. */
 static int take_unit(const char **p)
 {
-    static const char *const words[] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
     for (int i = 0; i < 4; i++)
-        if (take(p, words[i]) || take(p, unit_names[i]) || (i == UNIT_MICRO && take(p, "us")))
+        if (take(p, time_unit_names[i]) || take(p, unit_names[i]) || (i == UNIT_MICRO && take(p, "us")))
             return i;
     return -1;
 }

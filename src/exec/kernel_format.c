@@ -75,7 +75,6 @@ static bool shows(const struct moment *m)
 /* In the session's time zone, dates included: their midnight is one of UTC. */
 static int date_format_row(const struct call *c, int64_t row, struct text_writer *w, bool *ret_null, struct error *err)
 {
-    static const char *const units[] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
     size_t n;
     const struct dtype *t = c->args[0].column->type;
     const uint8_t *format = value_text(&c->args[1], row, &n);
@@ -83,7 +82,7 @@ static int date_format_row(const struct call *c, int64_t row, struct text_writer
     struct moment m = moment_of(t->id == TYPE_DATE32 ? v * 86400 : v, per, c->state);
     (void)ret_null;
     if (!shows(&m))
-        return text_writer_printf(w, err, "[Timestamp<%s>: %lld]", units[t->id == TYPE_DATE64 ? UNIT_MILLI : t->unit], (long long)v);
+        return text_writer_printf(w, err, "[Timestamp<%s>: %lld]", time_unit_names[t->id == TYPE_DATE64 ? UNIT_MILLI : t->unit], (long long)v);
     return chrono_print(format, n, &m, w, err);
 }
 

@@ -218,12 +218,10 @@ static int write_down(struct metric_engine *e, struct metric_physical *p, const 
 
 static int check_units(const struct region_metadata *data, const struct wanted *all, const uint32_t *mine, uint32_t n, struct error *err)
 {
-    static const char *const units[] = {
-        [UNIT_SECOND] = "Second", [UNIT_MILLI] = "Millisecond", [UNIT_MICRO] = "Microsecond", [UNIT_NANO] = "Nanosecond"};
     for (uint32_t i = 0; i < n; i++)
         if (all[mine[i]].time_unit >= 0 && all[mine[i]].time_unit != data->columns[data->time_index].type->unit)
             return error_set(err, ST_INVALID_ARGUMENTS, "Unexpected request: Metric has differenttime unit (%s) than the physical region (%s)",
-                             units[all[mine[i]].time_unit], units[data->columns[data->time_index].type->unit]); /* (sic) */
+                             time_unit_names[all[mine[i]].time_unit], time_unit_names[data->columns[data->time_index].type->unit]); /* (sic) */
     return ST_OK;
 }
 

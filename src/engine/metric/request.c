@@ -19,14 +19,12 @@ static const char table_id_index[] = "{\"granularity\":1024,\"false-positive-rat
 /* Types by the names that the peer's message has. */
 static int type_mismatch(const char *expected, const struct dtype *actual, struct error *err)
 {
-    static const char *const units[] = {
-        [UNIT_SECOND] = "Second", [UNIT_MILLI] = "Millisecond", [UNIT_MICRO] = "Microsecond", [UNIT_NANO] = "Nanosecond"};
     char name[64], text[192];
     type_print(actual, name, sizeof name);
     if (actual->id == TYPE_UTF8)
         snprintf(text, sizeof text, "String(StringType { size_type: Utf8 })");
     else if (actual->id == TYPE_TIMESTAMP)
-        snprintf(text, sizeof text, "Timestamp(%s(Timestamp%sType))", units[actual->unit], units[actual->unit]);
+        snprintf(text, sizeof text, "Timestamp(%s(Timestamp%sType))", time_unit_names[actual->unit], time_unit_names[actual->unit]);
     else
         snprintf(text, sizeof text, "%s(%sType)", name, name);
     return error_set(err, ST_INVALID_ARGUMENTS, "Column type mismatch. Expect %s, got %s", expected, text);

@@ -199,7 +199,6 @@ static int read_indexes(const struct json_value *list, struct file_meta *f, stru
 
 static int read_time_range(const struct json_value *range, struct file_meta *f, struct error *err)
 {
-    static const char *const names[] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
     if (!range) {
         f->time_unit = UNIT_MILLI;
         return ST_OK;
@@ -208,9 +207,9 @@ static int read_time_range(const struct json_value *range, struct file_meta *f, 
         return bad("time_range", err);
     const struct json_value *unit = json_get(range->first, "unit");
     int k = 0;
-    while (k < 4 && !(unit && json_is_string(unit, names[k])))
+    while (k < 4 && !(unit && json_is_string(unit, time_unit_names[k])))
         k++;
-    if (k == 4 || !json_get(range->first->next, "unit") || !json_is_string(json_get(range->first->next, "unit"), names[k]) ||
+    if (k == 4 || !json_get(range->first->next, "unit") || !json_is_string(json_get(range->first->next, "unit"), time_unit_names[k]) ||
         !json_i64(json_get(range->first, "value"), &f->time_min) || !json_i64(json_get(range->first->next, "value"), &f->time_max))
         return bad("time_range", err);
     f->time_unit = (enum time_unit)k;

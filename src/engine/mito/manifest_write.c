@@ -4,7 +4,6 @@
 #include "engine/mito/manifest_internal.h"
 #include "format/json/json.h"
 
-static const char *const unit_names[] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
 static const struct { uint8_t bit; const char *name; } index_names[] = {
     {SST_INDEX_INVERTED, "InvertedIndex"}, {SST_INDEX_FULLTEXT, "FulltextIndex"}, {SST_INDEX_BLOOM, "BloomFilterIndex"}};
 
@@ -30,7 +29,7 @@ static int put_kinds(uint8_t kinds, struct dynbuf *out, struct error *err)
 
 int file_meta_json(const struct file_meta *f, struct dynbuf *out, struct error *err)
 {
-    const char *unit = unit_names[f->time_unit];
+    const char *unit = time_unit_names[f->time_unit];
     TRY(dynbuf_printf(out, err, "{\"region_id\":%llu,\"file_id\":\"%s\",\"time_range\":[{\"value\":%lld,\"unit\":\"%s\"},{\"value\":%lld,\"unit\":\"%s\"}],", ULL(f->region_id),
                       f->file_id, (long long)f->time_min, unit, (long long)f->time_max, unit));
     TRY(dynbuf_printf(out, err, "\"level\":%u,\"file_size\":%llu,\"max_row_group_uncompressed_size\":%llu,\"available_indexes\":", f->level, ULL(f->file_size),

@@ -8,8 +8,6 @@
 #include "base/civil.h"
 #include "format/region/internal.h"
 
-static const char *const unit_names[] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
-
 void default_clear(struct region_column *c)
 {
     free(c->default_json);
@@ -61,7 +59,7 @@ static bool read_number(const struct json_value *v, const struct dtype *t, uint8
 static bool read_temporal(const struct json_value *v, const struct dtype *t, uint8_t *ret_value)
 {
     int64_t n;
-    if (!json_i64(json_get(v, "value"), &n) || !json_get(v, "unit") || !json_is_string(json_get(v, "unit"), unit_names[t->unit]))
+    if (!json_i64(json_get(v, "value"), &n) || !json_get(v, "unit") || !json_is_string(json_get(v, "unit"), time_unit_names[t->unit]))
         return false;
     if (t->id == TYPE_TIME32 && (n < INT32_MIN || n > INT32_MAX))
         return false;
@@ -374,9 +372,9 @@ static int put_parsed(const struct region_column *c, const char *text, bool quot
     if (t->id == TYPE_DATE32 && read_date(&end, &days) && !*end)
         return dynbuf_printf(out, err, "{\"Value\":{\"Date\":%lld}}", (long long)days);
     if (t->id == TYPE_TIMESTAMP && !quoted && integer_of(text, &n) && n >= INT64_MIN && n <= INT64_MAX)
-        return dynbuf_printf(out, err, "{\"Value\":{\"Timestamp\":{\"value\":%lld,\"unit\":\"%s\"}}}", (long long)n, unit_names[t->unit]);
+        return dynbuf_printf(out, err, "{\"Value\":{\"Timestamp\":{\"value\":%lld,\"unit\":\"%s\"}}}", (long long)n, time_unit_names[t->unit]);
     if (t->id == TYPE_TIMESTAMP && read_timestamp(text, t->unit, &instant))
-        return dynbuf_printf(out, err, "{\"Value\":{\"Timestamp\":{\"value\":%lld,\"unit\":\"%s\"}}}", (long long)instant, unit_names[t->unit]);
+        return dynbuf_printf(out, err, "{\"Value\":{\"Timestamp\":{\"value\":%lld,\"unit\":\"%s\"}}}", (long long)instant, time_unit_names[t->unit]);
     if (t->id == TYPE_DECIMAL128 && read_decimal_text(text, t->scale, t->precision, &n)) {
         TRY(dynbuf_printf(out, err, "{\"Value\":{\"Decimal128\":{\"value\":"));
         TRY(json_put_i128(out, n, err));

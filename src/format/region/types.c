@@ -8,7 +8,6 @@
 
 #include "format/region/internal.h"
 
-static const char *const unit_names[] = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
 static const struct { const char *name; enum type_id id; } interval_names[] = {
     {"YearMonth", TYPE_INTERVAL_YEAR_MONTH}, {"DayTime", TYPE_INTERVAL_DAY_TIME}, {"MonthDayNano", TYPE_INTERVAL_MONTH_DAY_NANO}};
 static const struct {
@@ -34,12 +33,12 @@ static int read_unit(const struct json_value *tag, struct dynbuf *out, struct dt
 {
     const struct json_value *unit = json_only_member(tag);
     for (unsigned i = 0; unit && i < 4; i++) {
-        if (strcmp(unit->key, unit_names[i]) != 0)
+        if (strcmp(unit->key, time_unit_names[i]) != 0)
             continue;
         bool is_timestamp = strcmp(tag->key, "Timestamp") == 0, is_duration = strcmp(tag->key, "Duration") == 0;
         enum type_id id = is_timestamp ? TYPE_TIMESTAMP : is_duration ? TYPE_DURATION : i < 2 ? TYPE_TIME32 : TYPE_TIME64;
         *ret_type = type_temporal(id, (enum time_unit)i);
-        return dynbuf_printf(out, err, "{\"%s\":{\"%s\":null}}", tag->key, unit_names[i]);
+        return dynbuf_printf(out, err, "{\"%s\":{\"%s\":null}}", tag->key, time_unit_names[i]);
     }
     return bad_type(tag, err);
 }
@@ -530,9 +529,9 @@ static int put_wire_type(struct dynbuf *out, int32_t datatype, const struct pb_f
     if (datatype >= 0 && datatype <= 13)
         return dynbuf_append(out, plain[datatype], strlen(plain[datatype]), err);
     if (datatype >= 14 && datatype <= 18)
-        return dynbuf_printf(out, err, "{\"Timestamp\":{\"%s\":null}}", unit_names[datatype == 14 ? 2 : datatype - 15]);
+        return dynbuf_printf(out, err, "{\"Timestamp\":{\"%s\":null}}", time_unit_names[datatype == 14 ? 2 : datatype - 15]);
     if (datatype >= 19 && datatype <= 22)
-        return dynbuf_printf(out, err, "{\"Time\":{\"%s\":null}}", unit_names[datatype - 19]);
+        return dynbuf_printf(out, err, "{\"Time\":{\"%s\":null}}", time_unit_names[datatype - 19]);
     if (datatype >= 23 && datatype <= 25)
         return dynbuf_printf(out, err, "{\"Interval\":{\"%s\":null}}", interval_names[datatype - 23].name);
     if (datatype == 30)
