@@ -363,11 +363,16 @@ void region_server_grant(struct region_server *s, const struct region_grant *gra
     *ret_counts = counts;
 }
 
+/* s->lock held. */
+static bool is_closeable(const struct region_slot *slot, int64_t sent_ns)
+{
+    return slot && slot->engine && sent_ns >= slot->role_since_ns;
+}
+
 bool region_lease_is_closeable(struct region_server *s, uint64_t id, int64_t sent_ns)
 {
     pthread_mutex_lock(&s->lock);
-    const struct region_slot *slot = u64_map_get(&s->slots, id);
-    bool is = slot && slot->engine && sent_ns >= slot->role_since_ns;
+    bool is = is_closeable(u64_map_get(&s->slots, id), sent_ns);
     pthread_mutex_unlock(&s->lock);
     return is;
 }
@@ -376,10 +381,10 @@ bool region_server_follow_closeable(struct region_server *s, uint64_t region_id,
 {
     struct changes changes = {0};
     pthread_mutex_lock(&s->role_lock);
-    bool is = region_lease_is_closeable(s, region_id, sent_ns);
     pthread_mutex_lock(&s->lock);
     struct region_slot *slot = u64_map_get(&s->slots, region_id);
-    if (is && slot && slot->has_lease && slot->role != ROLE_FOLLOWER)
+    bool is = is_closeable(slot, sent_ns);
+    if (is && slot->has_lease && slot->role != ROLE_FOLLOWER)
         add_change(&changes, slot, ROLE_FOLLOWER);
     pthread_mutex_unlock(&s->lock);
     apply_changes(s, &changes);
