@@ -152,10 +152,14 @@ static int take_back(struct aggregate_oper *o, struct oper_measure *m, struct ba
     uint32_t total = m->call.n_args + m->call.n_sorts;
     TRY(work_check(o->base.work, err));
     TRY(vec_reserve(&o->selected_ids, oper_budget(&o->base), (size_t)b->n_rows + 1, 4, err));
-    memcpy(o->selected_ids.data, COLUMN_VALUES(b->columns[0], uint32_t), (size_t)b->n_rows * 4);
+    uint32_t *ids = o->selected_ids.data;
+    memcpy(ids, COLUMN_VALUES(b->columns[0], uint32_t), (size_t)b->n_rows * 4);
+    for (int64_t i = 0; i < b->n_rows; i++)
+        if (ids[i] >= o->n_groups)
+            return error_set(err, ST_CORRUPT, "a spill file holds rows of group %u of %u", ids[i], o->n_groups);
     for (uint32_t k = 0; k < total; k++)
         columns[k] = column_ref(b->columns[1 + k]);
-    int st = aggregate_distinct(o, m, columns, o->groups ? o->selected_ids.data : NULL, b->n_rows, err);
+    int st = aggregate_distinct(o, m, columns, o->groups ? ids : NULL, b->n_rows, err);
     for (uint32_t k = 0; k < total; k++)
         column_unref(columns[k]);
     return st;
