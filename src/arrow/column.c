@@ -361,6 +361,22 @@ int batch_new(struct schema *schema, int64_t n_rows, struct column *const *colum
     return ST_OK;
 }
 
+int batch_with_column(struct schema *schema, const struct batch *b, struct column *last, struct batch **ret_batch, struct error *err)
+{
+    uint32_t n = b->schema->n_fields;
+    struct column **columns = malloc(((size_t)n + 1) * sizeof *columns);
+    if (!columns) {
+        column_unref(last);
+        return error_no_memory(err, ((size_t)n + 1) * sizeof *columns);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        columns[i] = column_ref(b->columns[i]);
+    columns[n] = last;
+    int st = batch_new(schema, b->n_rows, columns, ret_batch, err);
+    free(columns);
+    return st;
+}
+
 struct batch *batch_ref(struct batch *b)
 {
     if (b)

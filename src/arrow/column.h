@@ -111,6 +111,8 @@ bool column_values_equal(const struct column *a, int64_t i, const struct column 
 
 /* Takes the references in columns[0..n_fields), also on failure; the schema is borrowed. Checks lengths, asserts types. */
 int batch_new(struct schema *schema, int64_t n_rows, struct column *const *columns, struct batch **ret_batch, struct error *err);
+/* The columns of b and one more behind them, which is taken, also on failure. */
+int batch_with_column(struct schema *schema, const struct batch *b, struct column *last, struct batch **ret_batch, struct error *err);
 struct batch *batch_ref(struct batch *b);
 void batch_unref(struct batch *b);
 int batch_slice(struct batch *b, int64_t start, int64_t length, struct batch **ret_batch, struct error *err);

@@ -388,6 +388,22 @@ struct schema *schema_new(struct field *const *fields, uint32_t n)
     return s;
 }
 
+struct schema *schema_with_field(const struct schema *s, const char *name, struct dtype *type, bool nullable)
+{
+    uint32_t n = s->n_fields;
+    struct field **fields = malloc(((size_t)n + 1) * sizeof *fields), *last = field_new(name, type, nullable);
+    struct schema *more = NULL;
+    if (fields && last) {
+        for (uint32_t i = 0; i < n; i++)
+            fields[i] = s->fields[i];
+        fields[n] = last;
+        more = schema_new(fields, n + 1);
+    }
+    field_unref(last);
+    free(fields);
+    return more;
+}
+
 struct schema *schema_with_meta(const struct schema *s, const struct kv *meta, uint32_t n)
 {
     struct schema *copy = schema_new(s->fields, s->n_fields);

@@ -134,6 +134,8 @@ const char *field_meta_get(const struct field *f, const char *key); /* NULL when
 bool field_equal(const struct field *a, const struct field *b, bool strict);
 
 struct schema *schema_new(struct field *const *fields, uint32_t n); /* takes its own references */
+/* The fields of s and one more behind them. */
+struct schema *schema_with_field(const struct schema *s, const char *name, struct dtype *type, bool nullable);
 struct schema *schema_with_meta(const struct schema *s, const struct kv *meta, uint32_t n);
 struct schema *schema_ref(struct schema *s);
 void schema_unref(struct schema *s);

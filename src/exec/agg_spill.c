@@ -17,7 +17,7 @@ struct part {
 
 struct agg_spill {
     struct work_context *work;
-    struct schema *schema, *with_set; /* the rows', and that of the files */
+    struct schema *schema; /* of the files: the rows', with grouping sets and the set's number */
     uint32_t *keys, n_keys;
     const uint8_t *sets;
     struct spill_file *open[PARTS]; /* being written */
@@ -32,44 +32,20 @@ static struct budget *budget_of(const struct agg_spill *s)
     return s->work->budget;
 }
 
-/* A column more for the set's number. */
-static int schema_with_set(struct schema *schema, struct schema **ret_schema, struct error *err)
-{
-    uint32_t n = schema->n_fields;
-    struct field **fields = malloc((n + 1) * sizeof *fields), *set = field_new("", type_of(TYPE_UINT32), false);
-    struct schema *more = NULL;
-    if (fields && set) {
-        memcpy(fields, schema->fields, n * sizeof *fields);
-        fields[n] = set;
-        more = schema_new(fields, n + 1);
-    }
-    if (set)
-        field_unref(set);
-    free(fields);
-    if (!more)
-        return error_no_memory(err, n * sizeof *fields);
-    *ret_schema = more;
-    return ST_OK;
-}
-
 int agg_spill_new(struct work_context *work, struct schema *schema, const uint32_t *keys, uint32_t n_keys, const uint8_t *sets,
                   struct agg_spill **ret_spill, struct error *err)
 {
-    struct schema *with_set = NULL;
-    if (sets)
-        TRY(schema_with_set(schema, &with_set, err));
+    struct schema *of_files = sets ? schema_with_field(schema, "", type_of(TYPE_UINT32), false) : schema_ref(schema);
     struct agg_spill *s = calloc(1, sizeof *s);
     uint32_t *copy = malloc((n_keys + 1) * sizeof *copy);
-    if (!s || !copy) {
+    if (!of_files || !s || !copy) {
+        schema_unref(of_files);
         free(s);
         free(copy);
-        if (with_set)
-            schema_unref(with_set);
         return error_no_memory(err, sizeof *s);
     }
     memcpy(copy, keys, n_keys * sizeof *copy);
-    *s = (struct agg_spill){.work = work, .schema = schema_ref(schema), .keys = copy, .n_keys = n_keys, .sets = sets};
-    s->with_set = with_set ? with_set : schema_ref(schema);
+    *s = (struct agg_spill){.work = work, .schema = of_files, .keys = copy, .n_keys = n_keys, .sets = sets};
     *ret_spill = s;
     return ST_OK;
 }
@@ -90,7 +66,6 @@ void agg_spill_free(struct agg_spill *s)
     vec_release(&s->hashes, budget_of(s));
     vec_release(&s->rows, budget_of(s));
     schema_unref(s->schema);
-    schema_unref(s->with_set);
     free(s->parts);
     free(s->keys);
     free(s);
@@ -168,7 +143,7 @@ static int put_part(struct agg_spill *s, uint32_t part, struct batch *b, const u
 {
     struct batch *piece;
     if (!s->open[part])
-        TRY(spill_file_new(s->work->spill, s->with_set, budget_of(s), &s->open[part], err));
+        TRY(spill_file_new(s->work->spill, s->schema, budget_of(s), &s->open[part], err));
     TRY(batch_take(budget_of(s), b, rows, n, &piece, err));
     int st = spill_file_put(s->open[part], piece, err);
     batch_unref(piece);
@@ -178,22 +153,13 @@ static int put_part(struct agg_spill *s, uint32_t part, struct batch *b, const u
 /* b, with the set in a column of its own. */
 static int add_set(struct agg_spill *s, struct batch *b, uint32_t set, struct batch **ret_batch, struct error *err)
 {
-    uint32_t n = b->schema->n_fields;
-    struct column **columns = malloc((n + 1) * sizeof *columns);
     struct buffer *numbers;
-    int st = columns ? buffer_new_uninit(budget_of(s), (size_t)b->n_rows * 4, &numbers, err) : error_no_memory(err, n * sizeof *columns);
-    if (st == ST_OK) {
-        for (int64_t i = 0; i < b->n_rows; i++)
-            ((uint32_t *)(void *)numbers->data)[i] = set;
-        st = column_new(type_of(TYPE_UINT32), b->n_rows, 0, NULL, numbers, NULL, &columns[n], err);
-    }
-    if (st == ST_OK) {
-        for (uint32_t i = 0; i < n; i++)
-            columns[i] = column_ref(b->columns[i]);
-        st = batch_new(s->with_set, b->n_rows, columns, ret_batch, err);
-    }
-    free(columns);
-    return st;
+    struct column *sets;
+    TRY(buffer_new_uninit(budget_of(s), (size_t)b->n_rows * 4, &numbers, err));
+    for (int64_t i = 0; i < b->n_rows; i++)
+        ((uint32_t *)(void *)numbers->data)[i] = set;
+    TRY(column_new(type_of(TYPE_UINT32), b->n_rows, 0, NULL, numbers, NULL, &sets, err));
+    return batch_with_column(s->schema, b, sets, ret_batch, err);
 }
 
 static int put_parts(struct agg_spill *s, struct batch *b, uint32_t set, const uint32_t *rows, uint32_t n, struct error *err)
@@ -220,7 +186,7 @@ static int put_parts(struct agg_spill *s, struct batch *b, uint32_t set, const u
 int agg_spill_put(struct agg_spill *s, struct batch *b, uint32_t set, const uint32_t *rows, uint32_t n, struct error *err)
 {
     struct batch *with_set;
-    if (b->schema->n_fields == s->with_set->n_fields)
+    if (b->schema->n_fields == s->schema->n_fields)
         return put_parts(s, b, set, rows, n, err);
     TRY(add_set(s, b, set, &with_set, err));
     int st = put_parts(s, with_set, set, rows, n, err);

@@ -12,7 +12,8 @@ struct agg_spill;
  * n_keys bytes a set, 1 = the key takes part. */
 int agg_spill_new(struct work_context *work, struct schema *schema, const uint32_t *keys, uint32_t n_keys, const uint8_t *sets,
                   struct agg_spill **ret_spill, struct error *err);
-struct schema *agg_spill_schema(const struct agg_spill *s); /* borrowed */
+/* Of what a part gives: the rows', with grouping sets and the set's number. Borrowed. */
+struct schema *agg_spill_schema(const struct agg_spill *s);
 void agg_spill_free(struct agg_spill *s); /* NULL is allowed */
 
 /* Begins a division; `level` counts how often the rows have been divided, this time included. Too often is ST_EXHAUSTED, naming the option. */

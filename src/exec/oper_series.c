@@ -86,22 +86,6 @@ static int number_rows(struct divide_oper *o, const struct batch *b, struct colu
 }
 
 /* b with one column more. */
-static int with_column(struct schema *schema, const struct batch *b, struct column *last, struct batch **ret_batch, struct error *err)
-{
-    uint32_t n = b->schema->n_fields;
-    struct column **columns = calloc(n + 1, sizeof *columns);
-    if (!columns) {
-        column_unref(last);
-        return error_no_memory(err, n * sizeof *columns);
-    }
-    for (uint32_t i = 0; i < n; i++)
-        columns[i] = column_ref(b->columns[i]);
-    columns[n] = last;
-    int st = batch_new(schema, b->n_rows, columns, ret_batch, err);
-    free(columns);
-    return st;
-}
-
 static int divide_next(struct oper *base, struct batch **ret_batch, struct error *err)
 {
     struct divide_oper *o = (struct divide_oper *)base;
@@ -124,7 +108,7 @@ static int divide_next(struct oper *base, struct batch **ret_batch, struct error
         o->last = tail;
     }
     if (st == ST_OK)
-        st = with_column(base->schema, b, numbers, ret_batch, err);
+        st = batch_with_column(base->schema, b, numbers, ret_batch, err);
     batch_unref(b);
     return st;
 }
@@ -147,27 +131,11 @@ static int divide_describe(const struct oper *base, struct dynbuf *out, bool ver
 
 static const struct oper_ops divide_ops = {divide_next, divide_free, divide_describe, series_metrics};
 
-/* The input's schema and the column of series numbers. */
-static struct schema *numbered_schema(const struct schema *s)
-{
-    struct field **fields = calloc((size_t)s->n_fields + 1, sizeof *fields), *number = field_new("__series", type_of(TYPE_UINT32), false);
-    struct schema *made = NULL;
-    if (fields && number) {
-        if (s->n_fields)
-            memcpy(fields, s->fields, s->n_fields * sizeof *fields);
-        fields[s->n_fields] = number;
-        made = schema_new(fields, s->n_fields + 1);
-    }
-    field_unref(number);
-    free(fields);
-    return made;
-}
-
 int oper_divide_new(struct oper *input, const uint32_t *keys, uint32_t n_keys, uint32_t time, struct oper **ret_oper, struct error *err)
 {
     struct divide_oper *o = calloc(1, sizeof *o);
     uint32_t *copy = calloc(n_keys + 1, sizeof *copy);
-    struct schema *schema = numbered_schema(input->schema);
+    struct schema *schema = schema_with_field(input->schema, "__series", type_of(TYPE_UINT32), false);
     if (!o || !copy || !schema) {
         free(o);
         free(copy);
