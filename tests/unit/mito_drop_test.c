@@ -12,13 +12,6 @@
 #include "mito_node.h"
 
 #define REGION ((uint64_t)7 << 32)
-#define OK(call)                                                                                                                                     \
-    do {                                                                                                                                             \
-        struct error why = {0};                                                                                                                      \
-        struct error *err = &why;                                                                                                                    \
-        if ((call) != ST_OK)                                                                                                                         \
-            fail_msg("%s: %s", #call, why.msg);                                                                                                      \
-    } while (0)
 
 struct left { unsigned ssts, others; };
 

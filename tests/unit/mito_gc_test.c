@@ -14,13 +14,6 @@
 #define REGION ((uint64_t)7 << 32)
 #define OTHER  (REGION | 1)
 enum { CALLS_MAX = 40 }; /* file calls of a flush or compaction, at most */
-#define OK(call)                                                                                                                                     \
-    do {                                                                                                                                             \
-        struct error why = {0};                                                                                                                      \
-        struct error *err = &why;                                                                                                                    \
-        if ((call) != ST_OK)                                                                                                                         \
-            fail_msg("%s: %s", #call, why.msg);                                                                                                      \
-    } while (0)
 
 static int count(void *ctx, const struct region_file_ref *ref, struct error *err)
 {

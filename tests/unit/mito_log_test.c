@@ -13,13 +13,6 @@
 
 enum { IDLE = 1, BUSY = 2, NOTE_RECORD_BYTES = 48 + 16 };
 #define REGION(table) ((uint64_t)(table) << 32)
-#define OK(call)                                                                                                                                     \
-    do {                                                                                                                                             \
-        struct error why = {0};                                                                                                                      \
-        struct error *err = &why;                                                                                                                    \
-        if ((call) != ST_OK)                                                                                                                         \
-            fail_msg("%s: %s", #call, why.msg);                                                                                                      \
-    } while (0)
 
 static void create(struct node *n, unsigned table)
 {

@@ -9,6 +9,15 @@
 #include "format/proto/wire.h"
 #include "os/fs_sim.h"
 
+/* The call, with `err` in it, must succeed; what it says otherwise ends the test. */
+#define OK(call)                                                                                                                                     \
+    do {                                                                                                                                             \
+        struct error why = {0};                                                                                                                      \
+        struct error *err = &why;                                                                                                                    \
+        if ((call) != ST_OK)                                                                                                                         \
+            fail_msg("%s: %s", #call, why.msg);                                                                                                      \
+    } while (0)
+
 enum { WIRE_INT32 = 3, WIRE_INT64 = 4, WIRE_FLOAT64 = 10, WIRE_STRING = 12, WIRE_TIMESTAMP_MS = 16 }; /* ColumnDataType */
 enum { WIRE_TAG = 0, WIRE_FIELD = 1, WIRE_TIME = 2 };
 #define NODE_PATH "greptime/public"
