@@ -234,7 +234,7 @@ void mito_stop_writes(struct mito_region *r, enum region_state state);
 /* region_drop.c */
 /* keep_files: other regions of the table may list them. */
 int mito_region_drop(struct mito_engine *e, uint64_t region_id, bool keep_files, struct error *err);
-/* Removes the folders of dropped regions that nobody reads any more; `force`: that somebody may still read, too. */
+/* Removes the folders of dropped regions that nobody reads any more; `force`: all of them, and waits for those that somebody else is removing. */
 void mito_reap_dropped(struct mito_engine *e, bool force);
 /* To be called before a region is opened or made in that folder: no drop of an old one there is unfinished afterwards. ST_REGION_NOT_FOUND: it was this
  * region's, begun before the process started. */

@@ -152,24 +152,12 @@ static void reap(struct mito_engine *e, struct dropped_region *d, bool again)
     dropped_free(d);
 }
 
-void mito_reap_dropped(struct mito_engine *e, bool force)
+/* Removes the folder `dir` (NULL: all of them), whoever reads there: none of them is left, nor being removed by somebody else, when this returns. */
+static void reap_all(struct mito_engine *e, const char *dir)
 {
     pthread_mutex_lock(&e->keeper_lock);
     for (struct dropped_region *d = e->dropped; d;) {
-        bool due = !d->busy && (force || is_due(d));
-        if (due)
-            reap(e, d, !force);
-        d = due ? e->dropped : d->next; /* behind it, the list is another one */
-    }
-    pthread_mutex_unlock(&e->keeper_lock);
-}
-
-/* Returns when no drop of a region in that folder is under way. */
-static void wait_for_drop(struct mito_engine *e, const char *dir)
-{
-    pthread_mutex_lock(&e->keeper_lock);
-    for (struct dropped_region *d = e->dropped; d;) {
-        if (strcmp(d->dir, dir) != 0) {
+        if (dir && strcmp(d->dir, dir) != 0) {
             d = d->next;
             continue;
         }
@@ -177,7 +165,23 @@ static void wait_for_drop(struct mito_engine *e, const char *dir)
             pthread_cond_wait(&e->reaped, &e->keeper_lock);
         else
             reap(e, d, false);
-        d = e->dropped;
+        d = e->dropped; /* behind both, the list is another one */
+    }
+    pthread_mutex_unlock(&e->keeper_lock);
+}
+
+void mito_reap_dropped(struct mito_engine *e, bool force)
+{
+    if (force) {
+        reap_all(e, NULL);
+        return;
+    }
+    pthread_mutex_lock(&e->keeper_lock);
+    for (struct dropped_region *d = e->dropped; d;) {
+        bool due = !d->busy && is_due(d);
+        if (due)
+            reap(e, d, true);
+        d = due ? e->dropped : d->next;
     }
     pthread_mutex_unlock(&e->keeper_lock);
 }
@@ -200,7 +204,7 @@ static int finish_marked(struct mito_engine *e, const char *dir, uint64_t region
 
 int mito_finish_drop(struct mito_engine *e, const char *dir, uint64_t region_id, struct error *err)
 {
-    wait_for_drop(e, dir);
+    reap_all(e, dir);
     return finish_marked(e, dir, region_id, err);
 }
 
